@@ -1,0 +1,63 @@
+"""`python -m trainingjob_operator`: run the operator until SIGTERM."""
+
+import asyncio
+import itertools
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import kopf
+
+from trainingjob_operator import handlers
+from trainingjob_operator.adapters.logs import configure_logging
+from trainingjob_operator.settings import SettingsError, read_settings
+
+logger = logging.getLogger(__name__)
+
+RESTART_MAX_SECONDS = 30.0
+
+
+def main() -> int:
+    """Run one replica; returns the process's exit code."""
+    try:
+        settings = read_settings(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    # kopf tells of every step of its own; what the operator does is told by the operator.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    run_to_the_end(
+        lambda: kopf.operator(
+            registry=handlers.registry,
+            clusterwide=True,
+            standalone=True,
+            memo=kopf.Memo(settings=settings),
+        )
+    )
+    return 0
+
+
+def run_to_the_end(
+    begin: Callable[[], Coroutine[Any, Any, None]], wait: Callable[[float], None] = time.sleep
+) -> None:
+    """Run kopf until it ends in peace; when it fails, begin anew.
+
+    kopf gives up for good when its own watch meets an answer that it does not expect, such as 410
+    instead of a stream. By then it has stopped all of our work, as for SIGTERM.
+    """
+    for failures in itertools.count():
+        try:
+            asyncio.run(begin())
+        except Exception:
+            logger.exception("kopf has failed, beginning anew")
+            wait(min(RESTART_MAX_SECONDS, 2.0**failures))
+        else:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""What goes to and comes from an MLflow server, as values."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+# The error_code that we give to a connection that could not be made, or that broke.
+CONNECTION_FAILED = "CONNECTION_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in: a bearer token, else basic by user name, else not at all.
+
+    `ca_path` is a PEM file of the authorities to trust instead of the system's.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    ca_path: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Return the Authorization header, if any."""
+        if self.token:
+            return {"Authorization": f"Bearer {self.token}"}
+        if self.username:
+            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            return {"Authorization": f"Basic {pair}"}
+        return {}
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return the TLS settings.
+
+        Raises:
+            OSError: `ca_path` cannot be read.
+            ssl.SSLError: `ca_path` is no PEM file.
+        """
+        return ssl.create_default_context(cafile=self.ca_path or None)
+
+
+class MlflowError(Exception):
+    """A call that failed: HTTP status (None without an answer), MLflow's error_code, message.
+
+    `retryable` says that the same call may succeed later: no connection, time-out, 429, 5xx,
+    and an answer that is not MLflow's (as a proxy gives while the server restarts).
+    """
+
+    def __init__(self, status: int | None, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run: times in milliseconds since 1970 (0 and None: not set).
+
+    MLflow takes as the latest value of a metric the one of the highest step, whenever it was;
+    `metric_times` are the times of those.
+    """
+
+    run_id: str
+    experiment_id: str
+    status: str
+    start_time_ms: int
+    end_time_ms: int | None
+    lifecycle_stage: str
+    tags: dict[str, str]
+    metrics: dict[str, float]
+    metric_times: dict[str, int] = field(default_factory=dict)
+
+
+def decode_run(run: JsonObject) -> RunInfo:
+    """Decode a run of the API; the info alone, as runs/update answers, gives no tags."""
+    info, data = run["info"], run.get("data") or {}
+    metrics = data.get("metrics") or ()
+    end_time = info.get("end_time")
+    return RunInfo(
+        run_id=info["run_id"],
+        experiment_id=str(info["experiment_id"]),
+        status=info["status"],
+        start_time_ms=int(info.get("start_time") or 0),
+        end_time_ms=int(end_time) if end_time else None,
+        lifecycle_stage=info["lifecycle_stage"],
+        tags={tag["key"]: tag.get("value", "") for tag in data.get("tags") or ()},
+        # Not-a-number and infinities come as strings, which float() reads.
+        metrics={metric["key"]: float(metric["value"]) for metric in metrics},
+        metric_times={metric["key"]: int(metric["timestamp"]) for metric in metrics},
+    )

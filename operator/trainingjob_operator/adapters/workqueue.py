@@ -1,0 +1,178 @@
+"""A queue of keys: one worker per key at a time, repeats merged, delays and back-off by key."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_BASE_SECONDS = 0.1
+BACKOFF_MAX_SECONDS = 60.0
+
+
+class WorkQueue:
+    """Keys to work on, for one event loop.
+
+    A key added while it waits is there once; one added while it is worked on comes again after
+    done(). Nothing here is stored: at a restart the informers' first list fills it.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        uniform: Callable[[float, float], float] = random.uniform,
+        *,
+        backoff_max: float = BACKOFF_MAX_SECONDS,
+    ) -> None:
+        self._clock = clock
+        self._backoff_max = backoff_max
+        self._uniform = uniform
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, str]] = asyncio.PriorityQueue()
+        self._sequence = itertools.count()
+        self._dirty: dict[str, bool] = {}
+        self._working: dict[str, bool] = {}
+        self._due: dict[str, float] = {}
+        self._urgent_when_due: set[str] = set()
+        self._timetable: list[tuple[float, str]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._failures: dict[str, int] = {}
+        self._idle: asyncio.Event | None = None
+
+    def __len__(self) -> int:
+        """Return how many keys are ready and wait for a worker."""
+        return len(self._dirty.keys() - self._working)
+
+    def add(self, key: str, *, urgent: bool = False) -> None:
+        """Ask for work on a key as soon as a worker is free and nobody works on it.
+
+        Urgent keys come before the others; each sort is served in the order of its adding.
+        """
+        if self._dirty.get(key, False) or (key in self._dirty and not urgent):
+            return
+        self._dirty[key] = urgent
+        if key not in self._working:
+            self._make_ready(key)
+
+    def _make_ready(self, key: str) -> None:
+        self._ready.put_nowait((not self._dirty[key], next(self._sequence), key))
+
+    def add_after(self, key: str, seconds: float, *, urgent: bool = False) -> None:
+        """Ask for work on a key after a delay; of several delays the earliest end counts."""
+        if seconds <= 0:
+            self.add(key, urgent=urgent)
+            return
+        due = self._clock() + seconds
+        if due >= self._due.get(key, float("inf")):
+            return
+        self._due[key] = due
+        (self._urgent_when_due.add if urgent else self._urgent_when_due.discard)(key)
+        heapq.heappush(self._timetable, (due, key))
+        self._set_timer()
+
+    def add_rate_limited(self, key: str) -> None:
+        """Ask for work after a delay that doubles with every call until forget()."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(self._backoff_max, BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 20))
+        # Keys that failed together should not all come back together.
+        self.add_after(key, self._uniform(delay / 2, delay))
+
+    def forget(self, key: str) -> None:
+        """Start the delays of add_rate_limited anew for a key."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> str:
+        """Wait for a key and take it; the caller must call done() with it."""
+        self.release_due()
+        while True:
+            _, _, key = await self._ready.get()
+            if self._idle is not None:
+                await asyncio.Future()  # drained: nothing is given out any more
+            # A key that became urgent while it waited stands there twice: the first one counts.
+            if key in self._dirty and key not in self._working:
+                break
+        self._working[key] = self._dirty.pop(key)
+        return key
+
+    def done(self, key: str) -> None:
+        """Give a key back; it comes again at once if it was added meanwhile."""
+        self._working.pop(key, None)
+        if key in self._dirty:
+            self._make_ready(key)
+        if self._idle is not None and not self._working:
+            self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Give out no more keys, and wait so long at most for those that are worked on."""
+        self._idle = asyncio.Event()
+        if not self._working:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.warning("not done after %g s: %s", seconds, ", ".join(sorted(self._working)))
+
+    def release_due(self) -> None:
+        """Make the keys ready whose delay is over."""
+        now = self._clock()
+        while self._timetable and self._timetable[0][0] <= now:
+            due, key = heapq.heappop(self._timetable)
+            # An entry that a later, shorter delay has replaced is no longer the key's own.
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key, urgent=key in self._urgent_when_due)
+                self._urgent_when_due.discard(key)
+        self._set_timer()
+
+    async def run_workers(
+        self, count: int, handle: Callable[[str], Awaitable[float | None]]
+    ) -> None:
+        """Work on keys with `count` workers until cancelled.
+
+        `handle` returns the seconds after which it wants the key again, or None; the key's
+        back-off then starts anew, unless `handle` has called add_rate_limited for it. A key that
+        was urgent comes again as such: what is urgent about it may not be done yet. A key
+        whose handling raises is logged and comes again with back-off; one whose handling is
+        cancelled stays in the queue for the workers that may be started later.
+        """
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(count):
+                workers.create_task(self._work(handle))
+
+    async def _work(self, handle: Callable[[str], Awaitable[float | None]]) -> None:
+        while True:
+            key = await self.get()
+            failures = self._failures.get(key, 0)
+            try:
+                seconds = await handle(key)
+            except asyncio.CancelledError:
+                self.add(key)
+                raise
+            except Exception:
+                logger.exception("work on %s failed, will be tried again", key)
+                self.add_rate_limited(key)
+            else:
+                if self._failures.get(key, 0) == failures:
+                    self.forget(key)
+                if seconds is not None:
+                    self.add_after(key, seconds, urgent=self._working[key])
+            finally:
+                self.done(key)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._timetable:
+            wait = max(0.0, self._timetable[0][0] - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(wait, self.release_due)

@@ -1,0 +1,53 @@
+from trainingjob_operator.api.base import GROUP, KIND, PLURAL, VERSION, ApiModel
+from trainingjob_operator.api.lifecycle import (
+    MANAGER,
+    Checkpoint,
+    ClaimRetention,
+    CleanPodPolicy,
+    Retry,
+    StallAction,
+    StallPolicy,
+)
+from trainingjob_operator.api.resource import ObjectMeta, TrainingJob
+from trainingjob_operator.api.spec import TrainingJobSpec
+from trainingjob_operator.api.status import (
+    Attempt,
+    Condition,
+    Failure,
+    Goodput,
+    MlflowStatus,
+    Outcome,
+    Progress,
+    State,
+    TrainingJobStatus,
+)
+from trainingjob_operator.api.tracking import Mlflow, Monitoring
+
+__all__ = [
+    "GROUP",
+    "KIND",
+    "MANAGER",
+    "PLURAL",
+    "VERSION",
+    "ApiModel",
+    "Attempt",
+    "Checkpoint",
+    "ClaimRetention",
+    "CleanPodPolicy",
+    "Condition",
+    "Failure",
+    "Goodput",
+    "Mlflow",
+    "MlflowStatus",
+    "Monitoring",
+    "ObjectMeta",
+    "Outcome",
+    "Progress",
+    "Retry",
+    "StallAction",
+    "StallPolicy",
+    "State",
+    "TrainingJob",
+    "TrainingJobSpec",
+    "TrainingJobStatus",
+]

@@ -1,0 +1,66 @@
+from pydantic import Field
+
+from trainingjob_operator.api.base import ApiModel
+from trainingjob_operator.api.kubernetes_types import (
+    Affinity,
+    Annotations,
+    Labels,
+    NodeSelector,
+    Tolerations,
+)
+from trainingjob_operator.api.rules import pod_metadata_rules
+
+MAX_NAME_LENGTH = 253
+
+
+class PodPlacement(ApiModel):
+    """The part of the spec that says where and as whom the pods run."""
+
+    node_selector: NodeSelector = Field(
+        default={},
+        description="Labels that a node must have to run the pods.",
+    )
+    tolerations: Tolerations = Field(
+        default=[],
+        description="Node taints that the pods tolerate.",
+    )
+    affinity: Affinity | None = Field(
+        default=None,
+        description="Rules that attract the pods to nodes or to other pods, or keep them apart.",
+    )
+    priority_class_name: str | None = Field(
+        default=None,
+        max_length=MAX_NAME_LENGTH,
+        description="PriorityClass of the pods. Default: the cluster's default class.",
+    )
+    scheduler_name: str | None = Field(
+        default=None,
+        max_length=MAX_NAME_LENGTH,
+        description="Scheduler that places the pods. Default: default-scheduler.",
+    )
+    runtime_class_name: str | None = Field(
+        default=None,
+        max_length=MAX_NAME_LENGTH,
+        description="RuntimeClass of the pods, e.g. nvidia. Default: the node's own runtime.",
+    )
+    service_account_name: str | None = Field(
+        default=None,
+        max_length=MAX_NAME_LENGTH,
+        description="ServiceAccount of the pods. Default: default.",
+    )
+    pod_labels: Labels = Field(
+        default={},
+        json_schema_extra=pod_metadata_rules("podLabels"),
+        description="Labels added to every pod. Keys of the trainingjob.dev/ domain are refused.",
+    )
+    pod_annotations: Annotations = Field(
+        default={},
+        json_schema_extra=pod_metadata_rules("podAnnotations"),
+        description="Annotations added to every pod. "
+        "Keys of the trainingjob.dev/ domain are refused.",
+    )
+    termination_grace_period_seconds: int = Field(
+        default=60,
+        ge=0,
+        description="Seconds between SIGTERM and SIGKILL when a pod is stopped. Default: 60.",
+    )

@@ -1,0 +1,243 @@
+"""Puts the operator together and runs it: caches on every replica, work on the leader only."""
+
+import asyncio
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from trainingjob_operator import __version__
+from trainingjob_operator.adapters.events import EventWriter
+from trainingjob_operator.adapters.http import HttpServer
+from trainingjob_operator.adapters.informer import Informer
+from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, ApiError, Kube, NotFound
+from trainingjob_operator.adapters.leader import LeaderElector
+from trainingjob_operator.adapters.metrics import OperatorMetrics
+from trainingjob_operator.adapters.workqueue import WorkQueue
+from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
+from trainingjob_operator.caches import Caches, key_of
+from trainingjob_operator.core import contract, goodput, reasons
+from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
+from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.mlflow_servers import MlflowServers
+from trainingjob_operator.proxies import environment_proxy
+from trainingjob_operator.reconciler import Reconciler
+from trainingjob_operator.settings import Settings
+from trainingjob_operator.sweeping import Sweeper
+from trainingjob_operator.tracking import Tracking
+
+logger = logging.getLogger(__name__)
+
+LEASE_NAME = "trainingjob-operator"
+RESYNC_SECONDS = 600.0
+# A watch lasts 60 to 90 s and is then begun anew; silence much longer is a stale cache.
+STALE_SECONDS = 180.0
+# A new leader lists anew, unless it has just done so at its start.
+FRESH_SECONDS = 2.0
+MLFLOW_WORKERS = 8
+# What is under way at the end is waited for so long: cut off, it may happen after the next leader
+# has looked, who then does it again.
+DRAIN_SECONDS = 3.0
+
+
+class Application:
+    """One replica of the operator."""
+
+    def __init__(self, settings: Settings, kube: Kube, metrics: OperatorMetrics) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._metrics = metrics
+        self._queue = WorkQueue()
+        self._mlflow = MlflowServers(settings, os.environ, metrics.on_mlflow_call)
+        ours = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
+        self._trainingjobs: Informer[TrainingJob] = Informer(
+            kube.source(TRAININGJOBS), TrainingJob.model_validate, key_of, self._queue.add
+        )
+        self._jobs: Informer[JobView] = Informer(
+            kube.source(JOBS, label_selector=ours), job_view, owner_key, self._queue.add
+        )
+        self._pods: Informer[PodView] = Informer(
+            kube.source(PODS, label_selector=ours),
+            pod_view,
+            owner_key,
+            self._queue.add,
+            on_news=self._pod_news,
+            on_gone=lambda pod: self._caches.remember_gone(pod),
+        )
+        self._caches = Caches(self._trainingjobs, self._jobs, self._pods)
+        self._tracking = Tracking(
+            self._mlflow,
+            self._queue.add,
+            lambda was, now: metrics.mlflow_status_corrections.labels(was, now).inc(),
+            settings.mlflow_poll_seconds,
+        )
+        self._leader = LeaderElector(
+            kube,
+            settings.identity,
+            settings.namespace,
+            LEASE_NAME,
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.lease_seconds / 3,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._http = self._http_server()
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> "Application":
+        """Log in to the API server that the pod or KUBECONFIG names."""
+        metrics = OperatorMetrics(__version__)
+        kube = await Kube.connect(on_request=metrics.on_request, proxy_of=environment_proxy)
+        return cls(settings, kube, metrics)
+
+    async def start(self) -> None:
+        """Begin to serve, to watch and to stand for election."""
+        await self._http.start()
+        work = {
+            "trainingjobs": self._trainingjobs.run(),
+            "jobs": self._jobs.run(),
+            "pods": self._pods.run(),
+            "resync": self._resync(),
+            "leader": self._leader.run(self._lead, self._step_down),
+        }
+        self._tasks = [asyncio.create_task(job, name=name) for name, job in work.items()]
+
+    async def stop(self) -> None:
+        """End what is under way, and hand the lease over at once."""
+        await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._tracking.drain(DRAIN_SECONDS))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leader.release()
+        await self._http.stop()
+        await self._mlflow.close()
+        await self._kube.close()
+
+    async def _lead(self) -> None:
+        """The leader's work, once the caches are filled."""
+        informers = (self._trainingjobs, self._jobs, self._pods)
+        # What is missing in a copy must really be missing, or an attempt would start twice.
+        await asyncio.gather(*(one.refresh(FRESH_SECONDS) for one in informers))
+        servers = replace(self._settings.servers, cluster=await self._cluster_uid())
+        self._enqueue_all()
+        reconciler = Reconciler(
+            self._kube,
+            self._caches,
+            self._tracking,
+            EventWriter(self._kube, self._settings.identity),
+            servers,
+            self._metrics.on_reconcile,
+            self._count,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tracking.run(MLFLOW_WORKERS))
+            tasks.create_task(self._queue.run_workers(self._settings.workers, reconciler.reconcile))
+            if servers.cluster:
+                tasks.create_task(self._sweeper(servers).run())
+
+    async def _cluster_uid(self) -> str:
+        """What tells this cluster's runs from others; "" where it may not be read."""
+        while True:
+            try:
+                return await self._kube.cluster_uid()
+            except ApiError as error:
+                if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                    logger.warning("runs without a job will not be looked for: %s", error)
+                    return ""
+                logger.warning("the namespace kube-system cannot be read: %s", error)
+                await asyncio.sleep(1)
+
+    def _sweeper(self, servers: Servers) -> Sweeper:
+        uris = (servers.default_uri, *sorted(servers.allowed_uris - {servers.default_uri}))
+        closed = self._metrics.orphaned_runs.inc
+        return Sweeper(self._mlflow, uris, servers.cluster, self._lookup, closed)
+
+    def _pod_news(self, pod: PodView) -> None:
+        """An end goes before the starts of other jobs: it is what people and programs wait for."""
+        if not pod.live:
+            self._queue.add(owner_key(pod), urgent=True)
+
+    async def _lookup(self, namespace: str, name: str) -> TrainingJob | None:
+        try:
+            found = await self._kube.get(TRAININGJOBS, namespace, name)
+        except NotFound:
+            return None
+        return TrainingJob.model_validate(found)
+
+    def _count(self, old: TrainingJobStatus, new: TrainingJobStatus) -> None:
+        """Count restarts and failures as their status is stored."""
+        if new.state == old.state or new.failure is None:
+            return
+        reason = reasons.bounded(new.failure.reason or "")
+        if new.state == State.RESTARTING:
+            self._metrics.on_restart(reason, charged=new.disruptions == old.disruptions)
+        elif new.state == State.FAILED:
+            self._metrics.on_failure(reason)
+
+    async def _step_down(self) -> None:
+        self._tracking.forget_all()
+
+    async def _resync(self) -> None:
+        """Look at every job now and then: a safety net, since a quiet job causes no writes."""
+        while True:
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            await asyncio.sleep(RESYNC_SECONDS * jitter)
+            self._enqueue_all()
+
+    def _enqueue_all(self) -> None:
+        for job in self._caches.trainingjobs():
+            self._queue.add(key_of(job))
+
+    def _http_server(self) -> HttpServer:
+        informers: dict[str, Informer[Any]] = {
+            "trainingjobs": self._trainingjobs,
+            "jobs": self._jobs,
+            "pods": self._pods,
+        }
+        self._metrics.observe_queue(lambda: len(self._queue))
+        self._metrics.observe_leader(lambda: self._leader.is_leader)
+        self._metrics.observe_jobs(self._jobs_by_state)
+        self._metrics.observe_goodput(self._goodput)
+        for name, informer in informers.items():
+            self._metrics.observe_informer(name, informer.age)
+        return HttpServer(
+            self._settings.http_host,
+            self._settings.http_port,
+            registry=self._metrics.registry,
+            healthy={"tasks": self._ended_task, "informers": lambda: _stale(informers)},
+            ready={
+                "informers": lambda: _stale(informers),
+                "synced": lambda: _unsynced(informers),
+            },
+        )
+
+    def _ended_task(self) -> str | None:
+        ended = [task.get_name() for task in self._tasks if task.done()]
+        return f"ended: {', '.join(ended)}" if ended else None
+
+    def _jobs_by_state(self) -> Mapping[str, int]:
+        return Counter(str(job.status.state or "Pending") for job in self._caches.trainingjobs())
+
+    def _goodput(self) -> Mapping[str, int]:
+        now = datetime.now(UTC)
+        return goodput.total(goodput.as_of(job, now) for job in self._caches.trainingjobs())
+
+
+def _stale(
+    informers: Mapping[str, Informer[Any]],
+) -> str | None:
+    old = [
+        f"{name} {one.age():.0f} s" for name, one in informers.items() if one.age() > STALE_SECONDS
+    ]
+    return f"no contact: {', '.join(old)}" if old else None
+
+
+def _unsynced(
+    informers: Mapping[str, Informer[Any]],
+) -> str | None:
+    waiting = [name for name, one in informers.items() if not one.synced.is_set()]
+    return f"not listed yet: {', '.join(waiting)}" if waiting else None

@@ -1,0 +1,147 @@
+"""What the operator knows of the cluster: the informers, and its own writes until they show there.
+
+An informer lags behind a write by some milliseconds. Deciding on the older state would repeat the
+write, so the answer to each write is kept until the informer has it. And a pod may be gone before
+its Job is seen to fail: how it ended is kept for a while.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from trainingjob_operator.adapters.informer import Informer
+from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.core import attempts, names
+from trainingjob_operator.core.observe import JobView, Observed, PodView, owner_key
+
+# A created Job that no informer shows after this long is gone, or is not ours and never shown.
+MEMORY_SECONDS = 30.0
+
+
+class Caches:
+    """Reads for the reconciler; `remember_*` is called with what a write answered."""
+
+    def __init__(
+        self,
+        trainingjobs: Informer[TrainingJob],
+        jobs: Informer[JobView],
+        pods: Informer[PodView],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._trainingjobs = trainingjobs
+        self._jobs = jobs
+        self._pods = pods
+        self._clock = clock
+        self._written: dict[str, TrainingJob] = {}
+        self._created: dict[tuple[str, str], tuple[JobView, float]] = {}
+        self._deleted: dict[str, float] = {}
+        self._gone: dict[str, dict[str, tuple[PodView, float]]] = {}
+        self._released: dict[str, float] = {}
+
+    def trainingjobs(self) -> tuple[TrainingJob, ...]:
+        """All TrainingJobs as the informer has them."""
+        return self._trainingjobs.items()
+
+    def trainingjob(self, key: str) -> TrainingJob | None:
+        """The newest known state of a TrainingJob; None once it is gone."""
+        cached = self._trainingjobs.get(*names.split_key(key))
+        written = self._written.get(key)
+        if cached is None or written is None or not _newer(written, cached):
+            self._written.pop(key, None)
+            return self._unless_deleted(cached)
+        return self._unless_deleted(written)
+
+    def _unless_deleted(self, job: TrainingJob | None) -> TrainingJob | None:
+        """A job whose deletion we asked for comes back with its deletionTimestamp, if at all."""
+        if job is not None and job.metadata.uid in self._released:
+            return None
+        if job is None or job.metadata.deletion_timestamp is not None:
+            return job
+        return None if job.metadata.uid in self._deleted else job
+
+    def observed(self, job: TrainingJob) -> Observed:
+        """The children of a TrainingJob: the Jobs of all its attempts, and all its pods."""
+        pods = self._pods.by_index(key_of(job))
+        name = names.child_job(job.metadata.name, attempts.at_hand(job.status))
+        return Observed(
+            job=self._child(job.metadata.namespace, name),
+            pods=tuple(pod for pod in pods if pod.owner_uid == job.metadata.uid),
+            earlier=tuple(
+                self._as_deleted(child)
+                for child in self._jobs.by_index(key_of(job))
+                if child.owner_uid == job.metadata.uid and child.name != name
+            ),
+            gone=self._ended(job),
+        )
+
+    def _ended(self, job: TrainingJob) -> tuple[PodView, ...]:
+        key, now = key_of(job), self._clock()
+        kept = {
+            name: (pod, since)
+            for name, (pod, since) in self._gone.pop(key, {}).items()
+            if now - since < MEMORY_SECONDS
+        }
+        if kept:
+            self._gone[key] = kept
+        return tuple(pod for pod, _ in kept.values() if pod.owner_uid == job.metadata.uid)
+
+    def _child(self, namespace: str, name: str) -> JobView | None:
+        cached = self._jobs.get(namespace, name)
+        if cached is not None:
+            self._created.pop((namespace, name), None)
+            return self._as_deleted(cached)
+        created = self._created.get((namespace, name))
+        if created is None or self._clock() - created[1] > MEMORY_SECONDS:
+            self._created.pop((namespace, name), None)
+            return None
+        return self._as_deleted(created[0])
+
+    def _as_deleted(self, child: JobView) -> JobView:
+        """A Job that we deleted stays until its pods are gone, which the informer tells later."""
+        return replace(child, deleting=True) if child.uid in self._deleted else child
+
+    def remember_trainingjob(self, job: TrainingJob) -> None:
+        """Keep what a PATCH of a TrainingJob answered."""
+        self._written[key_of(job)] = job
+
+    def remember_created(self, child: JobView) -> None:
+        """Keep what the creation of a child Job answered."""
+        self._created[child.namespace, child.name] = (child, self._clock())
+
+    def remember_deleted(self, uid: str) -> None:
+        """Keep that a child Job or a TrainingJob was deleted."""
+        self._deleted = self._with(self._deleted, uid)
+
+    def remember_released(self, uid: str) -> None:
+        """Keep that a deleted TrainingJob has lost its last finalizer, and so has ended to be.
+
+        The answer to that write has the version from before it, so that it looks no newer.
+        """
+        self._released = self._with(self._released, uid)
+
+    def _with(self, memory: dict[str, float], uid: str) -> dict[str, float]:
+        now = self._clock()
+        kept = {old: since for old, since in memory.items() if now - since < MEMORY_SECONDS}
+        return {**kept, uid: now}
+
+    def remember_gone(self, pod: PodView) -> None:
+        """Keep how a pod failed whose object is gone, as after an eviction."""
+        if pod.phase == "Failed":
+            self._gone.setdefault(owner_key(pod), {})[pod.name] = (pod, self._clock())
+
+    def forget(self, key: str) -> None:
+        """Drop the memory of a TrainingJob that is gone."""
+        self._written.pop(key, None)
+        self._gone.pop(key, None)
+
+
+def key_of(job: TrainingJob) -> str:
+    """The queue key of a TrainingJob."""
+    return names.key(job.metadata.namespace, job.metadata.name)
+
+
+def _newer(one: TrainingJob, other: TrainingJob) -> bool:
+    """Resource versions of one resource compare as integers (KEP-5504)."""
+    if one.metadata.uid != other.metadata.uid:
+        return False
+    return int(one.metadata.resource_version) > int(other.metadata.resource_version)

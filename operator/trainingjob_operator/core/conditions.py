@@ -1,0 +1,124 @@
+"""The conditions of a TrainingJob, in the form of metav1.Condition."""
+
+from datetime import datetime
+from typing import Literal
+
+from trainingjob_operator.api import Condition, State, TrainingJob, TrainingJobStatus
+from trainingjob_operator.core.intent import RunStatus, RunView
+
+Truth = Literal["True", "False", "Unknown"]
+Told = tuple[str, Truth, str, str]
+
+RUNNING = "Running"
+SUCCEEDED = "Succeeded"
+FAILED = "Failed"
+SUSPENDED = "Suspended"
+MLFLOW_SYNCED = "MLflowSynced"
+STALLED = "Stalled"
+MLFLOW_UNAVAILABLE = "MLflowUnavailable"
+RUN_DELETED = "RunDeleted"
+
+
+def with_conditions(
+    status: TrainingJobStatus,
+    job: TrainingJob,
+    run: RunView,
+    wanted: RunStatus | None,
+    now: datetime,
+) -> TrainingJobStatus:
+    """`status` with its conditions; `wanted` is the run's status that belongs to it, if any."""
+    conditions = {condition.type: condition for condition in status.conditions}
+    told = [
+        *_of_state(status),
+        *_of_suspension(status, SUSPENDED in conditions),
+        *_of_stall(status, STALLED in conditions),
+    ]
+    for kind, truth, reason, message in [*told, *_of_run(run, wanted)]:
+        old = conditions.get(kind)
+        unchanged = old is not None and (old.status, old.reason) == (truth, reason)
+        if old is not None and unchanged and kind == MLFLOW_SYNCED:
+            # The wording of a connection error varies from call to call; that is no change.
+            message = old.message
+        conditions[kind] = _condition(old, job, (kind, truth, reason, message), now)
+    return status.model_copy(update={"conditions": list(conditions.values())})
+
+
+def with_one(
+    status: TrainingJobStatus, job: TrainingJob, told: Told, now: datetime
+) -> TrainingJobStatus:
+    """`status` with one condition as `told`: its type, truth, reason and message."""
+    conditions = {condition.type: condition for condition in status.conditions}
+    conditions[told[0]] = _condition(conditions.get(told[0]), job, told, now)
+    return status.model_copy(update={"conditions": list(conditions.values())})
+
+
+def _condition(old: Condition | None, job: TrainingJob, told: Told, now: datetime) -> Condition:
+    kind, truth, reason, message = told
+    since = old.last_transition_time if old is not None and old.status == truth else now
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=reason,
+        message=message,
+        observed_generation=job.metadata.generation,
+        last_transition_time=since,
+    )
+
+
+def found(status: TrainingJobStatus, kind: str) -> Condition | None:
+    """A condition as it is stored."""
+    return next((one for one in status.conditions if one.type == kind), None)
+
+
+def problem_reason(run: RunView) -> str:
+    """Why the run cannot be told the truth."""
+    return RUN_DELETED if run.deleted else MLFLOW_UNAVAILABLE
+
+
+def _of_state(status: TrainingJobStatus) -> list[Told]:
+    failure = status.failure
+    reason = failure.reason if failure and failure.reason else ""
+    message = failure.message if failure and failure.message else ""
+    match status.state:
+        case State.RUNNING:
+            return [(RUNNING, "True", "AllPodsRunning", "all pods run")]
+        case State.SUCCEEDED:
+            return [
+                (RUNNING, "False", "Ended", "the job has ended"),
+                (SUCCEEDED, "True", "JobComplete", "all pods succeeded"),
+            ]
+        case State.FAILED:
+            return [
+                (RUNNING, "False", "Ended", "the job has ended"),
+                (FAILED, "True", reason, message),
+            ]
+        case State.PENDING:
+            return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to make the run")]
+        case State.SUSPENDED:
+            return [(RUNNING, "False", "Suspended", "spec.suspend is true")]
+        case State.QUEUED:
+            return [(RUNNING, "False", "Queued", "the Job waits for its queue")]
+        case _:
+            return [(RUNNING, "False", reason or "PodsStarting", message or "pods are starting")]
+
+
+def _of_suspension(status: TrainingJobStatus, before: bool) -> list[Told]:
+    if status.state == State.SUSPENDED:
+        return [(SUSPENDED, "True", "Suspended", "spec.suspend is true")]
+    return [(SUSPENDED, "False", "Resumed", "spec.suspend is false")] if before else []
+
+
+def _of_stall(status: TrainingJobStatus, before: bool) -> list[Told]:
+    if before and status.state != State.RUNNING:
+        return [(STALLED, "False", "NotRunning", "the training does not run")]
+    return []
+
+
+def _of_run(run: RunView, wanted: RunStatus | None) -> list[Told]:
+    if wanted is None:
+        return []
+    if run.problem is not None:
+        return [(MLFLOW_SYNCED, "False", problem_reason(run), run.problem)]
+    if run.status == wanted:
+        return [(MLFLOW_SYNCED, "True", "Confirmed", "the run's status is that of the job")]
+    return []

@@ -1,0 +1,38 @@
+"""What operator, trainer, MLflow and cluster agree on by name; the trainer reads the same names."""
+
+from trainingjob_operator.api import GROUP, VERSION
+
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FINALIZER = f"{GROUP}/mlflow-run"
+LABEL_NAME = f"{GROUP}/name"
+LABEL_UID = f"{GROUP}/uid"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+# Kueue's own: the LocalQueue that a Job waits in.
+LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "trainingjob-operator"
+
+CONTAINER_NAME = "trainer"
+METRICS_PORT_NAME = "metrics"
+MASTER_PORT = 29500
+
+TAG_PREFIX = "trainingjob."
+TAG_UID = "trainingjob.uid"
+TAG_NAME = "trainingjob.name"
+TAG_NAMESPACE = "trainingjob.namespace"
+TAG_ATTEMPT = "trainingjob.attempt"
+# The installation that keeps the run: the uid of the cluster's namespace kube-system.
+TAG_CLUSTER = "trainingjob.cluster"
+# The deleted run that this one takes the place of.
+TAG_REPLACES = "trainingjob.replaces"
+# How the last attempt ended, or the job; the cause of the last failure; where the time went.
+TAG_OUTCOME = "trainingjob.outcome"
+TAG_FAILURE = "trainingjob.failure."
+TAG_GOODPUT = "trainingjob.goodput."
+
+METRIC_PERCENTAGE = "progress/percentage"
+METRIC_EPOCH = "progress/epoch"
+METRIC_STEP = "progress/step"
+SYSTEM_METRICS = "system/"
+METRIC_REMAINING = "progress/estimated_remaining_seconds"

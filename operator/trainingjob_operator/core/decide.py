@@ -1,0 +1,212 @@
+"""What to do about a TrainingJob: a pure function of what is stored and what is observed.
+
+Nothing here depends on having seen an event, so the operator may be killed at any instruction
+and decides the same after a restart.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from trainingjob_operator.api import MANAGER, State, TrainingJob
+from trainingjob_operator.core import attempts, contract, gang, launch, names, outcome, status
+from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
+from trainingjob_operator.core.observe import JobView, Observed, PodView
+from trainingjob_operator.core.policies import (
+    cleanup,
+    deadlines,
+    deletion,
+    disruption,
+    failure,
+    retry,
+    stall,
+    stopping,
+)
+from trainingjob_operator.core.policies.failure import Cause
+from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.core.status import Context
+
+# A foreign object goes by the garbage collector: seconds until the next look at it.
+NAME_TAKEN_RECHECK = 2.0
+# How long the pod that failed may show later than its Job's failure.
+EVIDENCE_SECONDS = 5.0
+# A restarted attempt that does not run for so long is told as Starting.
+STARTING_TOLD_AFTER = timedelta(seconds=10)
+
+
+def decide(
+    job: TrainingJob, observed: Observed, run: RunView, now: datetime, servers: Servers
+) -> Plan:
+    """The next plan for one job; an empty plan where all is as it should be."""
+    if job.spec.managed_by not in (None, MANAGER):
+        return Plan()
+    tracking_uri = servers.resolve(job.spec.mlflow.tracking_uri)
+    context = Context(job, run, now, servers, tracking_uri)
+    if job.metadata.deletion_timestamp is not None:
+        return deletion.decide_deletion(context, observed)
+    if job.status.state in TERMINAL_STATES:
+        return cleanup.decide_ended(context, observed)
+    if contract.FINALIZER not in job.metadata.finalizers:
+        return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
+    if tracking_uri is None:
+        return outcome.refused(context)
+    plan, left = _alive(context, observed), deadlines.seconds_left(context)
+    if left is None:
+        return plan
+    return replace(plan, requeue_after=min(left, plan.requeue_after or left))
+
+
+def _alive(context: Context, observed: Observed) -> Plan:
+    """A job that has neither ended nor is deleted."""
+    job = context.job
+    last = attempts.current(job.status)
+    if last is None:
+        return outcome.suspended(context) if job.spec.suspend else launch.begin(context)
+    if last.completion_time is not None:
+        return _between_attempts(context, observed)
+    if last.outcome is not None:
+        return stopping.proceed(context, observed)
+    return _advance(context, observed)
+
+
+def _between_attempts(context: Context, observed: Observed) -> Plan:
+    """The last attempt is over: the next one waits for its delay and for the last pod's end."""
+    job = context.job
+    following = _following(job, observed)
+    if following is not None:
+        return _unrecorded(context, observed, following)
+    if observed.live(job.metadata.uid):
+        return stopping.wait(context, observed)
+    if job.spec.suspend:
+        return outcome.suspended(context)
+    late = deadlines.overdue(context, ())
+    if late is not None:
+        return outcome.failed_between(context, late)
+    again = job.status.next_attempt_time or context.now
+    wait = (again - context.now).total_seconds()
+    if wait > 0:
+        return replace(status.plan(context, job.status), requeue_after=wait)
+    another = launch.another_run(context)
+    if another is not None:
+        return another
+    if job.status.state != State.RESTARTING:
+        return launch.record_attempt(context)
+    # That this attempt follows is stored with the end of the last one.
+    return _advance(context.having(attempts.begun(context)), observed)
+
+
+def _following(job: TrainingJob, observed: Observed) -> JobView | None:
+    """The Job of the attempt that comes next, where it has been created already."""
+    child = observed.job
+    ours = child is not None and child.owner_uid == job.metadata.uid
+    name = names.child_job(job.metadata.name, job.status.attempt + 1)
+    return child if ours and child is not None and child.name == name else None
+
+
+def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
+    """The attempt after a restart has its Job; the status tells of it with its first news.
+
+    In an ordinary start that is Running, and one write less; one that takes long is told before.
+    """
+    begun = context.having(attempts.begun(context, child.created_at))
+    plan, left = _advance(begun, observed), deadlines.seconds_left(begun)
+    recorded = status.plan(begun, begun.job.status)
+    waited = context.now - (child.created_at or context.now)
+    waits = (STARTING_TOLD_AFTER - waited).total_seconds()
+    if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
+        return plan
+    return replace(plan, status=None, events=(), requeue_after=min(waits, left or waits))
+
+
+def _advance(context: Context, observed: Observed) -> Plan:
+    job, child = context.job, observed.job
+    pods = tuple(pod for pod in observed.pods if pod.attempt == job.status.attempt)
+    if child is not None and child.owner_uid != job.metadata.uid:
+        return _name_taken(context, child)
+    all_ended = child is not None and gang.ended_by_themselves(job, child, pods)
+    if child is not None and (child.complete or (all_ended and not gang.any_failed(pods))):
+        return outcome.succeeded(context, gang.with_end(child, pods), gang.running_time(pods))
+    if child is not None and (child.failed or child.failing or all_ended):
+        gone = tuple(pod for pod in observed.gone if pod.attempt == job.status.attempt)
+        return _failed(context, child, (*pods, *gone))
+    stop = _to_stop(context, pods)
+    if stop is not None:
+        return stopping.begin(context, stop)
+    if child is None:
+        return _without_child(context, pods)
+    if child.suspended:
+        live = any(pod.live for pod in pods)
+        return status.plan(context, job.status) if live else outcome.queued(context)
+    if gang.all_started(job, pods):
+        return stall.watched(context, outcome.running(context, gang.running_time(pods)))
+    return outcome.starting(context, pods)
+
+
+def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
+    """Why the operator itself has to end the attempt, if it has."""
+    if context.job.spec.suspend:
+        return stopping.SUSPENDED
+    return deadlines.overdue(context, pods) or stall.to_stop(context)
+
+
+def _failed(context: Context, child: JobView, pods: tuple[PodView, ...]) -> Plan:
+    """A disruption is stored at once, while the pods still tell of it; all else when all ended.
+
+    A restart waits until the Job says so, too: before that its controller might make another pod.
+    """
+    if not _evidence(context, child, pods):
+        held = status.plan(context, context.job.status)
+        return replace(held, requeue_after=EVIDENCE_SECONDS)
+    cause = disruption.cause_of(child, pods) or failure.cause_of(child, pods)
+    ended = child.failed or gang.all_ended(context.job, pods)
+    if not ended and not cause.disrupted:
+        return status.plan(context, context.job.status)
+    child = gang.with_end(child, pods)
+    match retry.after(context.job, cause):
+        case retry.Restart() as restart if child.failed or child.failing:
+            return outcome.restarting(context, cause, restart, child, gang.running_time(pods))
+        case retry.GiveUp(told) if ended:
+            return outcome.failed(context, cause, child, gang.running_time(pods), told)
+        case _:
+            return status.plan(context, context.job.status)
+
+
+def _evidence(context: Context, child: JobView, pods: tuple[PodView, ...]) -> bool:
+    """Whether a pod tells why the Job failed, or so much time has passed that none will.
+
+    Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
+    """
+    told = any(pod.disruption or failure.has_failed(pod) for pod in pods)
+    return told or context.now - (child.ended_at or context.now) >= timedelta(
+        seconds=EVIDENCE_SECONDS
+    )
+
+
+def _without_child(context: Context, pods: tuple[PodView, ...]) -> Plan:
+    last = attempts.current(context.job.status)
+    lived = last is not None and last.running_time is not None
+    if any(pod.live for pod in pods) or (pods and not lived):
+        return status.plan(context, context.job.status)
+    if not lived:
+        return launch.create(context)
+    child = names.child_job(context.job.metadata.name, context.job.status.attempt)
+    cause = Cause(Reason.JOB_DELETED, f"Job {child} was deleted while it ran")
+    match retry.after(context.job, cause):
+        case retry.Restart() as restart:
+            return outcome.restarting(context, cause, restart, None, None)
+        case retry.GiveUp(told):
+            return outcome.failed(context, cause, told=told)
+
+
+def _name_taken(context: Context, child: JobView) -> Plan:
+    """Never touch an object of another owner; that of an earlier TrainingJob goes by itself."""
+    if child.owner_uid:
+        return Plan(
+            run=status.run_intent(context, context.job.status), requeue_after=NAME_TAKEN_RECHECK
+        )
+    message = (
+        f"Job {child.name} exists and does not belong to this TrainingJob: "
+        "delete it or give the TrainingJob another name"
+    )
+    return outcome.failed(context, Cause(Reason.NAME_CONFLICT, message))

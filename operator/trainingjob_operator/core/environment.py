@@ -1,0 +1,91 @@
+"""The environment of a training pod: the operator's half of the contract with the trainer."""
+
+from typing import Any
+
+from trainingjob_operator.api import TrainingJob, TrainingJobSpec
+from trainingjob_operator.core import contract, names
+from trainingjob_operator.core.intent import RunIdentity
+
+Variable = dict[str, Any]
+
+GPU = "nvidia.com/gpu"
+
+
+def contract_env(
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+) -> list[Variable]:
+    """All contract variables of one pod; without `run` the trainer finds its run by the uid tag."""
+    monitoring = job.spec.monitoring
+    return [
+        _variable("TRAININGJOB_NAME", job.metadata.name),
+        _variable("TRAININGJOB_NAMESPACE", job.metadata.namespace),
+        _variable("TRAININGJOB_UID", job.metadata.uid),
+        _variable("TRAININGJOB_ATTEMPT", attempt),
+        _node_rank("TRAININGJOB_NODE_RANK"),
+        _variable("TRAININGJOB_NUM_NODES", job.spec.num_nodes),
+        *_checkpoint(job.spec),
+        _variable("TRAININGJOB_MONITOR_ENABLED", str(monitoring.enabled).lower()),
+        _variable("TRAININGJOB_MONITOR_INTERVAL", monitoring.interval_seconds),
+        _variable("TRAININGJOB_METRICS_PORT", monitoring.port),
+        *_mlflow(run, tracking_uri),
+        *_torchrun(job, attempt),
+    ]
+
+
+def _checkpoint(spec: TrainingJobSpec) -> list[Variable]:
+    if spec.checkpoint is None:
+        return []
+    return [
+        _variable("TRAININGJOB_CHECKPOINT_DIR", spec.checkpoint.path),
+        _variable("TRAININGJOB_OPTION_CHECKPOINT_EVERY_SECONDS", spec.checkpoint.every_seconds),
+        _variable("TRAININGJOB_OPTION_CHECKPOINT_KEEP", spec.checkpoint.keep),
+    ]
+
+
+def _mlflow(run: RunIdentity | None, tracking_uri: str) -> list[Variable]:
+    server = _variable("MLFLOW_TRACKING_URI", tracking_uri)
+    if run is None:
+        return [server]
+    return [
+        server,
+        _variable("MLFLOW_EXPERIMENT_ID", run.experiment_id),
+        # MLflow's own name: a user's fluent script adopts the run instead of making a second one.
+        _variable("MLFLOW_RUN_ID", run.run_id),
+        _variable("TRAININGJOB_MLFLOW_RUN_ID", run.run_id),
+    ]
+
+
+def _torchrun(job: TrainingJob, attempt: int) -> list[Variable]:
+    """Torchrun takes each of its options from PET_<OPTION> (torch.distributed.run)."""
+    return [
+        _variable("PET_NNODES", job.spec.num_nodes),
+        _variable("PET_NPROC_PER_NODE", processes_per_node(job.spec)),
+        _node_rank("PET_NODE_RANK"),
+        _variable("PET_MASTER_ADDR", _master_address(job, attempt)),
+        _variable("PET_MASTER_PORT", contract.MASTER_PORT),
+    ]
+
+
+def processes_per_node(spec: TrainingJobSpec) -> int:
+    """`auto` means one process for each GPU of a pod, or one where there is none."""
+    if spec.num_proc_per_node != "auto":
+        return int(spec.num_proc_per_node)
+    resources = spec.resources_per_node or {}
+    gpus = resources.get("limits", {}).get(GPU) or resources.get("requests", {}).get(GPU)
+    return max(int(gpus or 0), 1)
+
+
+def _master_address(job: TrainingJob, attempt: int) -> str:
+    if job.spec.num_nodes == 1:
+        return "127.0.0.1"
+    # The Job controller names the host of index 0 so; the headless Service resolves it.
+    return f"{names.child_job(job.metadata.name, attempt)}-0.{job.metadata.name}"
+
+
+def _variable(name: str, value: object) -> Variable:
+    return {"name": name, "value": str(value)}
+
+
+def _node_rank(name: str) -> Variable:
+    path = f"metadata.annotations['{names.JOB_COMPLETION_INDEX}']"
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

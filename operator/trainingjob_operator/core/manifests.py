@@ -1,0 +1,229 @@
+"""Builders of the objects that the operator creates, each one literal."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from trainingjob_operator.api import KIND, ClaimRetention, TrainingJob, TrainingJobSpec
+from trainingjob_operator.api.rules import (
+    CHECKPOINT_VOLUME,
+    SHARED_MEMORY_PATH,
+    SHARED_MEMORY_VOLUME,
+)
+from trainingjob_operator.core import contract, environment, names
+from trainingjob_operator.core.intent import RunIdentity
+
+Manifest = dict[str, Any]
+
+# The uid that the trainer image runs as; its group lets it write to mounted volumes.
+TRAINER_GROUP = 65532
+# Changes nothing about the Job, which fails with its first pod anyway, but keeps in its condition
+# that a disruption was the cause when the pod is gone.
+DISRUPTED = {
+    "action": "FailJob",
+    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+}
+
+
+def child_job(
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+) -> Manifest:
+    """The batch/v1 Indexed Job of one attempt.
+
+    backoffLimit is 0 and restartPolicy Never: Kubernetes counts the pods of an attempt, the
+    operator decides on attempts. podReplacementPolicy Failed: no two pods of one rank at a time.
+    """
+    metadata = job.metadata
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.child_job(metadata.name, attempt),
+            "namespace": metadata.namespace,
+            "labels": {
+                **names.labels(metadata.name, metadata.uid, attempt),
+                **_optional(**{contract.LABEL_QUEUE: job.spec.queue_name}),
+            },
+            "ownerReferences": [_owner_reference(job)],
+        },
+        "spec": {
+            # The queue admits the Job by ending its suspension.
+            **_optional(suspend=job.spec.queue_name is not None),
+            "completionMode": "Indexed",
+            "completions": job.spec.num_nodes,
+            "parallelism": job.spec.num_nodes,
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": [DISRUPTED]},
+            "template": {
+                "metadata": {
+                    "labels": {
+                        **job.spec.pod_labels,
+                        **names.labels(metadata.name, metadata.uid, attempt),
+                    },
+                    **_optional(annotations=dict(job.spec.pod_annotations)),
+                },
+                "spec": _pod_spec(job, attempt, run, tracking_uri),
+            },
+        },
+    }
+
+
+def headless_service(job: TrainingJob) -> Manifest:
+    """The Service that gives the pods of a multi-node job their DNS names.
+
+    Addresses are published before readiness: the ranks look for each other while they start.
+    """
+    metadata = job.metadata
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "labels": names.service_selector(metadata.name, metadata.uid),
+            "ownerReferences": [_owner_reference(job)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": names.service_selector(metadata.name, metadata.uid),
+            "ports": [{"name": "master", "port": contract.MASTER_PORT}],
+        },
+    }
+
+
+def checkpoint_claim(job: TrainingJob) -> Manifest | None:
+    """The PersistentVolumeClaim of spec.checkpoint.claimTemplate; None without one.
+
+    Without an owner it stays when the job is deleted.
+    """
+    checkpoint, metadata = job.spec.checkpoint, job.metadata
+    if checkpoint is None or checkpoint.claim_template is None:
+        return None
+    kept = checkpoint.claim_retention == ClaimRetention.KEEP
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": names.checkpoint_claim(metadata.name, metadata.uid),
+            "namespace": metadata.namespace,
+            "labels": names.service_selector(metadata.name, metadata.uid),
+            **_optional(ownerReferences=[] if kept else [_owner_reference(job)]),
+        },
+        "spec": checkpoint.claim_template,
+    }
+
+
+def _owner_reference(job: TrainingJob) -> Manifest:
+    return {
+        "apiVersion": contract.API_VERSION,
+        "kind": KIND,
+        "name": job.metadata.name,
+        "uid": job.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod_spec(
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+) -> Manifest:
+    spec = job.spec
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+        "enableServiceLinks": False,
+        # A training pod calls the API server only if its author gave it an account to do so.
+        "automountServiceAccountToken": spec.service_account_name is not None,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "fsGroup": TRAINER_GROUP,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(job, attempt, run, tracking_uri)],
+        **_optional(
+            subdomain=job.metadata.name if spec.num_nodes > 1 else None,
+            volumes=_volumes(job),
+            nodeSelector=spec.node_selector,
+            tolerations=spec.tolerations,
+            affinity=spec.affinity,
+            priorityClassName=spec.priority_class_name,
+            schedulerName=spec.scheduler_name,
+            runtimeClassName=spec.runtime_class_name,
+            serviceAccountName=spec.service_account_name,
+            imagePullSecrets=spec.image_pull_secrets,
+        ),
+    }
+
+
+def _container(
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+) -> Manifest:
+    spec = job.spec
+    port = {"name": contract.METRICS_PORT_NAME, "containerPort": spec.monitoring.port}
+    return {
+        "name": contract.CONTAINER_NAME,
+        "image": spec.image,
+        # The user's variables first: a reference like $(NAME) resolves only backwards, and the
+        # contract's variables win where the API server's validation was off.
+        "env": [*spec.env, *environment.contract_env(job, attempt, run, tracking_uri)],
+        # A script that writes no termination message leaves its last log lines as the cause.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        **_optional(
+            ports=[port] if spec.monitoring.enabled else [],
+            imagePullPolicy=spec.image_pull_policy,
+            command=spec.command,
+            args=spec.args,
+            workingDir=spec.working_dir,
+            envFrom=spec.env_from,
+            resources=spec.resources_per_node,
+            volumeMounts=_volume_mounts(spec),
+        ),
+    }
+
+
+def _volumes(job: TrainingJob) -> list[Manifest]:
+    volumes = [*job.spec.volumes]
+    claim = _claim_name(job)
+    if claim is not None:
+        source = {"persistentVolumeClaim": {"claimName": claim}}
+        volumes.append({"name": CHECKPOINT_VOLUME, **source})
+    if job.spec.shared_memory is not None:
+        memory = {"medium": "Memory", "sizeLimit": job.spec.shared_memory}
+        volumes.append({"name": SHARED_MEMORY_VOLUME, "emptyDir": memory})
+    return volumes
+
+
+def _claim_name(job: TrainingJob) -> str | None:
+    checkpoint = job.spec.checkpoint
+    if checkpoint is None or checkpoint.volume is not None:
+        return None
+    return checkpoint.claim_name or names.checkpoint_claim(job.metadata.name, job.metadata.uid)
+
+
+def _volume_mounts(spec: TrainingJobSpec) -> list[Manifest]:
+    mounts = [*spec.volume_mounts, *_checkpoint_mount(spec)]
+    if spec.shared_memory is None:
+        return mounts
+    return [*mounts, {"name": SHARED_MEMORY_VOLUME, "mountPath": SHARED_MEMORY_PATH}]
+
+
+def _checkpoint_mount(spec: TrainingJobSpec) -> list[Manifest]:
+    """The mount of the checkpoints, where the user's own mounts do not hold the path already."""
+    if spec.checkpoint is None:
+        return []
+    volume = spec.checkpoint.volume or CHECKPOINT_VOLUME
+    path = PurePosixPath(spec.checkpoint.path)
+    for mount in spec.volume_mounts:
+        if mount["name"] == volume and path.is_relative_to(mount["mountPath"]):
+            return []
+    return [{"name": volume, "mountPath": spec.checkpoint.path}]
+
+
+def _optional(**fields: Any) -> Manifest:
+    return {name: value for name, value in fields.items() if value}

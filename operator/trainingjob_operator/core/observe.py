@@ -1,0 +1,224 @@
+"""Slim views of the cluster's objects: what the decisions need and nothing else.
+
+The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trainingjob_operator.api import KIND
+from trainingjob_operator.core import contract, names
+
+Raw = dict[str, Any]
+
+# The kubelet tells the two in turn for as long as an image cannot be pulled.
+SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
+# FailureTarget comes before Failed: the pods that are left are being ended.
+JOB_ENDS = ("Complete", "Failed", "FailureTarget")
+ENDED_PHASES = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """How the trainer container ended (`status.containerStatuses[].state.terminated`)."""
+
+    exit_code: int
+    reason: str
+    message: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a pod does not run yet: a container's waiting reason, or `Unschedulable`."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod of a TrainingJob."""
+
+    namespace: str
+    name: str
+    owner: str
+    owner_uid: str
+    attempt: int
+    rank: int
+    phase: str
+    node: str
+    deleting: bool
+    reason: str
+    disruption: str
+    started_at: datetime | None
+    end: ContainerEnd | None
+    waiting: Waiting | None
+
+    @property
+    def live(self) -> bool:
+        """Whether its containers run or may still come to run; an ended pod is only a record."""
+        return self.phase not in ENDED_PHASES
+
+    @property
+    def started(self) -> bool:
+        """Whether its trainer container runs or has run."""
+        return self.started_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A child Job, one attempt of a TrainingJob."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner: str
+    owner_uid: str
+    created_at: datetime | None
+    complete: bool
+    failing: bool
+    failed: bool
+    reason: str
+    message: str
+    ended_at: datetime | None
+    suspended: bool
+    deleting: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: the Job controller says so only when none of its pods is live."""
+        return self.complete or self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that the caches know of one TrainingJob's children.
+
+    `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
+    the TrainingJob's Jobs of other attempts; `gone` are pods that failed and were deleted a
+    moment ago.
+    """
+
+    job: JobView | None
+    pods: tuple[PodView, ...]
+    earlier: tuple[JobView, ...] = ()
+    gone: tuple[PodView, ...] = ()
+
+    def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
+        """The child Jobs of all attempts, without a foreign one."""
+        current = (self.job,) if self.job is not None else ()
+        return tuple(job for job in (*current, *self.earlier) if job.owner_uid == owner_uid)
+
+    def live(self, owner_uid: str) -> bool:
+        """Whether a pod of any attempt lives, or a Job of any attempt may still make one."""
+        jobs = self.jobs_of(owner_uid)
+        return any(not job.ended for job in jobs) or any(pod.live for pod in self.pods)
+
+
+def instant(text: str | None) -> datetime | None:
+    """An RFC 3339 time of the API, or None."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def pod_view(raw: Raw) -> PodView:
+    """Decode a v1 Pod."""
+    metadata, status = raw["metadata"], raw.get("status", {})
+    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+    state = _trainer_state(status)
+    # What many pods have in common is kept once.
+    return PodView(
+        namespace=sys.intern(metadata["namespace"]),
+        name=metadata["name"],
+        owner=sys.intern(labels.get(contract.LABEL_NAME, "")),
+        owner_uid=sys.intern(labels.get(contract.LABEL_UID, "")),
+        attempt=int(labels.get(contract.LABEL_ATTEMPT, "0")),
+        rank=int(annotations.get(names.JOB_COMPLETION_INDEX, "0")),
+        phase=sys.intern(status.get("phase", "Pending")),
+        node=sys.intern(raw.get("spec", {}).get("nodeName", "")),
+        deleting="deletionTimestamp" in metadata,
+        reason=status.get("reason", ""),
+        disruption=_disruption(status),
+        started_at=_started_at(state),
+        end=_container_end(state),
+        waiting=_waiting(state, status),
+    )
+
+
+def job_view(raw: Raw) -> JobView:
+    """Decode a batch/v1 Job."""
+    metadata, status = raw["metadata"], raw.get("status", {})
+    references: list[Raw] = metadata.get("ownerReferences", [])
+    owner: Raw = next((one for one in references if one.get("controller")), {})
+    ours = owner.get("kind") == KIND
+    conditions = {c["type"]: c for c in status.get("conditions", []) if c.get("status") == "True"}
+    end: Raw = next((conditions[kind] for kind in JOB_ENDS if kind in conditions), {})
+    return JobView(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
+        owner_uid=owner["uid"] if ours else "",
+        created_at=instant(metadata.get("creationTimestamp")),
+        complete="Complete" in conditions,
+        failing="FailureTarget" in conditions,
+        failed="Failed" in conditions,
+        reason=end.get("reason", ""),
+        message=end.get("message", ""),
+        ended_at=instant(status.get("completionTime") or end.get("lastTransitionTime")),
+        suspended=raw.get("spec", {}).get("suspend", False),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def owner_key(view: PodView | JobView) -> str:
+    """The key of the TrainingJob that a child belongs to by its label."""
+    return names.key(view.namespace, view.owner)
+
+
+def _trainer_state(status: Raw) -> Raw:
+    for container in status.get("containerStatuses", []):
+        if container["name"] == contract.CONTAINER_NAME:
+            state: Raw = container.get("state", {})
+            return state
+    return {}
+
+
+def _disruption(status: Raw) -> str:
+    """The reason of a true DisruptionTarget condition, which names who ends the pod."""
+    for condition in status.get("conditions", []):
+        if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
+            return str(condition.get("reason") or "Disrupted")
+    return ""
+
+
+def _started_at(state: Raw) -> datetime | None:
+    ran = state.get("running") or state.get("terminated") or {}
+    return instant(ran.get("startedAt"))
+
+
+def _container_end(state: Raw) -> ContainerEnd | None:
+    terminated = state.get("terminated")
+    if terminated is None:
+        return None
+    return ContainerEnd(
+        exit_code=terminated["exitCode"],
+        reason=terminated.get("reason", ""),
+        message=terminated.get("message", ""),
+        finished_at=instant(terminated.get("finishedAt")),
+    )
+
+
+def _waiting(state: Raw, status: Raw) -> Waiting | None:
+    waiting = state.get("waiting")
+    if waiting is not None:
+        reason = waiting.get("reason", "")
+        return Waiting(SAME_REASON.get(reason, reason), waiting.get("message", ""))
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Waiting("Unschedulable", condition.get("message", ""))
+    return None

@@ -1,0 +1,217 @@
+"""The plans that store what became of a job or of an attempt.
+
+An Event is a write of its own. It tells what went wrong or what somebody asked for; the ordinary
+steps from Starting to Succeeded are told by the state and the conditions.
+"""
+
+from datetime import datetime, timedelta
+
+from trainingjob_operator.api import Failure, Outcome, State
+from trainingjob_operator.core import attempts, conditions, goodput
+from trainingjob_operator.core.intent import EventIntent, Plan
+from trainingjob_operator.core.observe import JobView, PodView, Waiting
+from trainingjob_operator.core.policies.failure import Cause
+from trainingjob_operator.core.policies.retry import Restart
+from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.status import Context, plan
+
+# What a container waits for in an ordinary start; anything else is told in the status.
+ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing", "Unschedulable"})
+
+
+def queued(context: Context) -> Plan:
+    """The child Job is suspended and has no pods: its queue has not admitted it, or no longer."""
+    old = context.job.status
+    if old.state == State.QUEUED:
+        return plan(context, old)
+    wanted = old.model_copy(update={"state": State.QUEUED, "running_time": None, "failure": None})
+    message = f"attempt {old.attempt} waits for its queue"
+    return plan(context, wanted, EventIntent("Normal", "Queued", message))
+
+
+def suspended(context: Context) -> Plan:
+    """No pod lives and none is to start; an attempt that was stopped for it has ended."""
+    old = context.job.status
+    if old.state == State.SUSPENDED:
+        return plan(context, old)
+    last = attempts.current(old)
+    record = old.attempts
+    if last is not None and last.completion_time is None:
+        record = attempts.changed(old, completion_time=context.now)
+    wanted = old.model_copy(
+        update={
+            "state": State.SUSPENDED,
+            "running_time": None,
+            "next_attempt_time": None,
+            "failure": None,
+            "attempts": record,
+        }
+    )
+    return plan(context, wanted, EventIntent("Normal", "Suspended", "spec.suspend is true"))
+
+
+def starting(context: Context, pods: tuple[PodView, ...]) -> Plan:
+    """Not all ranks run yet; a cause that needs somebody's hand is told."""
+    old = context.job.status
+    if old.state == State.QUEUED:
+        # Only now may the pods start: the attempt's deadline for that begins.
+        record = attempts.changed(old, start_time=context.now)
+        admitted = old.model_copy(update={"state": State.STARTING, "attempts": record})
+        message = f"attempt {old.attempt} was admitted by its queue"
+        return plan(context, admitted, EventIntent("Normal", "Admitted", message))
+    waiting = _problem(pods)
+    if waiting is None:
+        return plan(context, old.model_copy(update={"failure": None}))
+    if old.failure is not None and old.failure.reason == waiting.reason:
+        return plan(context, old)
+    failure = Failure(reason=waiting.reason, message=waiting.message)
+    event = EventIntent("Warning", waiting.reason, waiting.message)
+    return plan(context, old.model_copy(update={"failure": failure}), event)
+
+
+def running(context: Context, since: datetime | None) -> Plan:
+    """All ranks run, or have run and the Job has not ended."""
+    old = context.job.status
+    if old.state == State.RUNNING:
+        return plan(context, old)
+    started = attempts.running_since(old, since) or context.now
+    wanted = old.model_copy(
+        update={
+            "state": State.RUNNING,
+            "running_time": started,
+            "failure": None,
+            "attempts": attempts.changed(old, running_time=started),
+        }
+    )
+    return plan(context, wanted)
+
+
+def succeeded(context: Context, child: JobView, since: datetime | None) -> Plan:
+    """The child Job is complete."""
+    old = context.job.status
+    ended = child.ended_at or context.now
+    started = attempts.running_since(old, since)
+    record = attempts.changed(
+        old,
+        running_time=started,
+        completion_time=ended,
+        outcome=Outcome.SUCCEEDED,
+        reason=None,
+        exit_code=0,
+    )
+    wanted = old.model_copy(
+        update={
+            "state": State.SUCCEEDED,
+            "running_time": started,
+            "completion_time": ended,
+            "failure": None,
+            "attempts": record,
+        }
+    )
+    return plan(context, wanted)
+
+
+def failed(
+    context: Context,
+    cause: Cause,
+    child: JobView | None = None,
+    since: datetime | None = None,
+    told: Cause | None = None,
+) -> Plan:
+    """The job failed for good; `told` is its reason where that is not the attempt's own cause."""
+    old = context.job.status
+    told = told or cause
+    ended = (child.ended_at if child else None) or context.now
+    started = attempts.running_since(old, since)
+    outcome = Outcome.DISRUPTED if cause.disrupted else Outcome.FAILED
+    record = attempts.changed(
+        old,
+        running_time=started,
+        completion_time=ended,
+        outcome=outcome,
+        **attempts.of_cause(cause),
+    )
+    wanted = old.model_copy(
+        update={
+            "state": State.FAILED,
+            "running_time": started,
+            "completion_time": ended,
+            "next_attempt_time": None,
+            "failure": attempts.failure_of(told),
+            "attempts": record,
+        }
+    )
+    return plan(context, wanted, EventIntent("Warning", told.reason, told.message))
+
+
+def failed_between(context: Context, cause: Cause) -> Plan:
+    """The job failed while no attempt ran: the record of the last one stays as it is."""
+    old = context.job.status
+    wanted = old.model_copy(
+        update={
+            "state": State.FAILED,
+            "completion_time": context.now,
+            "next_attempt_time": None,
+            "failure": attempts.failure_of(cause),
+        }
+    )
+    return plan(context, wanted, EventIntent("Warning", cause.reason, cause.message))
+
+
+def restarting(
+    context: Context, cause: Cause, restart: Restart, child: JobView | None, since: datetime | None
+) -> Plan:
+    """The attempt failed and another one follows, when its pods have ended and not too soon."""
+    old = context.job.status
+    record = attempts.changed(
+        old,
+        running_time=attempts.running_since(old, since),
+        completion_time=(child.ended_at if child else None) or context.now,
+        outcome=Outcome.FAILED if restart.charged else Outcome.DISRUPTED,
+        **attempts.of_cause(cause),
+    )
+    count = "failed_attempts" if restart.charged else "disruptions"
+    wanted = old.model_copy(
+        update={
+            "state": State.RESTARTING,
+            "running_time": None,
+            "next_attempt_time": context.now + timedelta(seconds=restart.delay),
+            "failure": attempts.failure_of(cause),
+            "attempts": record,
+            count: (getattr(old, count) or 0) + 1,
+        }
+    )
+    how = "failed" if restart.charged else "was disrupted"
+    message = (
+        f"attempt {old.attempt} {how}, {cause.reason}: {cause.message}; "
+        f"attempt {old.attempt + 1} follows in {restart.delay} s"
+    )
+    return plan(context, wanted, EventIntent("Warning", "Restarting", message))
+
+
+def refused(context: Context) -> Plan:
+    """A tracking server that the operator may not use: no pod and no run is made."""
+    uri = context.job.spec.mlflow.tracking_uri
+    message = (
+        f"spec.mlflow.trackingUri {uri} is not allowed: leave it out to use the operator's "
+        "server, or have it added to the operator's mlflow.allowedTrackingUris"
+    )
+    reason = Reason.TRACKING_URI_NOT_ALLOWED
+    wanted = context.job.status.model_copy(
+        update={
+            "state": State.FAILED,
+            "completion_time": context.now,
+            "failure": Failure(reason=reason, message=message),
+            "observed_generation": context.job.metadata.generation,
+        }
+    )
+    told = goodput.advanced(context.job, wanted, context.now)
+    wanted = wanted.model_copy(update={"goodput": told})
+    wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
+    return Plan(status=wanted, events=(EventIntent("Warning", reason, message),))
+
+
+def _problem(pods: tuple[PodView, ...]) -> Waiting | None:
+    waiting = [pod.waiting for pod in pods if pod.waiting is not None]
+    told = (one for one in waiting if one.reason not in ORDINARY_WAITING)
+    return next(told, None)

@@ -1,0 +1,51 @@
+"""A job that has ended: its finalizer, its pods, and its own time to live."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from trainingjob_operator.api import CleanPodPolicy
+from trainingjob_operator.core import contract, status
+from trainingjob_operator.core.intent import Action, ActionKind, Plan
+from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.policies.deletion import delete_jobs
+from trainingjob_operator.core.status import Context
+
+
+def decide_ended(context: Context, observed: Observed) -> Plan:
+    """Terminal states never reverse; what is left is to clear up.
+
+    Pods that still run when an attempt has failed are stopped by the Job controller, so that only
+    the policy All leaves something to do.
+    """
+    left = _seconds_to_live(context)
+    if left is not None and left <= 0:
+        metadata = context.job.metadata
+        delete = Action(ActionKind.DELETE_TRAININGJOB, name=metadata.name, uid=metadata.uid)
+        return Plan(actions=(delete,))
+    if context.job.spec.clean_pod_policy == CleanPodPolicy.ALL:
+        gone = delete_jobs(observed.jobs_of(context.job.metadata.uid))
+        if gone:
+            return Plan(actions=gone)
+    plan = _release(context)
+    return plan if left is None else replace(plan, requeue_after=left)
+
+
+def _seconds_to_live(context: Context) -> float | None:
+    ttl, ended = context.job.spec.ttl_seconds_after_finished, context.job.status.completion_time
+    if ttl is None or ended is None:
+        return None
+    return (ended + timedelta(seconds=ttl) - context.now).total_seconds()
+
+
+def _release(context: Context) -> Plan:
+    """The finalizer goes once MLflow is known to tell the same end."""
+    job = context.job
+    if contract.FINALIZER not in job.metadata.finalizers:
+        return Plan()
+    if context.tracking_uri is None:
+        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
+    wanted = status.run_intent(context, job.status)
+    stored = job.status.mlflow.status if job.status.mlflow else None
+    if stored == wanted.status or context.run.deleted:
+        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=wanted)
+    return status.plan(context, job.status)

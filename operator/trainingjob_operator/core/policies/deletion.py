@@ -1,0 +1,68 @@
+"""A TrainingJob deleted before its end: pods first, then its run is KILLED, then it may go."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from trainingjob_operator.core import contract, run_tags, status
+from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
+from trainingjob_operator.core.observe import JobView, Observed
+from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+from trainingjob_operator.core.status import Context
+
+# How long an MLflow that does not answer may hold a deletion up.
+RELEASE_AFTER = timedelta(seconds=120)
+
+
+def decide_deletion(context: Context, observed: Observed) -> Plan:
+    """The plan for a TrainingJob with a deletionTimestamp.
+
+    The run is KILLED only when no pod is left: until then a script in a dying pod may still
+    write its own idea of the status.
+    """
+    if contract.FINALIZER not in context.job.metadata.finalizers:
+        return Plan()
+    if context.tracking_uri is None:
+        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
+    children = observed.jobs_of(context.job.metadata.uid)
+    if children or observed.pods:
+        intent = status.run_intent(context, context.job.status)
+        return Plan(actions=delete_jobs(children), run=_only_existing(intent))
+    return _close_run(context)
+
+
+def delete_jobs(children: tuple[JobView, ...]) -> tuple[Action, ...]:
+    """Delete child Jobs, and by that their pods, that are not on their way already."""
+    return tuple(
+        Action(ActionKind.DELETE_JOB, name=child.name, uid=child.uid)
+        for child in children
+        if not child.deleting
+    )
+
+
+def _close_run(context: Context) -> Plan:
+    intent = _only_existing(status.run_intent(context, context.job.status))
+    if context.job.status.state not in TERMINAL_STATES:
+        intent = _killed(context, intent)
+    nothing_to_tell = context.run.missing or context.run.deleted
+    if context.run.status == intent.status or nothing_to_tell or _overdue(context):
+        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=intent)
+    return Plan(run=intent, requeue_after=RELEASE_AFTER.total_seconds())
+
+
+def _killed(context: Context, intent: RunIntent) -> RunIntent:
+    ended = context.job.metadata.deletion_timestamp or context.now
+    tags = {**dict(intent.tags), **run_tags.of_deletion(context.job, ended)}
+    return replace(intent, status=RunStatus.KILLED, ended_at=ended, tags=tuple(tags.items()))
+
+
+def _only_existing(intent: RunIntent) -> RunIntent:
+    return replace(intent, create=False)
+
+
+def _overdue(context: Context) -> bool:
+    deleted = context.job.metadata.deletion_timestamp
+    return (
+        context.run.problem is not None
+        and deleted is not None
+        and context.now - deleted >= RELEASE_AFTER
+    )

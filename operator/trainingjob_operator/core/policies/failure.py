@@ -1,0 +1,131 @@
+"""Why an attempt failed: the first failing rank and its cause, from the ends of its pods."""
+
+import json
+import re
+import signal
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView
+from trainingjob_operator.core.reasons import Reason
+
+# Container exit codes above this are 128 + the number of the signal that ended it.
+SIGNAL_BASE = 128
+# The trainer's answer to SIGTERM, after a checkpoint.
+EXIT_TERMINATED = SIGNAL_BASE + signal.SIGTERM
+MESSAGE_LIMIT = 1024
+# What a reason has to look like, in the words of metav1.Condition.
+TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A failure as the status tells it; `disrupted` where the cluster ended the attempt.
+
+    `rank` is that of the node. The last four are the trainer's own words: the rank among all
+    processes, the line of the user's code, and how far the training was.
+    """
+
+    reason: str
+    message: str
+    node: str | None = None
+    rank: int | None = None
+    exit_code: int | None = None
+    disrupted: bool = False
+    global_rank: int | None = None
+    frame: str | None = None
+    epoch: int | None = None
+    step: int | None = None
+
+
+def cause_of(job: JobView, pods: tuple[PodView, ...]) -> Cause:
+    """The cause of a failed attempt; the Job's own reason where no pod tells one."""
+    failed = [pod for pod in pods if has_failed(pod)]
+    if not failed:
+        return Cause(job.reason or Reason.JOB_FAILED, _clip(job.message or "the child Job failed"))
+    return _pod_cause(min(failed, key=_precedence))
+
+
+def has_failed(pod: PodView) -> bool:
+    """Whether a pod ended otherwise than with 0."""
+    return pod.phase == "Failed" or (pod.end is not None and pod.end.exit_code != 0)
+
+
+def _precedence(pod: PodView) -> tuple[bool, datetime, bool, int]:
+    """The first failure in time; ranks ended by a signal mostly follow another one's failure."""
+    finished = pod.end.finished_at if pod.end else None
+    ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
+    out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
+    terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
+    return terminated, finished or _NEVER, ended_by_signal and not out_of_memory, pod.rank
+
+
+def _pod_cause(pod: PodView) -> Cause:
+    if pod.end is None:
+        message = f"pod {pod.name} failed before its container ran"
+        return Cause(pod.reason or Reason.POD_FAILED, message, pod.node or None, pod.rank)
+    cause = _explain(pod.end, pod.reason)
+    return replace(
+        cause,
+        message=_clip(cause.message),
+        node=pod.node or None,
+        rank=pod.rank,
+        exit_code=pod.end.exit_code,
+    )
+
+
+def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
+    if end.reason == Reason.OOM_KILLED:
+        limit = "spec.resourcesPerNode.limits.memory"
+        return Cause(Reason.OOM_KILLED, f"the container used more memory than {limit}")
+    if pod_reason:
+        return Cause(pod_reason, end.message or f"the pod was ended by the node: {pod_reason}")
+    told = _termination_message(end.message)
+    if told is not None:
+        return told
+    what = _exit_text(end)
+    detail = f"{what}: {end.message.strip()}" if end.message.strip() else what
+    by_signal = end.exit_code > SIGNAL_BASE
+    return Cause(Reason.SIGNAL if by_signal else Reason.NON_ZERO_EXIT_CODE, detail)
+
+
+def _termination_message(text: str) -> Cause | None:
+    """The cause that the trainer's JSON termination message tells, or None for other text."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None
+    reason = told.get("reason") if isinstance(told, dict) else None
+    if not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
+        return None
+    frame = str(told["frame"])[:MESSAGE_LIMIT] if told.get("frame") else None
+    message = f"{told.get('message', '')}{f' ({frame})' if frame else ''}"
+    return Cause(
+        reason,
+        message,
+        global_rank=_number(told.get("rank")),
+        frame=frame,
+        epoch=_number(told.get("epoch")),
+        step=_number(told.get("step")),
+    )
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _exit_text(end: ContainerEnd) -> str:
+    if end.exit_code > SIGNAL_BASE:
+        try:
+            name = signal.Signals(end.exit_code - SIGNAL_BASE).name
+        except ValueError:
+            name = f"signal {end.exit_code - SIGNAL_BASE}"
+        return f"the container was ended by {name}"
+    return f"the container exited with code {end.exit_code}"
+
+
+def _clip(text: str) -> str:
+    """The end of a long text: the last lines of a log tell the cause."""
+    return text if len(text) <= MESSAGE_LIMIT else "…" + text[-(MESSAGE_LIMIT - 1) :]

@@ -1,0 +1,33 @@
+"""Runs that nobody looks after any more: what they ought to say."""
+
+from datetime import datetime, timedelta
+
+from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.core import contract
+from trainingjob_operator.core.intent import RunStatus
+from trainingjob_operator.core.policies.run_status import RUN_STATUS, TERMINAL_STATES
+
+# A run as young as this may be of a job that is about to store it.
+YOUNGEST = timedelta(seconds=60)
+
+
+def right_end(
+    run_id: str, tags: dict[str, str], job: TrainingJob | None, started: datetime, now: datetime
+) -> tuple[RunStatus, datetime] | None:
+    """Status and end time for a run that is SCHEDULED or RUNNING; None where it is looked after.
+
+    `job` is the TrainingJob of the name in the run's tags, as the API server has it now.
+    """
+    if now - started < YOUNGEST:
+        return None
+    if job is None or job.metadata.uid != tags.get(contract.TAG_UID):
+        return RunStatus.KILLED, now
+    known = job.status.mlflow.run_id if job.status.mlflow else None
+    if known is None or tags.get(contract.TAG_REPLACES) == known:
+        return None
+    if known != run_id:
+        return RunStatus.KILLED, now
+    state = job.status.state
+    if state not in TERMINAL_STATES or contract.FINALIZER in job.metadata.finalizers:
+        return None
+    return RUN_STATUS[state], job.status.completion_time or now

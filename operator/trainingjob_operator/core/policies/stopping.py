@@ -1,0 +1,74 @@
+"""An attempt that the operator ends: first stored, then its pods, then its end is recorded.
+
+In the status an outcome without a completion time says that the attempt is being stopped. Until
+its last pod has ended the state, and with it the run's status, stay what they were.
+"""
+
+from dataclasses import replace
+
+from trainingjob_operator.api import Outcome, StallAction
+from trainingjob_operator.core import attempts, outcome, status
+from trainingjob_operator.core.intent import EventIntent, Plan
+from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.policies import retry
+from trainingjob_operator.core.policies.deletion import delete_jobs
+from trainingjob_operator.core.policies.failure import Cause
+from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.status import Context
+
+# The informers tell of the last pod's end; seconds until a look without them.
+LAST_POD_RECHECK = 30.0
+SUSPENDED = Cause("Suspended", "spec.suspend is true")
+
+
+def begin(context: Context, cause: Cause) -> Plan:
+    """Store that the attempt is to end, and why; SUSPENDED is a cause that is no failure."""
+    old, suspended = context.job.status, cause is SUSPENDED
+    how = Outcome.SUSPENDED if suspended else Outcome.FAILED
+    update: dict[str, object] = {
+        "attempts": attempts.changed(old, outcome=how, reason=cause.reason, rank=cause.rank)
+    }
+    if not suspended:
+        update["failure"] = attempts.failure_of(cause)
+    event = EventIntent("Normal", "Stopping", f"attempt {old.attempt}: {cause.message}")
+    return status.plan(context, old.model_copy(update=update), event)
+
+
+def proceed(context: Context, observed: Observed) -> Plan:
+    """Stop the pods of an attempt that is to end, and record its end after the last of them."""
+    uid = context.job.metadata.uid
+    child = observed.job
+    if child is not None and child.owner_uid == uid and child.complete:
+        # It was quicker than its end: what it did counts.
+        return outcome.succeeded(context, child, None)
+    if observed.live(uid):
+        return wait(context, observed)
+    last = attempts.current(context.job.status)
+    if last is not None and last.outcome == Outcome.SUSPENDED:
+        return outcome.suspended(context)
+    cause = _stored_cause(context)
+    policy = context.job.spec.stall_policy
+    if cause.reason != Reason.STALLED or policy is None or policy.action != StallAction.RESTART:
+        return outcome.failed(context, cause)
+    match retry.after(context.job, cause):
+        case retry.Restart() as restart:
+            return outcome.restarting(context, cause, restart, None, None)
+        case retry.GiveUp(told):
+            return outcome.failed(context, cause, told=told)
+
+
+def wait(context: Context, observed: Observed) -> Plan:
+    """Look again when the last pod has ended; no Job of an attempt that is over may make more."""
+    jobs = observed.jobs_of(context.job.metadata.uid)
+    stop = delete_jobs(tuple(job for job in jobs if not (job.ended or job.failing)))
+    if stop:
+        return Plan(actions=stop, run=status.run_intent(context, context.job.status))
+    held = status.plan(context, context.job.status)
+    return replace(held, requeue_after=LAST_POD_RECHECK)
+
+
+def _stored_cause(context: Context) -> Cause:
+    told = context.job.status.failure
+    if told is None:
+        return Cause(Reason.STOPPED, "the attempt was stopped")
+    return Cause(told.reason or Reason.STOPPED, told.message or "", told.node, told.rank)

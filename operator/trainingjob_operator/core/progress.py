@@ -1,0 +1,44 @@
+"""Progress in the status, from the latest metrics of the run; coarse: each change is a write."""
+
+from trainingjob_operator.api import Progress, TrainingJobStatus
+from trainingjob_operator.core import contract
+from trainingjob_operator.core.intent import RunView
+
+# Percentage points from one write of the progress to the next.
+GRAIN = 5
+TOLD_PREFIXES = ("train/", "val/")
+TOLD_AT_MOST = 8
+
+
+def with_progress(status: TrainingJobStatus, run: RunView) -> TrainingJobStatus:
+    """`status` with the run's progress, where that is news or the status changes anyway."""
+    latest = _progress(dict(run.metrics))
+    if latest is None or not _is_news(status.progress, latest):
+        return status
+    return status.model_copy(update={"progress": latest})
+
+
+def _is_news(old: Progress | None, new: Progress) -> bool:
+    if old is None or old.percentage is None or new.percentage is None:
+        return old != new
+    return abs(new.percentage - old.percentage) >= GRAIN or (
+        new.percentage == 100 != old.percentage
+    )
+
+
+def _progress(metrics: dict[str, float]) -> Progress | None:
+    percentage = metrics.get(contract.METRIC_PERCENTAGE)
+    if percentage is None:
+        return None
+    told = sorted(name for name in metrics if name.startswith(TOLD_PREFIXES))[:TOLD_AT_MOST]
+    return Progress(
+        percentage=min(max(round(percentage), 0), 100),
+        epoch=_whole(metrics.get(contract.METRIC_EPOCH)),
+        step=_whole(metrics.get(contract.METRIC_STEP)),
+        estimated_remaining_seconds=_whole(metrics.get(contract.METRIC_REMAINING)),
+        metrics={name: metrics[name] for name in told},
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else max(round(value), 0)

@@ -1,0 +1,61 @@
+"""The reasons of failures that are known by name; docs/troubleshooting.md has an entry for each."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a job or an attempt failed, as `status.failure.reason` tells it.
+
+    Others come from Kubernetes, or from the termination message of a trainer that is not ours.
+    """
+
+    # The operator's own.
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    DISRUPTION_LIMIT_EXCEEDED = "DisruptionLimitExceeded"
+    JOB_DELETED = "JobDeleted"
+    JOB_FAILED = "JobFailed"
+    NAME_CONFLICT = "NameConflict"
+    NON_ZERO_EXIT_CODE = "NonZeroExitCode"
+    POD_FAILED = "PodFailed"
+    SIGNAL = "Signal"
+    STALLED = "Stalled"
+    STOPPED = "Stopped"
+    TRACKING_URI_NOT_ALLOWED = "TrackingUriNotAllowed"
+    # Ends of pods and containers by Kubernetes.
+    DISRUPTED = "Disrupted"
+    EVICTED = "Evicted"
+    NODE_LOST = "NodeLost"
+    OOM_KILLED = "OOMKilled"
+    PREEMPTED = "Preempted"
+    UNEXPECTED_ADMISSION_ERROR = "UnexpectedAdmissionError"
+    # What a pod waits for.
+    CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
+    CREATE_CONTAINER_ERROR = "CreateContainerError"
+    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    RUN_CONTAINER_ERROR = "RunContainerError"
+    UNSCHEDULABLE = "Unschedulable"
+    # The trainer's termination message.
+    COMMUNICATION_FAILURE = "CommunicationFailure"
+    CUDA_ERROR = "CudaError"
+    CUDA_OUT_OF_MEMORY = "CudaOutOfMemory"
+    DATA_LOADER_WORKER_DIED = "DataLoaderWorkerDied"
+    DISK_FULL = "DiskFull"
+    GPU_LOST = "GpuLost"
+    IMPORT_FAILURE = "ImportFailure"
+    INVALID_CONFIGURATION = "InvalidConfiguration"
+    NCCL_ERROR = "NcclError"
+    OUT_OF_MEMORY = "OutOfMemory"
+    USER_EXCEPTION = "UserException"
+    WORKER_DIED = "WorkerDied"
+
+
+OTHER = "Other"
+_KNOWN = frozenset(str(reason) for reason in Reason)
+
+
+def bounded(reason: str) -> str:
+    """A reason as the label of a metric: any text may come in a termination message."""
+    return reason if reason in _KNOWN else OTHER

@@ -1,0 +1,77 @@
+"""The tags of the run that the operator keeps: whose it is, and what became of each attempt."""
+
+from datetime import datetime
+
+from trainingjob_operator.api import Attempt, Failure, Goodput, Outcome, State, TrainingJob
+from trainingjob_operator.api import TrainingJobStatus as Status
+from trainingjob_operator.core import contract, goodput
+from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+
+DELETED = "Deleted"
+FAILED_OUTCOMES = (Outcome.FAILED, Outcome.DISRUPTED)
+
+
+def of(job: TrainingJob, status: Status) -> dict[str, str]:
+    """All tags; those of outcome, failure and goodput change only when an attempt is over.
+
+    So an attempt costs one more call at its end, and none at its start.
+    """
+    tags = {
+        contract.TAG_UID: job.metadata.uid,
+        contract.TAG_NAME: job.metadata.name,
+        contract.TAG_NAMESPACE: job.metadata.namespace,
+        contract.TAG_ATTEMPT: str(max(status.attempt, 1)),
+    }
+    tags |= _failure(status)
+    last = status.attempts[-1] if status.attempts else None
+    if status.state in TERMINAL_STATES:
+        tags[contract.TAG_OUTCOME] = str(status.state)
+    elif last is not None and last.completion_time is not None and last.outcome is not None:
+        tags[contract.TAG_OUTCOME] = str(last.outcome)
+    else:
+        return tags
+    return {**tags, **_goodput(status.goodput)}
+
+
+def of_deletion(job: TrainingJob, ended: datetime) -> dict[str, str]:
+    """The tags that change when a job is deleted before its end."""
+    return {contract.TAG_OUTCOME: DELETED, **_goodput(goodput.at_end(job, ended))}
+
+
+def _failure(status: Status) -> dict[str, str]:
+    """The cause of the job's failure, or of the last attempt that failed.
+
+    Told as long as the job lives: who stored that end may not have lived to tell MLflow. All are
+    told, the unknown ones as empty, so that none is left of another failure.
+    """
+    last = next((one for one in reversed(status.attempts) if one.outcome in FAILED_OUTCOMES), None)
+    told: Failure | Attempt | None = last
+    number = last.attempt if last else status.attempt
+    if status.state == State.FAILED:
+        last = status.attempts[-1] if status.attempts else None
+        told, number = status.failure, status.attempt
+    if told is None:
+        return {}
+    values = {
+        "attempt": number,
+        "reason": told.reason,
+        "message": told.message,
+        "exit_code": last.exit_code if last else None,
+        "node": told.node,
+        "rank": told.rank,
+        "global_rank": told.global_rank,
+        "frame": told.frame,
+        "epoch": told.epoch,
+        "step": told.step,
+    }
+    return {
+        f"{contract.TAG_FAILURE}{name}": "" if value is None else str(value)
+        for name, value in values.items()
+    }
+
+
+def _goodput(sums: Goodput | None) -> dict[str, str]:
+    if sums is None:
+        return {}
+    told = sums.model_dump(by_alias=False, exclude={"until"})
+    return {f"{contract.TAG_GOODPUT}{name}": str(value) for name, value in told.items()}

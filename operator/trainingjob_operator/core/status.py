@@ -1,0 +1,132 @@
+"""What every part of one decision reads, and the plan that stores a wanted status."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from trainingjob_operator.api import MlflowStatus, State, TrainingJob, TrainingJobStatus
+from trainingjob_operator.core import conditions, contract, goodput, run_tags
+from trainingjob_operator.core.intent import (
+    EventIntent,
+    Plan,
+    RunIdentity,
+    RunIntent,
+    RunView,
+    StepWatch,
+)
+from trainingjob_operator.core.policies.run_status import RUN_STATUS, WAITING_STATES
+from trainingjob_operator.core.progress import with_progress
+from trainingjob_operator.core.servers import Servers
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every part of one decision reads."""
+
+    job: TrainingJob
+    run: RunView
+    now: datetime
+    servers: Servers
+    tracking_uri: str | None
+
+    def having(self, status: TrainingJobStatus) -> "Context":
+        """The same with a status that is not stored."""
+        return replace(self, job=self.job.model_copy(update={"status": status}))
+
+    @property
+    def run_identity(self) -> RunIdentity | None:
+        """The run as MLflow answered, else as stored."""
+        stored = self.job.status.mlflow
+        if self.run.identity is None and stored and stored.run_id and stored.experiment_id:
+            return RunIdentity(stored.experiment_id, stored.run_id)
+        return self.run.identity
+
+
+def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
+    """The run that belongs to `status`."""
+    job = context.job
+    assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
+    tags = {**job.spec.mlflow.tags, **run_tags.of(job, status)}
+    if context.servers.cluster:
+        tags[contract.TAG_CLUSTER] = context.servers.cluster
+    return RunIntent(
+        uid=job.metadata.uid,
+        tracking_uri=context.tracking_uri,
+        experiment=job.spec.mlflow.experiment or job.metadata.namespace,
+        name=job.spec.mlflow.run_name or job.metadata.name,
+        created_at=job.metadata.creation_timestamp or context.now,
+        status=RUN_STATUS[status.state or State.PENDING],
+        ended_at=status.completion_time,
+        identity=context.run_identity,
+        watch=_step_watch(job, status),
+        tags=tuple(tags.items()),
+    )
+
+
+def _step_watch(job: TrainingJob, status: TrainingJobStatus) -> StepWatch | None:
+    policy = job.spec.stall_policy
+    if policy is None or status.state != State.RUNNING or status.running_time is None:
+        return None
+    return StepWatch(status.running_time, policy.timeout_seconds)
+
+
+def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> Plan:
+    """Store `wanted` if it differs from what is stored, with what is known of the run in it."""
+    wanted = _with_suspended_time(context, with_progress(wanted, context.run))
+    wanted = wanted.model_copy(
+        update={
+            "mlflow": _mlflow(context),
+            "goodput": goodput.advanced(context.job, wanted, context.now),
+            "observed_generation": context.job.metadata.generation,
+        }
+    )
+    intent = run_intent(context, wanted)
+    wanted = conditions.with_conditions(
+        wanted, context.job, context.run, intent.status, context.now
+    )
+    if wanted == context.job.status:
+        return Plan(run=intent)
+    return Plan(status=wanted, run=intent, events=(*events, *_outage(context, wanted)))
+
+
+def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> TrainingJobStatus:
+    """The time that a started job waits on purpose, added up as it goes on."""
+    old = context.job.status
+    if wanted.start_time is None:
+        return wanted
+    waits = wanted.state in WAITING_STATES
+    if waits == (old.suspended_since is not None):
+        return wanted
+    if old.suspended_since is None:
+        return wanted.model_copy(update={"suspended_since": context.now})
+    waited = max(int((context.now - old.suspended_since).total_seconds()), 0)
+    return wanted.model_copy(
+        update={
+            "suspended_since": None,
+            "suspended_seconds": (old.suspended_seconds or 0) + waited,
+        }
+    )
+
+
+def _outage(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
+    """The event for an MLflow that stopped answering, or has the run no more."""
+    before = conditions.found(context.job.status, conditions.MLFLOW_SYNCED)
+    after = conditions.found(wanted, conditions.MLFLOW_SYNCED)
+    if after is None or after.status == "True":
+        return ()
+    if before is not None and (before.status, before.reason) == (after.status, after.reason):
+        return ()
+    return (EventIntent("Warning", after.reason, after.message),)
+
+
+def _mlflow(context: Context) -> MlflowStatus | None:
+    stored = context.job.status.mlflow
+    identity = context.run_identity
+    if identity is None or context.tracking_uri is None:
+        return stored
+    confirmed = context.run.status or (stored.status if stored else None)
+    return MlflowStatus(
+        experiment_id=identity.experiment_id,
+        run_id=identity.run_id,
+        status=confirmed,
+        url=context.servers.run_url(context.tracking_uri, identity),
+    )

@@ -1,0 +1,102 @@
+"""The operator's settings, from its environment."""
+
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from trainingjob_operator.core.servers import Servers
+
+PREFIX = "TRAININGJOB_OPERATOR_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable."""
+
+
+class ServerSettings(BaseModel):
+    """A further MLflow server: where it is, and the files of its login and its CA certificate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    uri: str = Field(pattern=r"^https?://[^/]+")
+    ui_url: str | None = None
+    login_directory: Path | None = None
+    ca_path: str = ""
+
+    @field_validator("uri", "ui_url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+
+class Settings(BaseModel):
+    """Each field is read from TRAININGJOB_OPERATOR_<FIELD>; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    namespace: str = "trainingjob-system"
+    identity: str = Field(default_factory=socket.gethostname, min_length=1)
+    mlflow_tracking_uri: str = Field(pattern=r"^https?://[^/]+")
+    mlflow_ui_url: str | None = None
+    mlflow_allowed_tracking_uris: frozenset[str] = frozenset()
+    mlflow_servers: tuple[ServerSettings, ...] = ()
+    mlflow_poll_seconds: float = Field(default=5.0, gt=0)
+    workers: int = Field(default=32, ge=1, le=64)
+    lease_seconds: int = Field(default=15, ge=3)
+    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other hosts
+    http_port: int = Field(default=8080, ge=1, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "plain"] = "json"
+
+    @field_validator("mlflow_tracking_uri", "mlflow_ui_url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+    @field_validator("mlflow_allowed_tracking_uris", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return frozenset(uri.strip().rstrip("/") for uri in value.split(",") if uri.strip())
+
+    @field_validator("mlflow_servers", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @property
+    def servers(self) -> Servers:
+        """Which MLflow servers jobs may use."""
+        others = self.mlflow_servers
+        return Servers(
+            default_uri=self.mlflow_tracking_uri,
+            ui_url=self.mlflow_ui_url or self.mlflow_tracking_uri,
+            allowed_uris=self.mlflow_allowed_tracking_uris | {one.uri for one in others},
+            ui_urls=tuple((one.uri, one.ui_url) for one in others if one.ui_url),
+        )
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables; an empty variable counts as not set.
+
+    Raises:
+        SettingsError: one is missing or wrong.
+    """
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and value
+    }
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = (
+            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise SettingsError("; ".join(faults)) from error

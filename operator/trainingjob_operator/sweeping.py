@@ -1,0 +1,95 @@
+"""Closes runs of this cluster whose job is gone: what a bounded deletion or an outage left open.
+
+Several clusters may share a server, so that only runs with the tag of this one are looked at.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+
+from trainingjob_operator.adapters.kube import ApiError
+from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.core import contract, run_tags
+from trainingjob_operator.core.intent import RunStatus
+from trainingjob_operator.core.policies import orphans
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600.0
+EXPERIMENTS_PER_SEARCH = 200
+OPEN = (RunStatus.SCHEDULED, RunStatus.RUNNING)
+
+Lookup = Callable[[str, str], Awaitable[TrainingJob | None]]
+
+
+class Sweeper:
+    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache."""
+
+    def __init__(
+        self,
+        server: Callable[[str], MlflowServer],
+        uris: Iterable[str],
+        cluster: str,
+        lookup: Lookup,
+        on_closed: Callable[[], None],
+    ) -> None:
+        self._server = server
+        self._uris = tuple(uris)
+        self._cluster = cluster
+        self._lookup = lookup
+        self._on_closed = on_closed
+
+    async def run(self) -> None:
+        """Sweep at once and then every ten minutes, until cancelled."""
+        while True:
+            for uri in self._uris:
+                try:
+                    await self._sweep(self._server(uri))
+                except MlflowError as error:
+                    logger.warning("runs without a job are not looked for: %s", error)
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            await asyncio.sleep(SWEEP_SECONDS * jitter)
+
+    async def _sweep(self, server: MlflowServer) -> None:
+        experiments = await server.experiment_ids()
+        for start in range(0, len(experiments), EXPERIMENTS_PER_SEARCH):
+            some = experiments[start : start + EXPERIMENTS_PER_SEARCH]
+            for status in OPEN:
+                for run in await self._open_runs(server, some, status):
+                    await self._close(server, run)
+
+    async def _open_runs(
+        self, server: MlflowServer, experiments: list[str], status: RunStatus
+    ) -> list[RunInfo]:
+        ours = f"tags.`{contract.TAG_CLUSTER}` = '{self._cluster}'"
+        wanted = f"{ours} AND attributes.status = '{status}'"
+        found: list[RunInfo] = []
+        token: str | None = None
+        while True:
+            runs, token = await server.search_runs(experiments, wanted, page_token=token)
+            found += runs
+            if token is None:
+                return found
+
+    async def _close(self, server: MlflowServer, run: RunInfo) -> None:
+        place = run.tags.get(contract.TAG_NAMESPACE, ""), run.tags.get(contract.TAG_NAME, "")
+        if not all(place):
+            return
+        try:
+            job = await self._lookup(*place)
+        except (ApiError, ValueError) as error:
+            logger.warning("run %s: the job %s/%s is not known: %s", run.run_id, *place, error)
+            return
+        started = datetime.fromtimestamp(run.start_time_ms / 1000, UTC)
+        end = orphans.right_end(run.run_id, run.tags, job, started, datetime.now(UTC))
+        if end is None:
+            return
+        status, ended = end
+        await server.set_status(run.run_id, status, int(ended.timestamp() * 1000))
+        if status == RunStatus.KILLED:
+            await server.set_tags(run.run_id, {contract.TAG_OUTCOME: run_tags.DELETED})
+        logger.warning("run %s of %s/%s was left open: %s", run.run_id, *place, status)
+        self._on_closed()

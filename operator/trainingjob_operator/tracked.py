@@ -1,0 +1,123 @@
+"""One run as the tracking knows it: what is wanted, what MLflow confirmed, what stands between."""
+
+from dataclasses import dataclass, field, replace
+
+from trainingjob_operator.adapters.mlflow_rest import CONNECTION_FAILED, MlflowError, RunInfo
+from trainingjob_operator.core import contract
+from trainingjob_operator.core.intent import RunIdentity, RunIntent, RunStatus, RunView
+from trainingjob_operator.steps import Steps
+
+KEPT_METRICS = ("progress/", "train/", "val/")
+
+
+@dataclass(slots=True)
+class Tracked:
+    """The state of one job's run; `since` is when the intent changed or MLflow confirmed it."""
+
+    intent: RunIntent
+    since: float
+    info: RunInfo | None = None
+    confirmed: RunStatus | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    problem: str | None = None
+    missing: bool = False
+    deleted: bool = False
+    steps: Steps = field(default_factory=Steps)
+    broken: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether MLflow confirmed what is wanted, or nothing can be told to a deleted run."""
+        if self.deleted and self.intent.replaces is None:
+            return True
+        told = self.confirmed == self.intent.status and self.tags == self.intent.tags
+        return self.problem is None and (self.missing or told)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is a run, and MLflow confirmed its end."""
+        return self.settled and self.info is not None and self.intent.status.terminal
+
+    def view(self) -> RunView:
+        """What decide() is told."""
+        metrics = self.info.metrics if self.info else {}
+        return RunView(
+            identity=self._identity(),
+            status=self.confirmed,
+            problem=self.problem,
+            missing=self.missing,
+            deleted=self.deleted,
+            metrics=tuple(metrics.items()),
+        )
+
+    def _identity(self) -> RunIdentity | None:
+        if self.info is None:
+            return None
+        return RunIdentity(self.info.experiment_id, self.info.run_id)
+
+    def change(self, intent: RunIntent, now: float) -> None:
+        """Take a new intent; one that replaces the run forgets it."""
+        if intent.replaces is not None and self.info and self.info.run_id == intent.replaces:
+            self.info, self.confirmed, self.tags = None, None, ()
+            self.steps = Steps()
+        self.intent = intent
+        self.since = now
+        self.missing = False
+
+    def confirm(self, intent: RunIntent, info: RunInfo | None, now: float) -> None:
+        """MLflow answered that the run is as `intent` says, or that there is none."""
+        self.problem = None
+        self.deleted = False
+        self.broken = False
+        self.missing = info is None
+        self.since = now
+        if info is not None:
+            # The answer to a status carries no tags and metrics: keep those known before.
+            metrics = self.info.metrics if self.info else {}
+            self.info = replace(info, tags={}, metrics=metrics)
+            self.confirmed = intent.status
+            self.tags = intent.tags
+
+    def was_deleted(self, message: str) -> None:
+        """Somebody deleted the run: nothing can be told to it until it is restored."""
+        self.deleted, self.problem = True, message
+
+    def was_restored(self, info: RunInfo) -> None:
+        """The run is back, with whatever status it had."""
+        self.deleted, self.problem = False, None
+        self.drifted(info)
+
+    def failed(self, error: MlflowError) -> bool:
+        """Take note of a failed call; whether that is a problem to be told.
+
+        A single broken connection is none: a server closes those that were idle for a while,
+        which shows only when one is used again.
+        """
+        again, self.broken = self.broken, error.code == CONNECTION_FAILED
+        if self.broken and not again and self.problem is None:
+            return False
+        self.problem = str(error)
+        return True
+
+    def drifted(self, info: RunInfo) -> None:
+        """Another writer changed the status."""
+        self.info = replace(info, tags={}, metrics={})
+        self.confirmed = None
+
+    def recovered(self) -> bool:
+        """MLflow answers again; whether nothing was left to be told, so that the problem is over.
+
+        Where something is left, only telling it shows whether MLflow takes it.
+        """
+        if self.confirmed == self.intent.status:
+            self.problem = None
+        return self.problem is None
+
+    def take_metrics(self, metrics: dict[str, float]) -> bool:
+        """Keep the metrics that the status shows; whether the progress is another one."""
+        if self.info is None:
+            return False
+        kept = {name: value for name, value in metrics.items() if name.startswith(KEPT_METRICS)}
+        before = self.info.metrics.get(contract.METRIC_PERCENTAGE)
+        self.info = replace(self.info, metrics=kept)
+        return kept.get(contract.METRIC_PERCENTAGE) != before
