@@ -1,0 +1,18 @@
+"""Checkpoints: on disk whole or not at all, and written beside the training."""
+
+from trainingjob_trainer.checkpoint.checkpointer import (
+    Checkpointer,
+    checkpoint_duration,
+    checkpoint_errors,
+)
+from trainingjob_trainer.checkpoint.snapshot import Snapshot
+from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
+
+__all__ = [
+    "CheckpointStore",
+    "Checkpointer",
+    "Part",
+    "Snapshot",
+    "checkpoint_duration",
+    "checkpoint_errors",
+]

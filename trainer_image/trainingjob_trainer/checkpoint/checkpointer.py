@@ -1,0 +1,152 @@
+"""When a checkpoint is taken, and who writes it: a thread beside the training."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import torch
+from prometheus_client import Counter, Histogram
+from torch import distributed
+from torch.distributed import ProcessGroup
+
+from trainingjob_trainer.checkpoint.shares import share_of, split
+from trainingjob_trainer.checkpoint.snapshot import Snapshot
+from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
+
+checkpoint_errors = Counter(
+    "trainingjob_checkpoint_errors", "Checkpoints that could not be written", registry=None
+)
+checkpoint_duration = Histogram(
+    "trainingjob_checkpoint_duration_seconds",
+    "Time to write a checkpoint, beside the training",
+    buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
+    registry=None,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class Checkpointer:
+    """Takes the checkpoints of one rank. On the step path there is a copy in memory, no disk.
+
+    `group` has all ranks, and is for the writing threads alone; None: this rank is the only one.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        *,
+        rank: int,
+        world_size: int,
+        every_seconds: float,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        self.store = store
+        self._rank = rank
+        self._world_size = world_size
+        self._group = group
+        self._every_seconds = every_seconds
+        self._snapshot = Snapshot()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+        self._last_seconds = time.monotonic()
+        self.last_step: int | None = None
+        """Of the newest checkpoint on the disk."""
+
+    @property
+    def due(self) -> bool:
+        """Whether the last checkpoint is old enough."""
+        return time.monotonic() - self._last_seconds >= self._every_seconds
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last checkpoint is still being written: there is memory for one only."""
+        return self._writing is not None and not self._writing.done()
+
+    def save(
+        self,
+        step: int,
+        own: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        best: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Copy the states and write them in the background; first waits for the last writing.
+
+        All ranks come here for the same steps. One that has its checkpoint keeps it: to write over
+        it could only lose it.
+
+        Args:
+            step: names the checkpoint.
+            own: of this rank.
+            shared: by all ranks, `model` among it; each rank copies and writes its share.
+            best: says why this model is the best so far, if it is; rank 0 writes it beside.
+        """
+        self.wait()
+        first = self._rank == 0
+        skeleton, tensors = split(shared)
+        parts = self._snapshot.take(
+            {
+                "own": own,
+                "skeleton": skeleton if first else None,
+                "tensors": share_of(tensors, self._rank, self._world_size),
+                "best": {**best, "model": shared["model"]} if best and first else None,
+            }
+        )
+        new = step != self.last_step
+        best_state = parts.pop("best")
+        self._writing = self._thread.submit(
+            self._write, step, Part(**parts) if new else None, best_state, is_best=best is not None
+        )
+        self._last_seconds = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is on the disk, or could not be written."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(
+        self, step: int, part: Part | None, best: dict[str, Any] | None, *, is_best: bool
+    ) -> None:
+        began = time.monotonic()
+        # The best model first: a checkpoint that speaks of it must find it.
+        if is_best and not self._done_by_all(
+            step, lambda: None if best is None else self.store.write_best(best)
+        ):
+            return
+        if part is not None and not self._done_by_all(
+            step,
+            lambda: self.store.write(
+                step, part, rank=self._rank, world_size=self._world_size, group=self._group
+            ),
+        ):
+            return
+        self.last_step = step
+        seconds = time.monotonic() - began
+        checkpoint_duration.observe(seconds)
+        _logger.info("checkpoint of step %d in %.2f s", step, seconds)
+        if self._rank == 0:
+            self.store.prune()
+
+    def _done_by_all(self, step: int, write: Callable[[], None]) -> bool:
+        """Write, and return whether every rank did. So all know the same of each checkpoint."""
+        done = torch.zeros(1)
+        try:
+            write()
+            done += 1
+        except Exception:
+            _logger.exception("no checkpoint of step %d", step)
+        if self._group is not None:
+            own = bool(done)
+            try:
+                distributed.all_reduce(done, distributed.ReduceOp.MIN, group=self._group)
+            except RuntimeError as error:
+                done.zero_()
+                _logger.error("no checkpoint of step %d: a rank is gone: %s", step, error)  # noqa: TRY400 - the message says it all
+            else:
+                if own and not done:
+                    _logger.error("no checkpoint of step %d: another rank could not write", step)
+        if not done:
+            checkpoint_errors.inc()
+        return bool(done)

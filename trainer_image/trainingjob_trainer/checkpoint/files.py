@@ -1,0 +1,78 @@
+"""Files that are there whole or not at all, with a checksum."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a file has to be."""
+
+    sha256: str
+    bytes: int
+
+
+class _HashingFile:
+    """Passes on what is written, and digests it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        self._bytes += len(view)
+        return self._file.write(view)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> Digest:
+        return Digest(self._hash.hexdigest(), self._bytes)
+
+
+def write_atomically(path: Path, write: Callable[[Any], None]) -> Digest:
+    """Let `write` fill a file; it appears at `path` once it is on the disk.
+
+    Raises:
+        OSError: the disk is full, say. Then `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            hashing = _HashingFile(file)
+            write(hashing)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return hashing.digest()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory last through a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> Digest:
+    """Read the file.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256")
+        return Digest(checksum.hexdigest(), file.tell())

@@ -1,0 +1,200 @@
+"""The directory of a job's checkpoints.
+
+    step_000000120/__0_0.distcp     tensors that all ranks have in common: the share of rank 0
+    step_000000120/__1_0.distcp     … of rank 1
+    step_000000120/.metadata        where each tensor is, written by rank 0
+    step_000000120/shared.pt        the rest of what all have in common, written by rank 0
+    step_000000120/rank_00000.pt    what is rank 0's own
+    step_000000120/rank_00000.json  record: checksums of rank 0's files, written last
+    step_000000120/rank_00001.pt    …
+    best.pt, best.json              the best model so far, with its checksum
+
+A checkpoint is complete when the record of every rank is there: a kill at any moment leaves the
+earlier checkpoints as they were.
+"""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from trainingjob_trainer.checkpoint.files import Digest, digest_of, write_atomically
+from trainingjob_trainer.checkpoint.shares import join
+
+_FORMAT = 2
+_SHARED = "shared.pt"
+_BEST = "best.pt"
+_BEST_RECORD = "best.json"
+_STEP = re.compile(r"step_(\d{9,})")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one rank writes: its own state, and its share of what all ranks have in common.
+
+    `skeleton` is the common state without its tensors, None but on rank 0.
+    """
+
+    own: Mapping[str, Any]
+    skeleton: Mapping[str, Any] | None
+    tensors: Mapping[str, Tensor]
+
+
+class CheckpointStore:
+    """Writes, finds, checks and removes checkpoints; each is named by its step."""
+
+    def __init__(self, directory: Path, keep: int) -> None:
+        self.directory = directory
+        self._keep = keep
+
+    def write(
+        self,
+        step: int,
+        part: Part,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        """Write one rank's part. All ranks of `group` write theirs at the same time.
+
+        Raises:
+            OSError: the disk is full, say, here or for another rank.
+        """
+        from trainingjob_trainer.checkpoint.tensors import write_tensors
+
+        directory = self._of(step)
+        written = write_tensors(directory, part.tensors, rank, group)
+        files = {path.name: digest_of(path) for path in written}
+        files[_own(rank)] = _save(directory / _own(rank), part.own)
+        if part.skeleton is not None:
+            files[_SHARED] = _save(directory / _SHARED, part.skeleton)
+        record = {
+            "format": _FORMAT,
+            "step": step,
+            "world_size": world_size,
+            "files": {name: asdict(digest) for name, digest in files.items()},
+        }
+        text = json.dumps(record, indent=2).encode()
+        write_atomically(directory / _record(rank), lambda file: file.write(text))
+
+    def steps(self) -> list[int]:
+        """Return the steps of all checkpoints, complete or not, newest first."""
+        if not self.directory.is_dir():
+            return []
+        names = (_STEP.fullmatch(entry.name) for entry in self.directory.iterdir())
+        return sorted((int(match[1]) for match in names if match), reverse=True)
+
+    def problem(self, step: int, rank: int) -> str | None:
+        """Say why this rank cannot use a checkpoint; None if it can.
+
+        Raises:
+            OSError: something is there but cannot be read now; another attempt may succeed.
+        """
+        world_size = self._world_size(step)
+        missing = [r for r in range(world_size) if not self._record(step, r)]
+        if world_size == 0 or missing:
+            return f"incomplete: rank {missing[0] if missing else 0} did not finish it"
+        for writer in range(world_size):
+            for name, expected in self._record(step, writer)["files"].items():
+                if name == _own(writer) and writer != rank:
+                    continue
+                try:
+                    digest = digest_of(self._of(step) / name)
+                except FileNotFoundError:
+                    return f"{name} is missing"
+                if digest != Digest(**expected):
+                    return f"{name} is corrupt: its checksum is wrong"
+        return None
+
+    def read(self, step: int, rank: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Return what is shared, and what is `rank`'s own if there was such a rank."""
+        from trainingjob_trainer.checkpoint.tensors import read_tensors
+
+        directory = self._of(step)
+        own = directory / _own(rank)
+        shared: dict[str, Any] = join(_load(directory / _SHARED), read_tensors(directory))
+        return shared, _load(own) if own.exists() else None
+
+    def write_best(self, state: Mapping[str, Any]) -> None:
+        """Put another best model into the place of the last one.
+
+        Raises:
+            OSError: the disk is full, say.
+        """
+        digest = _save(self.directory / _BEST, state)
+        text = json.dumps(asdict(digest)).encode()
+        write_atomically(self.directory / _BEST_RECORD, lambda file: file.write(text))
+
+    def read_best(self) -> dict[str, Any] | None:
+        """Return the best model with what was known of it; None if there is no whole one."""
+        try:
+            expected = Digest(**json.loads((self.directory / _BEST_RECORD).read_bytes()))
+            if digest_of(self.directory / _BEST) == expected:
+                return _load(self.directory / _BEST)
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            _logger.warning("no best model in %s: %s", self.directory, error)
+        return None
+
+    def prune(self) -> None:
+        """Keep the newest complete checkpoints, and what is newer than these."""
+        complete = [step for step in self.steps() if self._complete(step)]
+        if len(complete) >= self._keep:
+            oldest = complete[self._keep - 1]
+            self._remove(step for step in self.steps() if step < oldest)
+
+    def discard_after(self, step: int) -> None:
+        """Remove what is newer than the checkpoint that training goes on from: it is unusable."""
+        self._remove(found for found in self.steps() if found > step)
+
+    def _remove(self, steps: Any) -> None:
+        for step in steps:
+            shutil.rmtree(self._of(step), ignore_errors=True)
+
+    def _complete(self, step: int) -> bool:
+        world_size = self._world_size(step)
+        return world_size > 0 and all(self._record(step, rank) for rank in range(world_size))
+
+    def _world_size(self, step: int) -> int:
+        return int(self._record(step, 0).get("world_size", 0))
+
+    def _record(self, step: int, rank: int) -> dict[str, Any]:
+        """Return a rank's record, empty if it is missing or damaged."""
+        try:
+            record = json.loads((self._of(step) / _record(rank)).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+            return {}
+        return record
+
+    def _of(self, step: int) -> Path:
+        return self.directory / f"step_{step:09d}"
+
+
+def _own(rank: int) -> str:
+    return f"rank_{rank:05d}.pt"
+
+
+def _record(rank: int) -> str:
+    return f"rank_{rank:05d}.json"
+
+
+def _save(path: Path, state: Mapping[str, Any]) -> Digest:
+    return write_atomically(path, lambda file: torch.save(state, file))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    # weights_only: a checkpoint is data, it must not be able to run code.
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

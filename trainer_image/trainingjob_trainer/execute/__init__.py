@@ -1,0 +1,1 @@
+"""`trainingjob-exec`: any program, with what the loop of the trainer has beside it."""

@@ -1,0 +1,63 @@
+"""MLflow's client in the user's script, by MLflow's plugin interface for tracking stores.
+
+`hook/` names it for http and https, so that MLflow builds it instead of its own store.
+"""
+# MLflow's stores have no annotations.
+# mypy: allow-untyped-calls, no-warn-return-any
+
+import os
+from functools import partial
+from typing import Any
+
+from mlflow.entities import Run, RunInfo, RunTag
+from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+_JOBS_RUN = "TRAININGJOB_MLFLOW_RUN_ID"
+_NOT_ADOPTED_YET = "MLFLOW_RUN_ID"
+"""MLflow's fluent API removes it when it adopts the run."""
+
+
+class AdoptedRunStore(RestStore):
+    """MLflow's own store, but for the run of the job.
+
+    The script does not change its status, which is the operator's: neither to RUNNING when it
+    adopts the run, nor to FINISHED at its exit. And the first run which it creates by a client, as
+    Lightning's logger does, is this one, as it is with MLflow's fluent API.
+    """
+
+    def update_run_info(
+        self, run_id: str, run_status: Any, end_time: int | None, run_name: str | None
+    ) -> RunInfo:
+        """Update a run (runs/update); of the job's run only the name."""
+        if run_id != os.environ.get(_JOBS_RUN):
+            return super().update_run_info(run_id, run_status, end_time, run_name)
+        if run_name:
+            return super().update_run_info(run_id, None, None, run_name)
+        return self.get_run(run_id).info
+
+    def create_run(
+        self,
+        experiment_id: str,
+        user_id: str,
+        start_time: int,
+        tags: list[RunTag],
+        run_name: str | None,
+    ) -> Run:
+        """Create a run (runs/create), or give the job's if nobody has asked for it yet."""
+        run_id = os.environ.get(_NOT_ADOPTED_YET)
+        child = any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags)
+        if not run_id or run_id != os.environ.get(_JOBS_RUN) or child:
+            return super().create_run(experiment_id, user_id, start_time, tags, run_name)
+        del os.environ[_NOT_ADOPTED_YET]
+        name = run_name or next((tag.value for tag in tags if tag.key == MLFLOW_RUN_NAME), None)
+        if name:
+            self.update_run_info(run_id, None, None, name)
+        self.log_batch(run_id, [], [], [tag for tag in tags if tag.key != MLFLOW_RUN_NAME])
+        return self.get_run(run_id)
+
+
+def build_store(store_uri: str, **_: object) -> AdoptedRunStore:
+    """Build the store for a server, as MLflow's registry asks for it."""
+    return AdoptedRunStore(partial(get_default_host_creds, store_uri))

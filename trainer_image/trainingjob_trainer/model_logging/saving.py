@@ -1,0 +1,139 @@
+"""A model as files, in the first format that it can be saved in and comes back from."""
+
+import json
+import logging
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainingjob_trainer.model_logging.own_code import carried_along
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+Format = Literal["pt2", "pickle"]
+
+_REQUIRED = ("mlflow", "torch", "numpy")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A directory with an MLflow model, or with bare weights when `format` is None."""
+
+    path: Path
+    format: Format | None
+
+
+def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel:
+    """Save a model that is on the CPU and in evaluation mode, below `directory`.
+
+    pt2 is a traced graph, which loads without the user's code and takes any batch size; pickle
+    takes along the code that no pip requirement gives; the last resort are weights and signature.
+    """
+    from mlflow.models import infer_signature
+
+    with torch.no_grad():
+        output: Tensor = model(example)
+    signature = infer_signature(example.numpy(), output.numpy())
+    arguments: dict[str, Any] = {
+        "pytorch_model": model,
+        "signature": signature,
+        "input_example": example.numpy(),
+    }
+    formats: tuple[Format, ...] = ("pt2", "pickle")
+    for serialization in formats:
+        path = directory / serialization
+        try:
+            _save(path, serialization, model, arguments)
+            _compare(path, example, output)
+        except Exception as error:  # noqa: BLE001 - whatever a user's model does to an exporter
+            _logger.warning(
+                "the model cannot be saved as %s: %s", serialization, _first_line(error)
+            )
+        else:
+            return SavedModel(path, serialization)
+    return SavedModel(_save_weights(directory / "weights", model, signature), None)
+
+
+def _save(path: Path, serialization: Format, model: nn.Module, arguments: dict[str, Any]) -> None:
+    import mlflow.pytorch
+
+    code = carried_along(model) if serialization == "pickle" else None
+    required = [*_REQUIRED, *(code.packages if code else ())]
+    with _quiet(serialization), code.pickled() if code else _nothing():
+        mlflow.pytorch.save_model(
+            path=path,
+            serialization_format=serialization,
+            conda_env=_environment(required),
+            **arguments,
+        )
+
+
+def _compare(path: Path, example: Tensor, output: Tensor) -> None:
+    """Load what was saved, as others will, on other images too.
+
+    Raises:
+        ValueError: it does not say what the model says.
+    """
+    import mlflow.pytorch
+
+    with torch.no_grad():
+        loaded = mlflow.pytorch.load_model(str(path))
+        again = loaded(example)
+    if again.shape != output.shape or not torch.allclose(
+        again, output, rtol=1e-3, atol=1e-4, equal_nan=True
+    ):
+        raise ValueError("loaded again, it gives another output")
+
+
+def _save_weights(path: Path, model: nn.Module, signature: "ModelSignature") -> Path:
+    path.mkdir()
+    torch.save(model.state_dict(), path / "state_dict.pt")
+    (path / "signature.json").write_text(json.dumps(signature.to_dict(), indent=2))
+    return path
+
+
+def _environment(packages: list[str]) -> dict[str, Any]:
+    """Name what the model needs: to infer that takes MLflow seconds and a second process.
+
+    As a conda environment, because MLflow warns if it has to make one of bare requirements in an
+    image without pip.
+    """
+    # A build's local version, as in 2.15.0+cpu, is no version of the public index.
+    pinned = [f"{name}=={version(name).partition('+')[0]}" for name in packages]
+    return {
+        "name": "model",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={platform.python_version()}", "pip", {"pip": pinned}],
+    }
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _quiet(serialization: Format) -> Iterator[None]:
+    """Silence MLflow's advice against pickle: it is the fallback here, and we said so."""
+    logger = logging.getLogger("mlflow.pytorch")
+    level = logger.level
+    if serialization == "pickle":
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:300]

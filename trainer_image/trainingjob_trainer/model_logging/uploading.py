@@ -1,0 +1,152 @@
+"""A saved model as a LoggedModel of the run."""
+
+import copy
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from trainingjob_trainer.model_logging.saving import SavedModel, save_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+STEP_TAG = "trainingjob.step"
+"""Tag of a LoggedModel: the step that it was trained to."""
+
+_logger = logging.getLogger(__name__)
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the model any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model as it was after `step` ≥ 1, and what it is called in the run."""
+
+    name: str
+    module: nn.Module
+    step: int
+
+
+def log_model(
+    client: "MlflowClient",
+    run_id: str,
+    model: TrainedModel,
+    example: Tensor,
+    abandoned: Callable[[], bool] = lambda: False,
+) -> str:
+    """Log a model as a LoggedModel of the run and return its URI; one that is there is left.
+
+    The files are written first: a model that cannot be saved never gets a LoggedModel, which would
+    be left in state FAILED. One whose upload fails is deleted. A model of which only the weights
+    can be saved is the artifact `NAME/state_dict.pt`.
+
+    `mlflow.models.Model.log` is not used: it asks for the whole history of every metric of the run
+    (metrics/get-history, one call or more for each) to find those of one step, and saves again.
+
+    Args:
+        client: of the tracking server.
+        run_id: the run that owns the model.
+        model: maps images (N, C, H, W) to scores or images; it is copied to the CPU.
+        example: at least two images, so that the batch size stays free.
+        abandoned: whether to give up between two calls.
+
+    Raises:
+        AbandonedError: it was given up, and is not in the run.
+        MlflowException: the server does not take it.
+    """
+    run = client.get_run(run_id)
+    experiment_id = run.info.experiment_id
+    for logged in _models_of(client, experiment_id, run_id):
+        if (logged.name, logged.tags.get(STEP_TAG)) == (model.name, str(model.step)):
+            return str(logged.model_uri)
+    module = copy.deepcopy(model.module).cpu().eval()
+    with tempfile.TemporaryDirectory() as directory:
+        saved = save_model(module, example.detach().cpu(), Path(directory))
+        _go_on_unless(abandoned)
+        if saved.format is None:
+            client.log_artifacts(run_id, str(saved.path), model.name)
+            return f"runs:/{run_id}/{model.name}/state_dict.pt"
+        logged = client.create_logged_model(
+            experiment_id,
+            name=model.name,
+            source_run_id=run_id,
+            tags={STEP_TAG: str(model.step)},
+            params=run.data.params,
+        )
+        try:
+            _upload(client, logged, saved, run_id)
+            _go_on_unless(abandoned)
+            client.finalize_logged_model(logged.model_id, "READY")
+        except BaseException:
+            client.delete_logged_model(logged.model_id)
+            raise
+    _link(client, run_id, logged.model_id, model.step, run.data.metrics)
+    return str(logged.model_uri)
+
+
+def remove_unfinished(client: "MlflowClient", run_id: str) -> None:
+    """Delete the run's LoggedModels that nobody goes on to upload."""
+    _models_of(client, client.get_run(run_id).info.experiment_id, run_id)
+
+
+def _models_of(client: "MlflowClient", experiment_id: str, run_id: str) -> list["LoggedModel"]:
+    """Return what is ready; delete what an attempt that was killed left half uploaded."""
+    from mlflow.entities import LoggedModelStatus
+
+    found = client.search_logged_models(
+        [experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    ready = []
+    for logged in found:
+        if logged.status == LoggedModelStatus.READY:
+            ready.append(logged)
+        elif STEP_TAG in logged.tags:
+            client.delete_logged_model(logged.model_id)
+            _logger.info("removed model %s, whose upload had not ended", logged.model_id)
+    return ready
+
+
+def _upload(client: "MlflowClient", logged: "LoggedModel", saved: SavedModel, run_id: str) -> None:
+    from mlflow.models import Model
+
+    description = Model.load(str(saved.path))
+    description.run_id = run_id
+    description.model_id = logged.model_id
+    description.model_uuid = logged.model_id
+    description.artifact_path = logged.artifact_location
+    description.save(str(saved.path / "MLmodel"))
+    client.log_model_artifacts(logged.model_id, str(saved.path))
+
+
+def _go_on_unless(abandoned: Callable[[], bool]) -> None:
+    if abandoned():
+        raise AbandonedError
+
+
+def _link(
+    client: "MlflowClient", run_id: str, model_id: str, step: int, metrics: dict[str, Any]
+) -> None:
+    """Show the model as an output of the run, with its validation metrics.
+
+    These have one point an epoch: their history is short, whatever else the run has. The same
+    point with the model's id is one point in the run's history still.
+    """
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
+    points = [
+        Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run_id)
+        for key in metrics
+        if key.startswith("val/")
+        for m in client.get_metric_history(run_id, key)
+        if m.step == step and m.model_id is None
+    ]
+    client.log_batch(run_id, metrics=points)

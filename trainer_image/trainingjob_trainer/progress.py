@@ -1,0 +1,119 @@
+"""Counts steps and means of one training. Pure: the clock is handed in."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class Means:
+    """Means of named values over images; tensors stay on their device until asked for."""
+
+    images: int = 0
+    _sums: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, values: dict[str, Tensor], images: int) -> None:
+        """Add the means of one batch of `images` images."""
+        self._add({name: value.detach() * images for name, value in values.items()}, images)
+
+    def include(self, other: "Means") -> None:
+        """Add all that `other` has."""
+        self._add(other.state()["sums"], other.images)
+
+    def sums(self) -> dict[str, float]:
+        """Return each mean times the number of images."""
+        return {name: float(total) for name, total in self._sums.items()}
+
+    def means(self) -> dict[str, float]:
+        """Return each mean; waits for the device."""
+        return {name: total / self.images for name, total in self.sums().items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold."""
+        return {"images": self.images, "sums": self._sums}
+
+    def restore(self, state: dict[str, Any], device: Any) -> None:
+        """Go on from a checkpoint."""
+        self.images = state["images"]
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+
+    def _add(self, weighted: dict[str, Tensor], images: int) -> None:
+        for name, value in weighted.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self.images += images
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far training is. `epoch` and `step` count from 1, 0 is before the first.
+
+    `batches` of this rank and `samples` of all ranks are done in this epoch; with `validated` the
+    epoch is over.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    started_seconds: float
+    epoch: int = 0
+    step: int = 0
+    batches: int = 0
+    samples: int = 0
+    validated: bool = False
+    total_steps: int = 0
+    _first_step: int = 0
+
+    def __post_init__(self) -> None:
+        self.total_steps = self.epochs * self.steps_per_epoch
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Start `epoch` at its first batch."""
+        self.epoch, self.batches, self.samples, self.validated = epoch, 0, 0, False
+
+    def expect(self, steps_left: int) -> None:
+        """Take the number of steps left in this epoch; it differs after a change of ranks."""
+        later = (self.epochs - self.epoch) * self.steps_per_epoch
+        self.total_steps = self.step + steps_left + later
+
+    def end_early(self) -> None:
+        """Nothing is left to do."""
+        self.total_steps = self.step
+
+    @property
+    def percentage(self) -> float:
+        """Share of steps done, 0…100."""
+        return 100.0 * self.step / self.total_steps if self.total_steps else 100.0
+
+    def remaining_seconds(self, now_seconds: float) -> float:
+        """Time that the other steps take at the mean pace so far; 0 before the first step."""
+        done = self.step - self._first_step
+        if done == 0:
+            return 0.0
+        elapsed = now_seconds - self.started_seconds
+        return elapsed / done * (self.total_steps - self.step)
+
+    def metrics(self, now_seconds: float) -> dict[str, float]:
+        """Name the values as the operator reads them from the run."""
+        return {
+            "progress/percentage": round(self.percentage, 2),
+            "progress/epoch": self.epoch,
+            "progress/step": self.step,
+            "progress/estimated_remaining_seconds": round(self.remaining_seconds(now_seconds), 1),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "batches": self.batches,
+            "samples": self.samples,
+            "validated": self.validated,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.batches, self.samples = state["batches"], state["samples"]
+        self.validated = state["validated"]
+        self._first_step = self.step
