@@ -1,0 +1,3 @@
+module localcluster.invalid/tools/pause
+
+go 1.26.0
