@@ -1,0 +1,53 @@
+{{/* The operator's settings, and MLflow's credentials under MLflow's own names. */}}
+{{- define "trainingjob-operator.env" -}}
+{{- $mlflow := .Values.mlflow -}}
+- name: TRAININGJOB_OPERATOR_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: TRAININGJOB_OPERATOR_IDENTITY
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI
+  value: {{ include "trainingjob-operator.trackingUri" . | quote }}
+{{- with $mlflow.uiUrl }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_UI_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with $mlflow.allowedTrackingUris }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_ALLOWED_TRACKING_URIS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with $mlflow.servers }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_SERVERS
+  value: {{ include "trainingjob-operator.mlflowServers" . | quote }}
+{{- end }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS
+  value: {{ $mlflow.pollSeconds | quote }}
+- name: TRAININGJOB_OPERATOR_WORKERS
+  value: {{ .Values.operator.workers | quote }}
+- name: TRAININGJOB_OPERATOR_LEASE_SECONDS
+  value: {{ .Values.operator.leaseSeconds | quote }}
+- name: TRAININGJOB_OPERATOR_LOG_LEVEL
+  value: {{ .Values.operator.logLevel | quote }}
+- name: TRAININGJOB_OPERATOR_LOG_FORMAT
+  value: {{ .Values.operator.logFormat | quote }}
+{{- with $mlflow.existingSecret }}
+{{- range $name := list "MLFLOW_TRACKING_TOKEN" "MLFLOW_TRACKING_USERNAME" "MLFLOW_TRACKING_PASSWORD" }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $mlflow.existingSecret }}
+      key: {{ $name }}
+      optional: true
+{{- end }}
+{{- end }}
+{{- if and $mlflow.ca.configMap $mlflow.ca.secret }}
+{{- fail "mlflow.ca.configMap and mlflow.ca.secret are both set: the CA certificate comes from one of them" }}
+{{- end }}
+{{- if or $mlflow.ca.configMap $mlflow.ca.secret }}
+- name: MLFLOW_TRACKING_SERVER_CERT_PATH
+  value: /etc/mlflow-ca/{{ $mlflow.ca.key }}
+{{- end }}
+{{- end -}}
