@@ -1,0 +1,140 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+UV_VERSION := 0.13.9
+# Run, not just looked up: a version manager's shim may be on PATH without a uv behind it.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
+# The machine's own Python 3.11 or later; uv must not fetch one from elsewhere.
+export UV_PYTHON_DOWNLOADS := never
+RUN := $(UV) run --frozen
+LOCALCLUSTER := $(RUN) localcluster
+# Three for two cores: the tests on clusters wait more than they compute.
+TESTS := $(RUN) pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+# Each of these waits for pods nearly all of its time.
+E2E := $(RUN) pytest --numprocesses=2 --dist=worksteal tests/e2e
+CACHE := $(or $(TRAININGJOB_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/trainingjob)
+
+.PHONY: help
+help: ## Show this help
+	@echo "Usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## Train MNIST on a local cluster and show the job's MLflow run
+	@$(MAKE) deploy
+	@$(RUN) python -m demo
+
+.PHONY: test
+test: setup ## Run everything that CI runs: lint, unit, integration, e2e
+	@$(MAKE) -j2 static deploy
+	@$(MAKE) generated actionlint
+	$(TESTS) tests/unit tests/integration
+	$(E2E)
+
+.PHONY: unit
+unit: setup ## Run the unit tests
+	$(TESTS) tests/unit
+
+.PHONY: integration
+integration: setup ## Run the integration tests (fake nodes, real API server and MLflow)
+	$(TESTS) tests/integration
+
+.PHONY: e2e
+e2e: setup ## Run the end-to-end tests (real node, real images, helm install)
+	@$(MAKE) deploy
+	$(E2E)
+
+.PHONY: bench
+bench: setup ## Run the benchmarks beside their baselines (docs/benchmarks.md)
+	$(UV) sync --frozen --quiet --group bench
+	$(LOCALCLUSTER) up --profile kwok
+	$(RUN) --group bench pytest --capture=no tests/bench
+
+.PHONY: faults
+faults: setup ## Kill the operator at every write, break both servers in every way, lose a node
+	@$(MAKE) deploy
+	$(LOCALCLUSTER) up --profile kwok
+	$(RUN) pytest --capture=no tests/faults
+
+.PHONY: lint
+lint: static generated actionlint ## Check format, style, types, imports, workflows, generated files
+
+.PHONY: cluster
+cluster: setup ## Start the local cluster with a real node
+	$(LOCALCLUSTER) up --profile node
+
+.PHONY: images
+images: setup ## Build the operator's and the trainer's image
+	$(LOCALCLUSTER) build
+
+.PHONY: deploy
+deploy: setup # The cluster with the images on it; the two long builds run at the same time
+	@$(MAKE) -j2 cluster images
+	$(LOCALCLUSTER) load operator trainer
+
+.PHONY: manifests
+manifests: setup ## Write the generated files: CRD, reference, chart README, rendered manifests
+	$(RUN) python -m trainingjob_operator.crd
+	$(RUN) python helm/generate.py --helm "$$($(LOCALCLUSTER) tool helm)"
+
+.PHONY: screenshot
+screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
+	$(RUN) python -m demo.screenshot
+
+.PHONY: static
+static: style types imports
+
+.PHONY: style
+style: setup
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+.PHONY: types
+types: setup
+	$(RUN) mypy
+	$(RUN) mypy --explicit-package-bases demo helm tests
+
+.PHONY: imports
+imports: setup
+	$(RUN) lint-imports
+
+.PHONY: actionlint
+actionlint: setup
+	"$$($(LOCALCLUSTER) tool actionlint)" -color
+
+.PHONY: generated
+generated: setup # Fails when a generated file is not what its source says
+	$(RUN) python -m trainingjob_operator.crd --check
+	helm="$$($(LOCALCLUSTER) tool helm)"; \
+	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \
+	    $(RUN) python helm/generate.py --check --helm "$$helm"
+
+.PHONY: setup
+setup: $(filter .tools/bin/uv,$(UV))
+	@if [ -x .venv/bin/python ]; then $(UV) sync --frozen --quiet; else \
+	    echo "Making the Python environment from uv.lock: several GB, PyTorch with CUDA above all"; \
+	    $(UV) sync --frozen; fi
+
+.tools/bin/uv:
+	@echo "uv is not installed: fetching uv $(UV_VERSION) from PyPI into .tools/"
+	@python3 -c 'import ensurepip' 2>/dev/null || { \
+	    echo "python3 has no venv: installing Debian's python3-venv (needs root)"; \
+	    apt-get update -qq && apt-get install --yes -qq python3-venv; }
+	@python3 -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+.PHONY: clean
+clean: ## Remove the local clusters and what was built here (caches stay)
+	@if [ -x .venv/bin/localcluster ]; then \
+	    .venv/bin/localcluster down --profile node; .venv/bin/localcluster down --profile kwok; \
+	    for cache in "$(CACHE)"/processes/*; do if [ -d "$$cache" ]; then \
+	        TRAININGJOB_CACHE_DIR="$$cache" .venv/bin/localcluster down --profile kwok; fi; done; \
+	    rm -rf "$(CACHE)/processes"; \
+	else echo "No environment here: no cluster to remove from this clone"; fi
+	rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: distclean
+distclean: clean ## Also remove the cache of built tools and images, and the environment
+	rm -rf .venv .tools "$(CACHE)"

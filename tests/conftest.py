@@ -1,0 +1,54 @@
+"""The order in which test files are given to the processes that run them, and their patience."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A shared machine may stop for a moment anywhere: the time of an example says nothing.
+settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared machine")
+
+_TESTS = Path(__file__).parent
+_LONGEST_FIRST = [
+    _TESTS / name
+    for name in (
+        "integration/faults/test_sample.py",
+        "integration/operator/test_many_jobs.py",
+        "unit/trainer/test_delivery.py",
+        "integration/operator/test_life.py",
+        "integration/operator/test_stalls.py",
+        "unit/trainer/test_resume.py",
+        "integration/operator/test_restarts.py",
+        "integration/localcluster/test_recovery.py",
+        "unit/trainer/test_run.py",
+        "integration/operator/test_rollout.py",
+        "unit/trainer/test_delivery_end.py",
+        "unit/trainer/test_execute.py",
+        "integration/operator/test_deleted_runs.py",
+        "unit/trainer/test_delivery_refusals.py",
+        "integration/operator/test_leader.py",
+        "unit/trainer/test_tracking.py",
+        "unit/trainer/test_model_logging.py",
+    )
+]
+"""Those that take longer than half a minute: no process is left alone with one of them at the end.
+
+Those that wait stand between those that compute, of which three at once would only be slower.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first; the order within a file stays."""
+    items.sort(key=lambda item: _start(item.path))
+
+
+def _start(file: Path) -> int:
+    return _LONGEST_FIRST.index(file) if file in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+
+if missing := [str(file) for file in _LONGEST_FIRST if not file.exists()]:
+    raise pytest.UsageError(f"tests/conftest.py orders files that are not there: {missing}")

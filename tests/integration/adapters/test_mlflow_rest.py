@@ -1,0 +1,228 @@
+"""The MLflow adapter against the real server: what we rely on, and what it tells of errors."""
+
+import asyncio
+import math
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from trainingjob_operator.adapters.mlflow_rest import (
+    Credentials,
+    MlflowError,
+    MlflowServer,
+    RunInfo,
+)
+from trainingjob_operator.core.contract import TAG_UID
+
+Calls = list[tuple[str, str]]
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return []
+
+
+@pytest.fixture
+async def server(mlflow_server: str, calls: Calls) -> AsyncIterator[MlflowServer]:
+    client = MlflowServer(
+        mlflow_server, Credentials(), lambda *call: calls.append(call[:2]), timeout=60
+    )
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def experiment(server: MlflowServer) -> str:
+    return await server.experiment_id(f"experiment-{uuid.uuid4()}")
+
+
+async def post(server: MlflowServer, endpoint: str, body: dict[str, Any]) -> None:
+    """Do to the server what a user or a trainer does."""
+    url = f"{server.uri}/api/2.0/mlflow/{endpoint}"
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+        assert response.status == 200, await response.text()
+
+
+async def test_experiment_is_created_once_and_found_after(server: MlflowServer) -> None:
+    name = f"shared-{uuid.uuid4()}"
+    at_once = await asyncio.gather(*(server.experiment_id(name) for _ in range(4)))
+    assert len(set(at_once)) == 1
+    assert await server.experiment_id(name) == at_once[0]
+
+
+async def test_deleted_experiment_names_the_remedy(
+    server: MlflowServer,
+) -> None:
+    name = f"deleted-{uuid.uuid4()}"
+    experiment = await server.experiment_id(name)
+    await post(server, "experiments/delete", {"experiment_id": experiment})
+    with pytest.raises(MlflowError, match="mlflow experiments restore") as raised:
+        await server.experiment_id(name)
+    assert (raised.value.code, raised.value.retryable) == ("EXPERIMENT_DELETED", False)
+
+
+async def test_a_new_run_is_running_and_carries_its_tags(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "mnist", 1_700_000_000_000, {TAG_UID: "a", "x": "y"})
+    assert run == RunInfo(
+        run_id=run.run_id,
+        experiment_id=experiment,
+        status="RUNNING",
+        start_time_ms=1_700_000_000_000,
+        end_time_ms=None,
+        lifecycle_stage="active",
+        tags={TAG_UID: "a", "x": "y", "mlflow.runName": "mnist"},
+        metrics={},
+    )
+    assert await server.get_run(run.run_id) == run
+
+
+async def test_runs_of_a_job_are_found_by_uid_oldest_first(
+    server: MlflowServer, experiment: str
+) -> None:
+    newer = await server.create_run(experiment, "job", 2_000, {TAG_UID: "wanted"})
+    older = await server.create_run(experiment, "job", 1_000, {TAG_UID: "wanted"})
+    await server.create_run(experiment, "job", 500, {TAG_UID: "another"})
+    assert await server.find_runs(experiment, "wanted") == [older, newer]
+    assert await server.find_runs(experiment, "unknown") == []
+
+
+async def test_deleted_run_is_not_found_and_cannot_be_updated_but_read(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {TAG_UID: "gone"})
+    await post(server, "runs/delete", {"run_id": run.run_id})
+    assert await server.find_runs(experiment, "gone") == []
+    polled = await server.runs_by_id(experiment, [run.run_id])
+    assert polled[run.run_id].lifecycle_stage == "deleted"
+    assert (await server.get_run(run.run_id)).lifecycle_stage == "deleted"
+    with pytest.raises(MlflowError) as raised:
+        await server.set_status(run.run_id, "FAILED", 2_000)
+    assert (raised.value.status, raised.value.retryable) == (400, False)
+
+
+async def test_the_runs_of_a_deleted_experiment_are_deleted_and_come_back_with_it(
+    server: MlflowServer,
+) -> None:
+    experiment = await server.experiment_id(f"gone-{uuid.uuid4()}")
+    run = await server.create_run(experiment, "job", 1_000, {})
+    assert experiment in await server.experiment_ids()
+    await post(server, "experiments/delete", {"experiment_id": experiment})
+    assert experiment not in await server.experiment_ids()
+    polled = await server.runs_by_id(experiment, [run.run_id])
+    assert polled[run.run_id].lifecycle_stage == "deleted"
+    await post(server, "experiments/restore", {"experiment_id": experiment})
+    polled = await server.runs_by_id(experiment, [run.run_id])
+    assert polled[run.run_id].lifecycle_stage == "active"
+
+
+async def test_the_newest_point_of_a_metric_is_found_behind_one_of_a_higher_step(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    points = [
+        {"key": "progress/step", "value": step, "timestamp": time, "step": step}
+        for step, time in ((40, 2_000), (1, 3_000), (2, 4_000))
+    ]
+    await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": points})
+    found = (await server.runs_by_id(experiment, [run.run_id]))[run.run_id]
+    assert (found.metrics, found.metric_times) == ({"progress/step": 40}, {"progress/step": 2_000})
+    assert await server.last_point_ms(run.run_id, "progress/step") == 4_000
+    assert await server.last_point_ms(run.run_id, "unknown") is None
+
+
+async def test_status_goes_both_ways_and_the_end_time_with_it(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    steps: list[tuple[str, int | None, int | None]] = [
+        ("SCHEDULED", None, None),
+        ("RUNNING", None, None),
+        ("FINISHED", 5_000, 5_000),
+        ("FAILED", None, 5_000),  # None keeps the end time
+        ("RUNNING", 0, None),  # 0 clears it
+        ("FINISHED", None, None),  # the status alone sets none
+        ("KILLED", 6_000, 6_000),
+    ]
+    for status, written, expected in steps:
+        answered = await server.set_status(run.run_id, status, written)
+        assert answered == replace(run, status=status, end_time_ms=expected, tags={})
+        stored = await server.get_run(run.run_id)
+        assert (stored.status, stored.end_time_ms) == (status, expected)
+
+
+async def test_unknown_status_changes_nothing_and_is_an_error(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    with pytest.raises(MlflowError) as raised:
+        await server.set_status(run.run_id, "SUCCEEDED", None)
+    assert raised.value.code == "STATUS_NOT_SET"
+    assert (await server.get_run(run.run_id)).status == "RUNNING"
+
+
+async def test_tags_are_written_over(server: MlflowServer, experiment: str) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {"attempt": "0"})
+    await server.set_tags(run.run_id, {"attempt": "1", "more": "text", "none": ""})
+    assert (await server.get_run(run.run_id)).tags == {
+        "attempt": "1",
+        "more": "text",
+        "none": "",
+        "mlflow.runName": "job",
+    }
+
+
+async def test_latest_metrics_come_with_a_search_even_those_that_are_no_numbers(
+    server: MlflowServer, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    values = {"percentage": 40.5, "loss": "NaN", "ratio": "Infinity"}
+    metrics = [
+        {"key": key, "value": value, "timestamp": 1_000, "step": 1} for key, value in values.items()
+    ]
+    await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": metrics})
+    found = (await server.runs_by_id(experiment, [run.run_id]))[run.run_id].metrics
+    assert math.isnan(found.pop("loss"))
+    # MLflow's SQL stores keep an infinity as the largest number.
+    assert found.pop("ratio") > 1e300
+    assert found == {"percentage": 40.5}
+
+
+async def test_many_runs_are_polled_by_id_in_few_calls(
+    server: MlflowServer, experiment: str, calls: Calls
+) -> None:
+    runs = await asyncio.gather(
+        *(server.create_run(experiment, f"job-{n}", n, {}) for n in range(105))
+    )
+    calls.clear()
+    found = await server.runs_by_id(experiment, [run.run_id for run in runs[:104]])
+    assert found == {run.run_id: run for run in runs[:104]}
+    assert calls == [("runs/search", "ok")] * 2
+
+
+async def test_search_goes_page_by_page(server: MlflowServer, experiment: str) -> None:
+    for number in range(5):
+        await server.create_run(experiment, f"job-{number}", 1_000 + number, {"kind": "page"})
+    pages: list[list[int]] = []
+    token: str | None = None
+    while True:
+        runs, token = await server.search_runs([experiment], "tags.kind = 'page'", 2, token)
+        pages.append([run.start_time_ms for run in runs])
+        if token is None:
+            break
+    assert pages == [[1_004, 1_003], [1_002, 1_001], [1_000]]
+
+
+async def test_unknown_run_is_refused_for_good(server: MlflowServer, calls: Calls) -> None:
+    with pytest.raises(MlflowError) as raised:
+        await server.get_run("0" * 32)
+    assert (raised.value.status, raised.value.code, raised.value.retryable) == (
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        False,
+    )
+    assert calls == [("runs/get", "refused")]

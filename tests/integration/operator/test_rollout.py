@@ -1,0 +1,81 @@
+"""`kubectl rollout restart` of the operator: replicas are replaced one after the other."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import Cluster, Manifest, Runs, manifest, operator_writes
+from tests.support.fixtures import Kwok
+from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.waiting import wait_for
+
+JOBS = 200
+EXPECTED_RUN = {"Succeeded": "FINISHED", "Failed": "FAILED"}
+NewReplica = Callable[[str], OperatorProcess]
+
+
+@pytest.fixture
+def new_replica(
+    kwok: Kwok, cluster: Cluster, mlflow: MlflowProcess, tmp_path: Path
+) -> Iterator[NewReplica]:
+    started: list[OperatorProcess] = []
+
+    def start(name: str) -> OperatorProcess:
+        replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, name)
+        replica.start()
+        started.append(replica)
+        return replica
+
+    yield start
+    cluster.delete_all()
+    for one in started:
+        one.end()
+
+
+def job(number: int) -> Manifest:
+    """Every tenth fails; the others succeed."""
+    return manifest(
+        f"job-{number}",
+        annotations={
+            "kwok.trainingjob.dev/run-seconds": str(2 + number % 5),
+            "kwok.trainingjob.dev/exit-code": "1" if number % 10 == 0 else "0",
+        },
+    )
+
+
+def at_least_ended(cluster: Cluster, count: int) -> bool:
+    return sum(state in EXPECTED_RUN for state in cluster.states().values()) >= count
+
+
+def test_a_rollout_in_the_middle_of_200_jobs_loses_and_repeats_nothing(
+    kwok: Kwok, cluster: Cluster, runs: Runs, new_replica: NewReplica
+) -> None:
+    replica = new_replica("old-a")
+    cluster.apply(*(job(number) for number in range(JOBS)))
+    for name, done in (("new-a", 40), ("new-b", 110)):
+        wait_for(f"{done} jobs ended", partial(at_least_ended, cluster, done), 300)
+        # The new one is ready before the old one is asked to go, as a Deployment does it.
+        successor = new_replica(name)
+        replica.end()
+        replica = successor
+    wait_for("all jobs ended", partial(at_least_ended, cluster, JOBS), 300)
+
+    states = cluster.states()
+    assert Counter(states.values()) == {"Succeeded": JOBS * 9 // 10, "Failed": JOBS // 10}
+
+    def told() -> bool:
+        found = {
+            name: [run.info.status for run in of_job] for name, of_job in runs.by_job().items()
+        }
+        return found == {name: [EXPECTED_RUN[state or ""]] for name, state in states.items()}
+
+    wait_for("each job has one run, which says the same", told, 60)
+    audit = Path(kwok.environment["TRAININGJOB_AUDIT_LOG"])
+    print("writes:", dict(Counter(operator_writes(audit, cluster.namespace))))
+    # A new leader whose watch is a moment behind asks for a Job that is there, and is refused.
+    writes = Counter(operator_writes(audit, cluster.namespace, accepted=True))
+    assert writes["create jobs"] == JOBS
+    assert {one["status"]["attempt"] for one in cluster.jobs()} == {1}

@@ -1,0 +1,137 @@
+"""Many trials side by side, each compared with the undisturbed life of its scenario."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from zlib import crc32
+
+from tests.support.chaos.crashes import Crash, Plan, plans
+from tests.support.chaos.outage_plans import Outage
+from tests.support.chaos.proxy import Fault
+from tests.support.chaos.scenarios import Scenario
+from tests.support.chaos.trial import Laboratory, Result, Trial
+
+References = dict[Scenario, Result]
+
+
+@dataclass
+class Report:
+    """What came of a campaign."""
+
+    plans: int
+    violations: list[str]
+    not_reached: list[str]
+
+    def add(
+        self, name: str, result: Result, differs: list[str], progress: Callable[[str], None]
+    ) -> None:
+        """Take what came of one plan."""
+        self.plans += 1
+        if differs:
+            self.violations.append("\n  ".join([name, *differs, f"see {result.log}"]))
+        progress(f"{self.plans}: {name}: {'; '.join(differs) or 'as undisturbed'}")
+
+    def __str__(self) -> str:
+        lines = [f"{self.plans} plans, {len(self.violations)} with violations"]
+        if self.not_reached:
+            lines.append(f"points that did not come up again: {', '.join(self.not_reached)}")
+        return "\n".join([*lines, *self.violations])
+
+
+async def undisturbed(laboratory: Laboratory, scenarios: Iterable[Scenario]) -> References:
+    """Play each scenario as it ought to go."""
+    played = list(scenarios)
+    results = await asyncio.gather(
+        *(Trial(laboratory, one, f"{one.name}: undisturbed").run() for one in played)
+    )
+    for result in results:
+        assert not result.violations, f"{result.name}: {result.violations}, see {result.log}"
+    return dict(zip(played, results, strict=True))
+
+
+def crash_plans(references: References) -> list[Plan]:
+    """All crashes of all scenarios."""
+    return [plan for one, result in references.items() for plan in plans(one, result.writes)]
+
+
+def sample(chosen: Sequence[Plan], size: int) -> list[Plan]:
+    """Some plans, always the same ones: the order of a checksum mixes scenarios and points."""
+    return sorted(chosen, key=lambda plan: crc32(plan.name.encode()))[:size]
+
+
+async def crash(
+    laboratory: Laboratory,
+    references: References,
+    chosen: Iterable[Plan],
+    progress: Callable[[str], None],
+    replicas: Sequence[str] = ("a",),
+) -> Report:
+    """Carry plans out, with one replica of the operator or with two."""
+    report = Report(0, [], [])
+
+    async def one(plan: Plan) -> None:
+        faults: list[Crash] = []
+
+        def fault(trial: Trial) -> Fault:
+            faults.append(Crash(trial, plan))
+            return faults[0]
+
+        result = await Trial(laboratory, plan.scenario, plan.name, fault, replicas).run()
+        if any(event.startswith("MLflowUnavailable") for event in result.events):
+            # A busy machine: MLflow took longer than the operator waits for it.
+            forgive_outage(references[plan.scenario], result)
+        differs = differences(references[plan.scenario], result)
+        if not faults[0].done:
+            report.not_reached.append(plan.name)
+        report.add(plan.name, result, differs, progress)
+
+    await asyncio.gather(*(one(plan) for plan in chosen))
+    return report
+
+
+async def suffer(
+    laboratory: Laboratory,
+    references: References,
+    outages: Iterable[Outage],
+    progress: Callable[[str], None],
+) -> Report:
+    """Carry outages out. They may be told in events, and may cost pods the id of their run."""
+    report = Report(0, [], [])
+    chosen = list(outages)
+    others = {outage.scenario for outage in chosen} - references.keys()
+    references = {**references, **await undisturbed(laboratory, others)}
+
+    async def one(outage: Outage) -> None:
+        trial = Trial(laboratory, outage.scenario, outage.name, outage.fault, outage.replicas)
+        result = await trial.run()
+        reference = references[outage.scenario]
+        forgive_outage(reference, result)
+        report.add(outage.name, result, differences(reference, result), progress)
+
+    await asyncio.gather(*(one(outage) for outage in chosen))
+    return report
+
+
+def forgive_outage(reference: Result, result: Result) -> None:
+    """An outage may be told in events, and may cost pods the id of their run."""
+    result.events = []
+    for there, here in zip(reference.end.get("jobs", []), result.end.get("jobs", []), strict=False):
+        here["env"] = there["env"]
+
+
+def differences(reference: Result, result: Result) -> list[str]:
+    """The violations of a trial, and in what its end is not that of the undisturbed life."""
+    found = list(result.violations)
+    if result.end and result.end != reference.end:
+        lines = unified_diff(_lines(reference), _lines(result), "undisturbed", "here", n=2)
+        found.append("the end is another one:\n" + "\n".join(lines))
+    more = set(result.events) - set(reference.events)
+    if more:
+        found.append(f"events that the undisturbed life has not: {sorted(more)}")
+    return found
+
+
+def _lines(result: Result) -> list[str]:
+    return json.dumps(result.end, indent=1, default=str).splitlines()

@@ -1,0 +1,124 @@
+"""What a scenario can do and see: the user's part and the kubelet's, in one namespace."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tests.support.chaos.upstream import CORE, JOBS, TRAININGJOBS, Json, Upstream
+from tests.support.chaos.world import Objects, World
+from tests.support.pods import ended_status
+
+T = TypeVar("T")
+
+# Longer than it takes to notice a dead watch.
+SECONDS = 240.0
+NAME = "job"
+BYSTANDER = "bystander"
+ENDED_PHASES = ("Succeeded", "Failed")
+
+
+class Stage:
+    """One TrainingJob named `job`, beside a Job of somebody else."""
+
+    def __init__(self, upstream: Upstream, world: World, namespace: str) -> None:
+        self.namespace = namespace
+        self.upstream = upstream
+        self._world = world
+
+    def objects(self, plural: str) -> Objects:
+        """The objects of one resource by name."""
+        return self._world.objects(self.namespace, plural)
+
+    def status(self) -> Json:
+        """The TrainingJob's status, empty if there is none."""
+        status: Json = self.objects("trainingjobs").get(NAME, {}).get("status", {})
+        return status
+
+    async def until(self, what: str, condition: Callable[[], T | None]) -> T:
+        """Wait for a condition; raises NotReached."""
+        return await self._world.until(self.namespace, what, condition, SECONDS)
+
+    async def prepare(self) -> None:
+        """Make the namespace, and in it a Job that looks like one of ours and is not."""
+        await self.upstream.call(
+            "POST", f"{CORE}/namespaces", {"metadata": {"name": self.namespace}}
+        )
+        labels = {
+            "app.kubernetes.io/managed-by": "trainingjob-operator",
+            "trainingjob.dev/name": NAME,
+            "trainingjob.dev/uid": "of-somebody-else",
+            "trainingjob.dev/attempt": "9",
+        }
+        container = {"name": "trainer", "image": "fake:1"}
+        body = {
+            "metadata": {"name": BYSTANDER, "labels": labels},
+            "spec": {
+                "suspend": True,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+            },
+        }
+        await self.upstream.call("POST", f"{JOBS}/namespaces/{self.namespace}/jobs", body)
+
+    async def apply(self, spec: Json) -> None:
+        """Create the TrainingJob."""
+        body = {
+            "apiVersion": "trainingjob.dev/v1alpha1",
+            "kind": "TrainingJob",
+            "metadata": {"name": NAME},
+            "spec": {"image": "fake:1", **spec},
+        }
+        await self.upstream.call("POST", self._trainingjobs(), body)
+
+    async def change(self, **spec: object) -> None:
+        """Change the TrainingJob's spec."""
+        await self.upstream.call("PATCH", self._trainingjobs(NAME), {"spec": spec})
+
+    async def delete(self) -> None:
+        """Ask for the TrainingJob's deletion."""
+        await self.upstream.call("DELETE", self._trainingjobs(NAME))
+
+    async def state(self, state: str) -> None:
+        """Wait for a state of the TrainingJob."""
+        await self.until(f"the job is {state}", lambda: self.status().get("state") == state)
+
+    async def running(self, attempt: int) -> None:
+        """Wait until an attempt runs."""
+
+        def runs() -> bool:
+            status = self.status()
+            return (status.get("attempt"), status.get("state")) == (attempt, "Running")
+
+        await self.until(f"attempt {attempt} runs", runs)
+
+    async def gone(self) -> None:
+        """Wait until neither the TrainingJob nor anything that belonged to it is left."""
+
+        def nothing() -> bool:
+            jobs = self.objects("jobs").keys() - {BYSTANDER}
+            rest = [self.objects(one) for one in ("trainingjobs", "pods", "services")]
+            return not jobs and not any(rest)
+
+        await self.until("nothing is left", nothing)
+
+    async def end_pods(self, code: int, disruption: str = "") -> None:
+        """End the live pods with an exit code, as a kubelet does; disrupted, as by an eviction."""
+        for name, pod in list(self.objects("pods").items()):
+            if pod["status"]["phase"] not in ENDED_PHASES:
+                path = f"{CORE}/namespaces/{self.namespace}/pods/{name}/status"
+                status = ended_status(code, disruption)
+                await self.upstream.call("PATCH", path, {"status": status})
+
+    async def clear(self) -> None:
+        """Take away what is left, without the operator."""
+        for path in (
+            self._trainingjobs(NAME),
+            f"{JOBS}/namespaces/{self.namespace}/jobs/{BYSTANDER}",
+        ):
+            if path.rsplit("/", 1)[1] in (
+                self.objects("trainingjobs").keys() | self.objects("jobs").keys()
+            ):
+                await self.upstream.call("PATCH", path, {"metadata": {"finalizers": None}})
+                await self.upstream.call("DELETE", path, {"propagationPolicy": "Background"})
+
+    def _trainingjobs(self, name: str = "") -> str:
+        path = f"{TRAININGJOBS}/namespaces/{self.namespace}/trainingjobs"
+        return f"{path}/{name}" if name else path

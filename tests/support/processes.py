@@ -1,0 +1,160 @@
+"""The MLflow server and the operator as processes of a test, with their logs in files."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.waiting import wait_for
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - our own loopback
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@dataclass
+class Process:
+    """A child in a process group of its own, so that it ends with all that it started."""
+
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None)
+
+    def start(self) -> None:
+        """Start it; output is appended to the log."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                env={**os.environ, **self.environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> None:
+        """Send a signal to the group and wait for its end."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        os.killpg(self.process.pid, number)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process is not None
+        return self.process.pid
+
+
+class MlflowProcess(Process):
+    """A real MLflow server on SQLite; a restart keeps address and data."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.directory = directory
+        self.database = directory / "mlflow.db"
+        super().__init__(
+            command=[
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                f"--backend-store-uri=sqlite:///{self.database}",
+                f"--artifacts-destination={directory}/artifacts",
+                "--host=127.0.0.1",
+                f"--port={self.port}",
+                "--workers=1",
+            ],
+            environment={
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+            },
+            log=directory / "mlflow.log",
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        super().start()
+        wait_for("MLflow answers", lambda: answers(f"{self.uri}/health"), 300)
+
+
+class OperatorProcess(Process):
+    """One replica of the operator outside the cluster."""
+
+    def __init__(self, directory: Path, kubeconfig: Path, mlflow_uri: str, name: str = "a") -> None:
+        self.port = free_port()
+        self.identity = name
+        settings = {
+            "NAMESPACE": "trainingjob-system",
+            "IDENTITY": name,
+            "MLFLOW_TRACKING_URI": mlflow_uri,
+            "MLFLOW_POLL_SECONDS": "2",
+            "LEASE_SECONDS": "6",
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": str(self.port),
+        }
+        super().__init__(
+            command=[sys.executable, "-m", "trainingjob_operator"],
+            environment={
+                "KUBECONFIG": str(kubeconfig),
+                **{f"TRAININGJOB_OPERATOR_{key}": value for key, value in settings.items()},
+            },
+            log=directory / f"operator-{name}.log",
+        )
+
+    def start(self) -> None:
+        """Start it and wait until its caches are filled."""
+        super().start()
+        wait_for("the operator is ready", lambda: answers(self.url("/readyz")), 120)
+
+    def url(self, path: str) -> str:
+        """An address of its web server."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def metric(self, name: str) -> float:
+        """The sum of one metric over its labels."""
+        with urllib.request.urlopen(self.url("/metrics"), timeout=5) as reply:  # noqa: S310 - our own loopback
+            lines = reply.read().decode().splitlines()
+        values = [line.rsplit(" ", 1)[1] for line in lines if _is(line, name)]
+        return sum(float(value) for value in values)
+
+    def calls(self) -> str:
+        """Number and mean time of the MLflow calls by endpoint, for people."""
+        prefix = "trainingjob_operator_mlflow_call_duration_seconds"
+        with urllib.request.urlopen(self.url("/metrics"), timeout=5) as reply:  # noqa: S310 - our own loopback
+            lines = [line for line in reply.read().decode().splitlines() if line.startswith(prefix)]
+        told = [line.removeprefix(prefix) for line in lines if "_bucket" not in line]
+        return "\n".join(line for line in told if not line.startswith("_created"))
+
+
+def _is(line: str, name: str) -> bool:
+    return line.startswith((f"{name}{{", f"{name} "))

@@ -1,0 +1,42 @@
+"""Waiting on conditions with a deadline; tests never sleep for a time that they hope is enough."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.2
+
+
+def wait_for(
+    what: str, condition: Callable[[], T | None], seconds: float, poll: float = POLL_SECONDS
+) -> T:
+    """The first truthy value of `condition`.
+
+    Raises:
+        AssertionError: `what` was not so within `seconds`; the last value is told.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {value!r}")
+        time.sleep(poll)
+
+
+@contextmanager
+def beside(follow: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run `follow` in a thread beside the body; the event that it gets says when to return."""
+    ended = threading.Event()
+    thread = threading.Thread(target=follow, args=(ended,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,281 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+
+NAME = "trainingjob-operator"
+SELECTOR = {
+    "app.kubernetes.io/name": "trainingjob-operator",
+    "app.kubernetes.io/instance": "trainingjob-operator",
+}
+LABELS = {
+    **SELECTOR,
+    "app.kubernetes.io/version": "0.1.0",
+    "app.kubernetes.io/part-of": "trainingjob",
+    "app.kubernetes.io/managed-by": "Helm",
+    "app.kubernetes.io/component": "operator",
+    "helm.sh/chart": "trainingjob-operator-0.1.0",
+}
+
+
+def probe(path: str, **timing: int) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": "http"}, **timing}
+
+
+def test_deployment_of_the_default_values(render: Render) -> None:
+    deployment = render()["Deployment", NAME]
+    assert deployment["spec"] == {
+        "replicas": 1,
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+        "selector": {"matchLabels": SELECTOR},
+        "template": {
+            "metadata": {
+                "labels": LABELS,
+                "annotations": {"kubectl.kubernetes.io/default-container": "operator"},
+            },
+            "spec": {
+                "serviceAccountName": "trainingjob-operator",
+                "automountServiceAccountToken": True,
+                "terminationGracePeriodSeconds": 30,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65532,
+                    "runAsGroup": 65532,
+                    "fsGroup": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [
+                    {
+                        "name": "operator",
+                        "image": "trainingjob/operator:0.1.0",
+                        "imagePullPolicy": "IfNotPresent",
+                        "securityContext": {
+                            "allowPrivilegeEscalation": False,
+                            "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]},
+                        },
+                        "ports": [{"name": "http", "containerPort": 8080}],
+                        "env": [
+                            {
+                                "name": "TRAININGJOB_OPERATOR_NAMESPACE",
+                                "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+                            },
+                            {
+                                "name": "TRAININGJOB_OPERATOR_IDENTITY",
+                                "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+                            },
+                            {
+                                "name": "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI",
+                                "value": "https://mlflow.example.com",
+                            },
+                            {"name": "TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS", "value": "5"},
+                            {"name": "TRAININGJOB_OPERATOR_WORKERS", "value": "32"},
+                            {"name": "TRAININGJOB_OPERATOR_LEASE_SECONDS", "value": "15"},
+                            {"name": "TRAININGJOB_OPERATOR_LOG_LEVEL", "value": "INFO"},
+                            {"name": "TRAININGJOB_OPERATOR_LOG_FORMAT", "value": "json"},
+                        ],
+                        "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=60),
+                        "livenessProbe": probe(
+                            "/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=3
+                        ),
+                        "readinessProbe": probe(
+                            "/readyz", periodSeconds=5, timeoutSeconds=5, failureThreshold=3
+                        ),
+                        "resources": {
+                            "requests": {"cpu": "50m", "memory": "128Mi"},
+                            "limits": {"memory": "512Mi"},
+                        },
+                        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the pod
+                    }
+                ],
+                "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+            },
+        },
+    }
+
+
+def environment(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    container = objects["Deployment", NAME]["spec"]["template"]["spec"]["containers"][0]
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            'mlflow.uiUrl="https://ui.example.com"',
+            {"TRAININGJOB_OPERATOR_MLFLOW_UI_URL": "https://ui.example.com"},
+        ),
+        (
+            'mlflow.allowedTrackingUris=["https://a.example.com","http://b:5000"]',
+            {
+                "TRAININGJOB_OPERATOR_MLFLOW_ALLOWED_TRACKING_URIS": (
+                    "https://a.example.com,http://b:5000"
+                )
+            },
+        ),
+        (
+            'mlflow.existingSecret="login"',
+            {
+                name: {"secretKeyRef": {"name": "login", "key": name, "optional": True}}
+                for name in (
+                    "MLFLOW_TRACKING_TOKEN",
+                    "MLFLOW_TRACKING_USERNAME",
+                    "MLFLOW_TRACKING_PASSWORD",
+                )
+            },
+        ),
+        (
+            'mlflow.ca={"configMap":"company-ca"}',
+            {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/etc/mlflow-ca/ca.crt"},
+        ),
+    ],
+)
+def test_environment_that_a_value_adds(
+    render: Render, value: str, expected: dict[str, Any]
+) -> None:
+    assert environment(render(value)) == {**environment(render()), **expected}
+
+
+def test_ca_certificate_is_mounted_where_the_environment_says(render: Render) -> None:
+    pod = render('mlflow.ca={"secret":"company-ca"}')["Deployment", NAME]["spec"]["template"][
+        "spec"
+    ]
+    mount = {"name": "mlflow-ca", "mountPath": "/etc/mlflow-ca", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"]
+    assert {"name": "mlflow-ca", "secret": {"secretName": "company-ca"}} in pod["volumes"]
+
+
+def test_further_mlflow_servers_have_their_login_and_ca_in_files(render: Render) -> None:
+    servers = (
+        'mlflow.servers=[{"uri":"https://a","existingSecret":"a-login",'
+        '"ca":{"configMap":"a-ca","key":"root.pem"}},{"uri":"https://b","uiUrl":"https://ui.b"}]'
+    )
+    objects = render(servers)
+    told = environment(objects)["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"]
+    files = "/etc/mlflow-servers/0"
+    assert json.loads(told) == [
+        {"uri": "https://a", "loginDirectory": f"{files}/login", "caPath": f"{files}/ca/root.pem"},
+        {"uri": "https://b", "uiUrl": "https://ui.b"},
+    ]
+    pod = objects["Deployment", NAME]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["volumeMounts"][1:] == [
+        {"name": "mlflow-0-login", "mountPath": f"{files}/login", "readOnly": True},
+        {"name": "mlflow-0-ca", "mountPath": f"{files}/ca", "readOnly": True},
+    ]
+    assert pod["volumes"][1:] == [
+        {"name": "mlflow-0-login", "secret": {"secretName": "a-login"}},
+        {"name": "mlflow-0-ca", "configMap": {"name": "a-ca"}},
+    ]
+
+
+def test_operator_may_do_no_more_than_it_does(render: Render) -> None:
+    objects = render()
+    assert objects["ClusterRole", NAME]["rules"] == [
+        {
+            "apiGroups": ["trainingjob.dev"],
+            "resources": ["trainingjobs"],
+            "verbs": ["get", "list", "watch", "patch", "delete"],
+        },
+        {
+            "apiGroups": ["trainingjob.dev"],
+            "resources": ["trainingjobs/status"],
+            "verbs": ["patch"],
+        },
+        {
+            "apiGroups": ["trainingjob.dev"],
+            "resources": ["trainingjobs/finalizers"],
+            "verbs": ["update"],
+        },
+        {
+            "apiGroups": ["batch"],
+            "resources": ["jobs"],
+            "verbs": ["get", "list", "watch", "create", "delete"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["namespaces"],
+            "resourceNames": ["kube-system"],
+            "verbs": ["get"],
+        },
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+    ]
+    assert objects["Role", NAME]["rules"] == [
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "verbs": ["get", "create", "patch"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(("replicas", "present"), [(1, False), (2, True)])
+def test_disruption_budget_and_spread_come_with_the_second_replica(
+    render: Render, replicas: int, present: bool
+) -> None:
+    objects = render(f"replicas={replicas}")
+    assert (("PodDisruptionBudget", NAME) in objects) is present
+    pod = objects["Deployment", NAME]["spec"]["template"]["spec"]
+    assert ("topologySpreadConstraints" in pod) is present
+
+
+def test_definition_is_the_generated_one_and_outlives_the_release(
+    render: Render, chart: Path
+) -> None:
+    definition = render()["CustomResourceDefinition", "trainingjobs.trainingjob.dev"]
+    generated = yaml.safe_load((chart / "files" / "crd.yaml").read_text())
+    assert definition["spec"] == generated["spec"]
+    assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_definition_can_be_left_out(render: Render) -> None:
+    assert not [kind for kind, _ in render("crds.install=false") if kind.startswith("Custom")]
+
+
+def test_monitors(render: Render) -> None:
+    objects = render(
+        'monitoring.serviceMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
+        "monitoring.podMonitor.enabled=true",
+    )
+    service_monitor = objects["ServiceMonitor", NAME]
+    assert service_monitor["metadata"]["labels"] == {**LABELS, "release": "prometheus"}
+    assert service_monitor["spec"] == {
+        "selector": {"matchLabels": SELECTOR},
+        "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
+    }
+    assert objects["PodMonitor", f"{NAME}-training-pods"]["spec"] == {
+        "namespaceSelector": {"any": True},
+        "selector": {"matchExpressions": [{"key": "trainingjob.dev/name", "operator": "Exists"}]},
+        "podTargetLabels": ["trainingjob.dev/name", "trainingjob.dev/attempt"],
+        "podMetricsEndpoints": [
+            {"port": "metrics", "honorLabels": True, "path": "/metrics", "interval": "15s"}
+        ],
+    }
+
+
+def test_users_get_trainingjobs_with_the_built_in_roles(render: Render) -> None:
+    objects = render()
+    aggregated = {
+        name: [label for label in role["metadata"]["labels"] if "aggregate-to" in label]
+        for (kind, name), role in objects.items()
+        if kind == "ClusterRole"
+    }
+    assert aggregated == {
+        NAME: [],
+        f"{NAME}-edit": [
+            "rbac.authorization.k8s.io/aggregate-to-edit",
+            "rbac.authorization.k8s.io/aggregate-to-admin",
+        ],
+        f"{NAME}-view": ["rbac.authorization.k8s.io/aggregate-to-view"],
+    }

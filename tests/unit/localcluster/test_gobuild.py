@@ -1,0 +1,45 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from localcluster.gobuild import TOOLS, Tool, cache_key, parse_version, required_go
+from localcluster.paths import TOOL_MODULES
+
+TOOL = Tool("x", "x", "example.org/x")
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "go.mod").write_text("module x\n\ngo 1.26.0\n")
+    (tmp_path / "x" / "go.sum").write_text("sums")
+    return tmp_path
+
+
+def test_the_key_depends_on_all_that_determines_the_binary(modules: Path) -> None:
+    keys = [cache_key(TOOL, modules), cache_key(replace(TOOL, tags="t"), modules)]
+    (modules / "x" / "go.sum").write_text("other sums")
+    keys.append(cache_key(TOOL, modules))
+    (modules / "x" / "main.go").write_text("package main")
+    keys.append(cache_key(TOOL, modules))
+    assert len(set(keys)) == 4
+
+
+def test_the_key_does_not_depend_on_notes(modules: Path) -> None:
+    before = cache_key(TOOL, modules)
+    (modules / "x" / "README.md").write_text("note")
+    assert cache_key(TOOL, modules) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("go1.26.8\n", (1, 26, 8)), ("1.26", (1, 26)), ("", ())],
+)
+def test_versions_of_go(text: str, version: tuple[int, ...]) -> None:
+    assert parse_version(text) == version
+
+
+def test_every_tool_is_pinned() -> None:
+    for tool in TOOLS.values():
+        assert (TOOL_MODULES / tool.module / "go.mod").exists(), tool.name
+    assert required_go() >= (1, 26)

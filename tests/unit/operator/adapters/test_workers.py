@@ -1,0 +1,59 @@
+"""Workers over the queue: what was urgent stays so, and how they end."""
+
+import asyncio
+
+import pytest
+from trainingjob_operator.adapters.workqueue import WorkQueue
+
+from tests.unit.operator.adapters.conftest import Clock
+
+
+async def test_what_was_urgent_comes_again_as_such(queue: WorkQueue, clock: Clock) -> None:
+    handled: asyncio.Queue[str] = asyncio.Queue()
+
+    async def handle(key: str) -> float | None:
+        handled.put_nowait(key)
+        return 5 if clock.now == 0 else None
+
+    queue.add("end", urgent=True)
+    workers = asyncio.create_task(queue.run_workers(1, handle))
+    async with asyncio.timeout(5):
+        assert await handled.get() == "end"
+        queue.add_after("start", 1)
+        queue.add_after("another", 2)
+        clock.now = 5.0
+        queue.release_due()
+        assert [await handled.get() for _ in range(3)] == ["end", "start", "another"]
+    workers.cancel()
+
+
+async def test_drain_waits_for_what_is_under_way_and_begins_nothing(queue: WorkQueue) -> None:
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    may_end = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        begun.put_nowait(key)
+        await may_end.wait()
+
+    workers = asyncio.create_task(queue.run_workers(1, handle))
+    for key in ("a", "b"):
+        queue.add(key)
+    async with asyncio.timeout(5):
+        assert await begun.get() == "a"
+        drained = asyncio.create_task(queue.drain(5))
+        await asyncio.sleep(0)
+        assert not drained.done()
+        may_end.set()
+        await drained
+    workers.cancel()
+    await asyncio.gather(workers, return_exceptions=True)
+    assert begun.empty()
+
+
+async def test_drain_does_not_wait_for_ever(
+    queue: WorkQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.add("slow")
+    await queue.get()
+    await queue.drain(0.01)
+    assert "not done after 0.01 s: slow" in caplog.text

@@ -1,0 +1,55 @@
+"""decide(): what is cleared up after a job's end."""
+
+from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
+from trainingjob_operator.core.observe import Observed
+
+from tests.support.jobs import SERVERS, at, child, failed_pod, run, training_job
+from tests.support.plans import ENDED, NOTHING, NOW, REMOVE, decide, intent
+
+CONFIRMED = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
+FINISHED = intent("FINISHED", ended_at=at(20))
+LEFT = Observed(
+    child(name="mnist-2", uid="j-2", complete=True),
+    (failed_pod(),),
+    (child(failed=True), child(name="mnist-0", uid="j-0", failed=True, deleting=True)),
+)
+
+
+def test_a_job_lives_for_its_time_after_its_end() -> None:
+    spec = {"ttlSecondsAfterFinished": 60}
+    held = training_job(spec, CONFIRMED)
+    assert decide(held, NOTHING, run(), NOW, SERVERS) == Plan(
+        actions=REMOVE, run=FINISHED, requeue_after=50.0
+    )
+    released = training_job(spec, CONFIRMED, finalizers=[])
+    assert decide(released, NOTHING, RunView(), at(79), SERVERS) == Plan(requeue_after=1.0)
+    delete = Action(ActionKind.DELETE_TRAININGJOB, name="mnist", uid="u-1")
+    assert decide(released, NOTHING, RunView(), at(80), SERVERS) == Plan(actions=(delete,))
+
+
+def test_without_a_time_to_live_it_stays() -> None:
+    job = training_job(status=CONFIRMED, finalizers=[])
+    assert decide(job, LEFT, RunView(), at(10**9), SERVERS) == Plan()
+
+
+def test_the_policy_all_deletes_the_jobs_of_all_attempts() -> None:
+    job = training_job({"cleanPodPolicy": "All"}, CONFIRMED)
+    assert decide(job, LEFT, run(), NOW, SERVERS) == Plan(
+        actions=(
+            Action(ActionKind.DELETE_JOB, name="mnist-2", uid="j-2"),
+            Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1"),
+        )
+    )
+    assert decide(job, NOTHING, run(), NOW, SERVERS).actions == REMOVE
+
+
+def test_the_policies_running_and_none_keep_what_has_ended() -> None:
+    for policy in ("Running", "None"):
+        job = training_job({"cleanPodPolicy": policy}, CONFIRMED)
+        assert decide(job, LEFT, run(), NOW, SERVERS).actions == REMOVE
+
+
+def test_a_foreign_job_of_the_same_name_is_not_touched() -> None:
+    job = training_job({"cleanPodPolicy": "All"}, CONFIRMED, finalizers=[])
+    foreign = Observed(child(owner_uid="u-0", complete=True), ())
+    assert decide(job, foreign, run(), NOW, SERVERS) == Plan()

@@ -1,0 +1,179 @@
+"""The slim views that are made of whole objects of the API."""
+
+from typing import Any
+
+import pytest
+from trainingjob_operator.core.observe import (
+    ContainerEnd,
+    JobView,
+    PodView,
+    Waiting,
+    job_view,
+    owner_key,
+    pod_view,
+)
+
+from tests.support.jobs import at
+
+LABELS = {
+    "trainingjob.dev/name": "mnist",
+    "trainingjob.dev/uid": "u-1",
+    "trainingjob.dev/attempt": "2",
+}
+
+
+def pod(status: dict[str, Any], **metadata: Any) -> PodView:
+    return pod_view(
+        {
+            "metadata": {
+                "namespace": "ml",
+                "name": "mnist-2-1-x",
+                "labels": LABELS,
+                "annotations": {"batch.kubernetes.io/job-completion-index": "1"},
+                **metadata,
+            },
+            "spec": {"nodeName": "node-1"},
+            "status": status,
+        }
+    )
+
+
+def container(**state: Any) -> list[dict[str, Any]]:
+    return [{"name": "sidecar", "state": {}}, {"name": "trainer", "state": state}]
+
+
+def test_a_pod_that_ended() -> None:
+    terminated = {
+        "exitCode": 137,
+        "reason": "OOMKilled",
+        "message": "bye",
+        "startedAt": "2026-01-01T00:00:05Z",
+        "finishedAt": "2026-01-01T00:00:20Z",
+    }
+    assert pod(
+        {"phase": "Failed", "containerStatuses": container(terminated=terminated)}
+    ) == PodView(
+        namespace="ml",
+        name="mnist-2-1-x",
+        owner="mnist",
+        owner_uid="u-1",
+        attempt=2,
+        rank=1,
+        phase="Failed",
+        node="node-1",
+        deleting=False,
+        reason="",
+        disruption="",
+        started_at=at(5),
+        end=ContainerEnd(137, "OOMKilled", "bye", at(20)),
+        waiting=None,
+    )
+
+
+UNSCHEDULABLE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/3 nodes",
+}
+
+WAITING = [
+    pytest.param(
+        {"containerStatuses": container(waiting={"reason": "ContainerCreating"})},
+        Waiting("ContainerCreating", ""),
+        id="creating",
+    ),
+    pytest.param(
+        {"containerStatuses": container(waiting={"reason": "ErrImagePull", "message": "no"})},
+        Waiting("ImagePullBackOff", "no"),
+        id="the-two-reasons-of-a-failed-pull-are-one",
+    ),
+    pytest.param(
+        {"conditions": [UNSCHEDULABLE]}, Waiting("Unschedulable", "0/3 nodes"), id="unschedulable"
+    ),
+    pytest.param({}, None, id="nothing-told-yet"),
+]
+
+
+@pytest.mark.parametrize(("status", "expected"), WAITING)
+def test_why_a_pod_waits(status: dict[str, Any], expected: Waiting | None) -> None:
+    assert pod(status).waiting == expected
+
+
+def test_a_pod_that_is_being_deleted_and_runs() -> None:
+    running = container(running={"startedAt": "2026-01-01T00:00:05Z"})
+    view = pod(
+        {"phase": "Running", "containerStatuses": running},
+        deletionTimestamp="2026-01-01T00:00:09Z",
+    )
+    assert (view.deleting, view.started, view.end) == (True, True, None)
+    assert owner_key(view) == "ml/mnist"
+
+
+def job(status: dict[str, Any], owner: dict[str, Any]) -> JobView:
+    return job_view(
+        {
+            "metadata": {
+                "namespace": "ml",
+                "name": "mnist-2",
+                "uid": "j-1",
+                "creationTimestamp": "2026-01-01T00:00:05Z",
+                "resourceVersion": "7",
+                "labels": LABELS,
+                "ownerReferences": [owner],
+            },
+            "status": status,
+        }
+    )
+
+
+OURS = {"kind": "TrainingJob", "uid": "u-1", "controller": True}
+
+
+def test_a_failed_job_of_ours() -> None:
+    condition = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "BackoffLimitExceeded",
+        "message": "too many",
+        "lastTransitionTime": "2026-01-01T00:00:21Z",
+    }
+    assert job({"conditions": [condition]}, OURS) == JobView(
+        namespace="ml",
+        name="mnist-2",
+        uid="j-1",
+        resource_version="7",
+        owner="mnist",
+        owner_uid="u-1",
+        created_at=at(5),
+        complete=False,
+        failing=False,
+        failed=True,
+        reason="BackoffLimitExceeded",
+        message="too many",
+        ended_at=at(21),
+        suspended=False,
+        deleting=False,
+    )
+
+
+def test_a_job_of_somebody_else_has_no_owner_that_we_know() -> None:
+    assert job({}, {"kind": "CronJob", "uid": "c-1", "controller": True}).owner_uid == ""
+
+
+def test_a_job_whose_pods_are_being_ended_says_so_before_it_has_failed() -> None:
+    target = {"type": "FailureTarget", "status": "True", "reason": "PodFailurePolicy"}
+    view = job({"conditions": [target]}, OURS)
+    assert (view.failing, view.failed, view.ended, view.reason) == (
+        True,
+        False,
+        False,
+        "PodFailurePolicy",
+    )
+
+
+def test_a_disrupted_pod_names_who_ends_it() -> None:
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    assert pod({"phase": "Running", "conditions": [target]}).disruption == "EvictionByEvictionAPI"
+    withdrawn = {**target, "status": "False"}
+    assert pod({"phase": "Running", "conditions": [withdrawn]}).disruption == ""

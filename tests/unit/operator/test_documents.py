@@ -1,0 +1,76 @@
+"""docs/ says what the code does."""
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import trainingjob_operator
+import trainingjob_trainer
+from trainingjob_operator.api import State
+from trainingjob_operator.core.policies.run_status import RUN_STATUS, TERMINAL_STATES
+from trainingjob_operator.core.reasons import Reason
+
+from tests.support.documents import documented_transitions, table_rows
+
+OPERATOR = Path(trainingjob_operator.__file__).parent
+TRAINER = Path(trainingjob_trainer.__file__).parent
+REASON = re.compile(r"([A-Z][a-z]+){2,}")
+# Names of classes, by which reasons.py knows the reason.
+EXCEPTIONS = {name for name in vars(builtins) if name.endswith("Error")}
+
+
+def calls(folder: Path, name: str) -> Iterator[ast.Call]:
+    """The calls of a function or class by its name, in all modules of a folder."""
+    for module in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name:
+                yield node
+
+
+def reasons_of_the_trainer() -> set[str]:
+    """All texts in its code that look like a reason and are used as one."""
+    texts = ast.walk(ast.parse((TRAINER / "reasons.py").read_text()))
+    words = [str(node.value) for node in texts if isinstance(node, ast.Constant)]
+    classified = {word for word in words if REASON.fullmatch(word)} - EXCEPTIONS
+    written = {
+        str(keyword.value.value)
+        for call in calls(TRAINER, "Termination")
+        for keyword in call.keywords
+        if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
+    }
+    return classified | written
+
+
+def test_each_reason_has_one_entry_with_meaning_view_and_remedy() -> None:
+    entries = table_rows("troubleshooting.md", columns=4)
+    assert all(cell for row in entries for cell in row)
+    named = [row[0].strip("`") for row in entries if row[0].startswith("`")]
+    assert sorted(named) == sorted(Reason)
+
+
+def test_the_reasons_of_the_trainer_are_known() -> None:
+    assert "CudaOutOfMemory" in reasons_of_the_trainer()
+    assert reasons_of_the_trainer() <= set(Reason)
+
+
+def test_the_operator_gives_no_other_reasons_of_its_own() -> None:
+    literals = {
+        call.args[0].value
+        for call in calls(OPERATOR, "Cause")
+        if call.args and isinstance(call.args[0], ast.Constant)
+    }
+    assert literals == {"Suspended"}  # the end of an attempt that is no failure
+
+
+def test_the_table_of_run_statuses_is_that_of_the_code() -> None:
+    rows = table_rows("concepts.md", columns=3)
+    told = {row[0]: row[2] for row in rows if row[0] in set(State)}
+    assert told == {str(state): str(status) for state, status in RUN_STATUS.items()}
+
+
+def test_the_state_diagram_has_every_state_and_no_way_back_from_an_end() -> None:
+    edges = documented_transitions()
+    assert {new for _, new in edges} == set(State)
+    assert not {old for old, _ in edges} & TERMINAL_STATES

@@ -1,0 +1,42 @@
+"""Each server's login and CA come from its own files; what cannot be read is named at the start."""
+
+import json
+from pathlib import Path
+
+import pytest
+from trainingjob_operator.mlflow_servers import MlflowServers
+from trainingjob_operator.settings import SettingsError, read_settings
+
+
+def open_servers(**server: str) -> MlflowServers:
+    environment = {
+        "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": json.dumps([{"uri": "https://a", **server}]),
+    }
+    return MlflowServers(read_settings(environment), {}, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "there is no MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME"),
+        ({"MLFLOW_TRACKING_TOKEN": "\n"}, "there is no MLFLOW_TRACKING_TOKEN"),
+    ],
+)
+def test_a_login_without_one_is_refused(
+    tmp_path: Path, files: dict[str, str], message: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=message) as error:
+        open_servers(loginDirectory=str(tmp_path))
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_ca_that_cannot_be_read_is_named(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "ca.crt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError, match=r"CA certificate .*ca\.crt of https://a: "):
+        open_servers(caPath=str(path))

@@ -1,0 +1,63 @@
+"""Settings from the environment, with errors that name the variable."""
+
+import pytest
+from trainingjob_operator.core.intent import RunIdentity
+from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.settings import SettingsError, read_settings
+
+URI = {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000/"}
+
+WRONG = [
+    ({}, "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI: Field required"),
+    (
+        {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "mlflow:5000"},
+        "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI: String should match pattern",
+    ),
+    ({**URI, "TRAININGJOB_OPERATOR_WORKERS": "0"}, "TRAININGJOB_OPERATOR_WORKERS: Input should be"),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_LOG_FORMAT": "xml"},
+        "TRAININGJOB_OPERATOR_LOG_FORMAT: Input should be 'json' or 'plain'",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "https://a", "token": "x"}]'},
+        "TRAININGJOB_OPERATOR_MLFLOW_SERVERS: Extra inputs are not permitted",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": "https://a"},
+        "TRAININGJOB_OPERATOR_MLFLOW_SERVERS: Value error, Expecting value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("environment", "message"), WRONG)
+def test_a_wrong_setting_is_named(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings(environment)
+    assert message in str(error.value)
+
+
+def test_further_servers_are_allowed_and_have_pages_of_their_own() -> None:
+    servers = '[{"uri": "https://a/", "uiUrl": "https://ui.a/"}, {"uri": "https://b"}]'
+    settings = read_settings({**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": servers})
+    assert settings.servers == Servers(
+        "http://mlflow:5000",
+        "http://mlflow:5000",
+        frozenset({"https://a", "https://b"}),
+        (("https://a", "https://ui.a"),),
+    )
+    run = RunIdentity("7", "f00d")
+    urls = [settings.servers.run_url(f"https://{name}", run) for name in "ab"]
+    assert urls == [f"{page}/#/experiments/7/runs/f00d" for page in ("https://ui.a", "https://b")]
+
+
+def test_servers_are_compared_without_their_last_slash() -> None:
+    settings = read_settings(
+        {
+            **URI,
+            "TRAININGJOB_OPERATOR_MLFLOW_ALLOWED_TRACKING_URIS": "http://a/, https://b ,",
+            "TRAININGJOB_OPERATOR_MLFLOW_UI_URL": "",
+        }
+    )
+    assert settings.servers == Servers(
+        "http://mlflow:5000", "http://mlflow:5000", frozenset({"http://a", "https://b"})
+    )

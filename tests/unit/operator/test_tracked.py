@@ -1,0 +1,33 @@
+"""What is told of one run's calls that failed."""
+
+import pytest
+from trainingjob_operator.adapters.mlflow_rest import MlflowError
+from trainingjob_operator.tracked import Tracked
+
+from tests.support.plans import intent
+
+BROKEN = MlflowError(None, "CONNECTION_FAILED", "server disconnected", retryable=True)
+BUSY = MlflowError(503, "TEMPORARILY_UNAVAILABLE", "busy", retryable=True)
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        pytest.param([BROKEN], [False], id="an idle connection was closed: no problem yet"),
+        pytest.param([BROKEN, BROKEN], [False, True], id="no connection again: a problem"),
+        pytest.param([BUSY], [True], id="an answer that is an error: a problem"),
+        pytest.param([BUSY, BROKEN], [True, True], id="a problem stays one"),
+    ],
+)
+def test_one_broken_connection_is_no_problem(errors: list[MlflowError], told: list[bool]) -> None:
+    tracked = Tracked(intent("SCHEDULED"), since=0.0)
+    assert [tracked.failed(error) for error in errors] == told
+    assert (tracked.problem is not None) == told[-1]
+
+
+def test_a_call_that_succeeds_starts_anew() -> None:
+    tracked = Tracked(intent("SCHEDULED"), since=0.0)
+    tracked.failed(BROKEN)
+    tracked.confirm(tracked.intent, None, now=1.0)
+    assert not tracked.failed(BROKEN)
+    assert tracked.problem is None

@@ -1,0 +1,78 @@
+"""What the tracking keeps of jobs that are gone."""
+
+from dataclasses import replace
+from typing import NoReturn, cast
+
+import pytest
+from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.core.intent import RunView
+from trainingjob_operator.run_writer import RunWriter
+from trainingjob_operator.tracked import Tracked
+from trainingjob_operator.tracking import Tracking
+
+from tests.support.jobs import at
+from tests.support.plans import intent
+
+KEY = "ml/mnist"
+RUN = RunInfo("f00d", "7", "FINISHED", 0, 1, "active", {}, {})
+
+
+def tracking() -> Tracking:
+    def unexpected(*told: str, urgent: bool = False) -> NoReturn:
+        raise AssertionError(told, urgent)
+
+    return Tracking(unexpected, unexpected, unexpected, poll_seconds=5)
+
+
+def confirmed(status: str, ended: bool) -> Tracking:
+    made = tracking()
+    wanted = intent(status, ended_at=at(20) if ended else None)
+    made.want(KEY, wanted)
+    made._tracked[KEY].confirm(wanted, RUN, now=0.0)
+    return made
+
+
+def test_a_told_end_is_still_looked_at_when_its_job_is_gone() -> None:
+    made = confirmed("FINISHED", ended=True)
+    made.forget(KEY)
+    assert made.view(KEY, "u-1").status == "FINISHED"
+
+
+def test_a_run_without_an_end_is_forgotten_with_its_job() -> None:
+    made = confirmed("RUNNING", ended=False)
+    made.forget(KEY)
+    assert made.view(KEY, "u-1") == RunView()
+
+
+def test_a_new_job_of_the_same_name_sees_nothing_of_the_old_run() -> None:
+    assert confirmed("FINISHED", ended=True).view(KEY, "u-2") == RunView()
+
+
+class Refusing:
+    """A server that takes every status, and tags from the second time on."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    async def set_status(self, run_id: str, status: str, end: int) -> RunInfo:
+        self.calls.append(f"status {status}")
+        return replace(RUN, run_id=run_id, status=status, end_time_ms=end)
+
+    async def set_tags(self, run_id: str, _tags: dict[str, str]) -> None:
+        self.calls.append(f"tags of {run_id}")
+        if len(self.calls) == 2:
+            raise MlflowError(429, "RESOURCE_EXHAUSTED", "slow down", retryable=True)
+
+
+async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> None:
+    server = Refusing()
+    wanted = intent("FINISHED", ended_at=at(20))
+    tracked = Tracked(wanted, 0.0, info=replace(RUN, status="RUNNING", metrics={"train/loss": 1.0}))
+    writer = RunWriter(lambda _: cast("MlflowServer", server))
+
+    with pytest.raises(MlflowError):
+        await writer.bring_about(tracked, wanted, new=False)
+    await writer.bring_about(tracked, wanted, new=False)
+
+    assert server.calls == ["status FINISHED", "tags of f00d", "tags of f00d"]
+    assert tracked.view().metrics == (("train/loss", 1.0),)

@@ -1,0 +1,124 @@
+"""Operator and trainer share no code: what one writes, the other must read."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trainingjob_operator.core import contract, manifests
+from trainingjob_operator.core.observe import ContainerEnd
+from trainingjob_operator.core.policies.failure import Cause, cause_of
+from trainingjob_trainer.contract import Contract
+from trainingjob_trainer.failure import Termination
+from trainingjob_trainer.options import parse_options
+from trainingjob_trainer.progress import Progress
+from trainingjob_trainer.tracking import connection
+
+from tests.support.jobs import RUN, at, child, pod, training_job
+
+INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
+
+def pod_environment(spec: dict[str, Any], rank: int, with_run: bool = True) -> dict[str, str]:
+    """The environment that the kubelet makes of the operator's manifest for one rank."""
+    job = manifests.child_job(training_job(spec), 2, RUN if with_run else None, "http://mlflow")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    return {
+        one["name"]: one["value"] if "value" in one else field(one["valueFrom"], rank)
+        for one in container["env"]
+    }
+
+
+def field(source: dict[str, Any], rank: int) -> str:
+    assert source == {"fieldRef": {"fieldPath": INDEX}}
+    return str(rank)
+
+
+def test_the_trainer_reads_all_that_the_operator_sets() -> None:
+    spec = {"numNodes": 2, "monitoring": {"intervalSeconds": 3, "port": 9500}}
+    assert Contract.from_environment(pod_environment(spec, rank=1)) == Contract(
+        name="mnist",
+        namespace="ml",
+        uid="u-1",
+        attempt=2,
+        node_rank=1,
+        num_nodes=2,
+        monitor_enabled=True,
+        monitor_interval_seconds=3,
+        metrics_port=9500,
+        tracking_uri="http://mlflow",
+        experiment_id="7",
+        run_id="f00d",
+    )
+
+
+def test_without_a_run_the_trainer_looks_for_it_by_the_uid() -> None:
+    read = Contract.from_environment(pod_environment({}, rank=0, with_run=False))
+    assert (read.run_id, read.experiment_id, read.uid, read.tracked) == (None, None, "u-1", True)
+    assert connection.UID_TAG == contract.TAG_UID
+
+
+def test_the_trainer_knows_where_checkpoints_are() -> None:
+    checkpoint = {"volume": "data", "path": "/checkpoints"}
+    read = Contract.from_environment(pod_environment({"checkpoint": checkpoint}, rank=0))
+    assert read.checkpoint_dir == Path("/checkpoints")
+
+
+def test_the_monitor_can_be_turned_off() -> None:
+    environment = pod_environment({"monitoring": {"enabled": False}}, rank=0)
+    assert Contract.from_environment(environment).monitor_enabled is False
+
+
+def test_the_checkpoint_of_the_spec_is_that_of_the_trainer() -> None:
+    checkpoint = {"volume": "state", "path": "/state", "everySeconds": 60, "keep": 2}
+    environment = pod_environment({"checkpoint": checkpoint}, rank=0)
+    options = parse_options(["run", "mnist"], environment)
+    assert Contract.from_environment(environment).checkpoint_dir == Path("/state")
+    assert (options.checkpoint_every_seconds, options.checkpoint_keep) == (60, 2)
+
+
+TERMINATION = Termination(
+    reason="DataLoaderWorkerDied",
+    message="worker 3 is gone",
+    exception="RuntimeError",
+    frame="train.py:7 in <module>",
+    rank=0,
+    epoch=1,
+    step=20,
+)
+
+
+@pytest.mark.parametrize(
+    ("termination", "message"),
+    [
+        (TERMINATION, "worker 3 is gone (train.py:7 in <module>)"),
+        (replace(TERMINATION, frame=""), "worker 3 is gone"),
+        (replace(TERMINATION, message="é" * 9000), "…" + "é" * 997 + "… (train.py:7 in <module>)"),
+    ],
+)
+def test_the_operator_tells_the_cause_that_the_trainer_wrote(
+    termination: Termination, message: str
+) -> None:
+    end = ContainerEnd(1, "Error", termination.to_json(), at(20))
+    failed = pod(phase="Failed", started_at=at(5), end=end)
+    assert cause_of(child(failed=True), (failed,)) == Cause(
+        "DataLoaderWorkerDied",
+        message,
+        "node-0",
+        0,
+        1,
+        global_rank=0,
+        frame=termination.frame or None,
+        epoch=1,
+        step=20,
+    )
+
+
+def test_the_operator_knows_the_progress_metrics_by_name() -> None:
+    progress = Progress(epochs=2, steps_per_epoch=10, started_seconds=0.0, epoch=1, step=5)
+    assert progress.metrics(10.0) == {
+        contract.METRIC_PERCENTAGE: 25.0,
+        contract.METRIC_EPOCH: 1,
+        contract.METRIC_STEP: 5,
+        contract.METRIC_REMAINING: 30.0,
+    }

@@ -1,0 +1,22 @@
+"""A user's script that writes a checkpoint when it is asked to stop, and ends as it is told to."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    Path(os.environ["CHECKPOINT"]).write_text("saved")
+    match sys.argv[1]:
+        case "well":
+            sys.exit(0)
+        case "by an error":
+            raise InterruptedError("asked to stop")
+
+
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+while True:
+    signal.pause()

@@ -1,0 +1,64 @@
+"""The best model comes back as it was, from memory or from the disk."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from trainingjob_trainer.best import BestEpoch
+from trainingjob_trainer.best_model import BestModel
+from trainingjob_trainer.checkpoint import CheckpointStore
+
+
+def model(weight: float) -> nn.Linear:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, weight)
+    return layer
+
+
+@pytest.fixture
+def best() -> BestEpoch:
+    """Epoch 1 was the best one, at step 10."""
+    best = BestEpoch("loss", "min")
+    best.update(0.5, epoch=1, step=10)
+    best.update(0.7, epoch=2, step=20)
+    return best
+
+
+def test_without_checkpoints_it_is_kept_in_memory(best: BestEpoch) -> None:
+    kept, training = BestModel(), model(1.0)
+    kept.keep(best, training)
+    nn.init.constant_(training.weight, 2.0)
+
+    found = kept.load(best, 20, training, None)
+
+    assert found is not None
+    assert found.state_dict()["weight"].item() == 1.0
+    assert training.weight.item() == 2.0
+
+
+def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> None:
+    """As after a restart, which has nothing in memory."""
+    store = CheckpointStore(tmp_path, keep=1)
+    store.write_best({**best.state(), "model": {"weight": torch.ones(1, 1)}})
+
+    found = BestModel().load(best, 20, model(2.0), store)
+
+    assert found is not None
+    assert found.state_dict()["weight"].item() == 1.0
+
+
+def test_the_final_model_is_not_logged_twice(best: BestEpoch) -> None:
+    assert BestModel().load(best, 10, model(1.0), None) is None
+    assert BestModel().load(BestEpoch("loss", "min"), 20, model(1.0), None) is None
+
+
+def test_one_that_is_lost_is_missed(
+    best: BestEpoch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = CheckpointStore(tmp_path, keep=1)
+    store.write_best({**best.state(), "step": 5, "model": {}})
+
+    assert BestModel().load(best, 20, model(1.0), store) is None
+
+    assert "the best model, that of step 10, is not to be found" in caplog.text

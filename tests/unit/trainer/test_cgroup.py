@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+from trainingjob_trainer.monitor.cgroup import Cgroup, Throttling
+
+MEBIBYTE = 1 << 20
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+
+
+def readings(cgroup: Cgroup) -> dict[str, object]:
+    return {
+        "cpu seconds": cgroup.cpu_seconds(),
+        "cpu limit": cgroup.cpu_limit_cores(),
+        "memory": cgroup.memory_working_set_bytes(),
+        "memory limit": cgroup.memory_limit_bytes(),
+        "throttling": cgroup.throttling(),
+    }
+
+
+V2 = {
+    "cgroup.controllers": "cpu memory",
+    "cpu.stat": "usage_usec 2500000\nnr_periods 40\nnr_throttled 10\nthrottled_usec 1500000",
+    "cpu.max": "150000 100000",
+    "memory.current": str(300 * MEBIBYTE),
+    "memory.max": str(512 * MEBIBYTE),
+    "memory.stat": f"anon 1\ninactive_file {100 * MEBIBYTE}",
+}
+V1 = {
+    "cpu/cpu.cfs_quota_us": "150000",
+    "cpu/cpu.cfs_period_us": "100000",
+    "cpu/cpu.stat": "nr_periods 40\nnr_throttled 10\nthrottled_time 1500000000",
+    "cpuacct/cpuacct.usage": "2500000000",
+    "memory/memory.usage_in_bytes": str(300 * MEBIBYTE),
+    "memory/memory.limit_in_bytes": str(512 * MEBIBYTE),
+    "memory/memory.stat": f"total_rss 1\ntotal_inactive_file {100 * MEBIBYTE}",
+}
+LIMITED = {
+    "cpu seconds": 2.5,
+    "cpu limit": 1.5,
+    "memory": 200 * MEBIBYTE,
+    "memory limit": 512 * MEBIBYTE,
+    "throttling": Throttling(40, 10, 1.5),
+}
+UNLIMITED_V2 = {"cpu.max": "max 100000", "memory.max": "max"}
+UNLIMITED_V1 = {"cpu/cpu.cfs_quota_us": "-1", "memory/memory.limit_in_bytes": "9223372036854771712"}
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "expected"),
+    [
+        pytest.param(V2, "0::/", LIMITED, id="v2 in a pod"),
+        pytest.param(V2, "0::/kubepods/pod1/c1", LIMITED, id="v2, path only the host has"),
+        pytest.param(
+            V2 | UNLIMITED_V2,
+            "0::/",
+            LIMITED | {"cpu limit": None, "memory limit": None},
+            id="v2 without limits",
+        ),
+        pytest.param(V1, "4:memory:/\n2:cpu,cpuacct:/", LIMITED, id="v1 in a pod"),
+        pytest.param(V1, "4:memory:/kubepods/p\n2:cpu,cpuacct:/k", LIMITED, id="v1, host's path"),
+        pytest.param(
+            V1 | UNLIMITED_V1,
+            "4:memory:/\n2:cpu,cpuacct:/",
+            LIMITED | {"cpu limit": None, "memory limit": None},
+            id="v1 without limits",
+        ),
+        pytest.param({}, "0::/", dict.fromkeys(LIMITED), id="no control groups"),
+    ],
+)
+def test_limits_and_usage_of_the_pod(
+    tmp_path: Path,
+    files: dict[str, str],
+    membership: str,
+    expected: dict[str, object],
+) -> None:
+    write(tmp_path, {**{f"fs/{name}": text for name, text in files.items()}, "self": membership})
+
+    cgroup = Cgroup.of_this_process(tmp_path / "fs", tmp_path / "self")
+
+    assert readings(cgroup) == expected
+
+
+def test_a_narrower_limit_of_a_parent_counts(tmp_path: Path) -> None:
+    child = {f"fs/pod/container/{name}": text for name, text in (V2 | UNLIMITED_V2).items()}
+    write(
+        tmp_path,
+        {
+            **child,
+            "fs/cgroup.controllers": "cpu memory",
+            "fs/pod/memory.max": str(64 * MEBIBYTE),
+            "fs/pod/cpu.max": "50000 100000",
+            "fs/pod/cpu.stat": "nr_periods 9\nnr_throttled 8\nthrottled_usec 7000000",
+            "self": "0::/pod/container",
+        },
+    )
+
+    cgroup = Cgroup.of_this_process(tmp_path / "fs", tmp_path / "self")
+
+    assert cgroup.memory_limit_bytes() == 64 * MEBIBYTE
+    assert cgroup.cpu_limit_cores() == 0.5
+    assert cgroup.throttling() == Throttling(9, 8, 7.0)
+
+
+def test_a_kernel_that_does_not_count_throttling(tmp_path: Path) -> None:
+    write(tmp_path, {"cgroup.controllers": "cpu", "cpu.stat": "usage_usec 1", "self": "0::/"})
+
+    assert Cgroup.of_this_process(tmp_path, tmp_path / "self").throttling() is None

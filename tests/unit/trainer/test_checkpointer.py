@@ -1,0 +1,76 @@
+"""Checkpoints are written beside the training, which goes on whatever the disk does."""
+
+from pathlib import Path
+
+import torch
+from trainingjob_trainer.checkpoint import (
+    Checkpointer,
+    CheckpointStore,
+    checkpoint_duration,
+    checkpoint_errors,
+)
+
+
+def checkpointer(directory: Path) -> Checkpointer:
+    return Checkpointer(
+        CheckpointStore(directory, keep=3), rank=0, world_size=1, every_seconds=1000
+    )
+
+
+def test_training_goes_on_while_the_copy_is_written(tmp_path: Path) -> None:
+    saving = checkpointer(tmp_path)
+    weight = torch.zeros(20_000_000)
+
+    saving.save(1, own={}, shared={"weight": weight})
+    assert saving.busy
+    weight += 1
+    saving.save(2, own={}, shared={"weight": weight})
+    weight += 1
+    saving.wait()
+
+    values = [saving.store.read(step, rank=0)[0]["weight"].unique().tolist() for step in (1, 2)]
+    assert values == [[0.0], [1.0]]
+    assert not saving.busy
+
+
+def test_a_step_has_one_checkpoint_which_is_never_written_again(tmp_path: Path) -> None:
+    saving = checkpointer(tmp_path)
+    saving.save(1, own={}, shared={"model": 1})
+
+    saving.save(1, own={}, shared={"model": 2}, best={"epoch": 1})
+    saving.wait()
+
+    assert saving.store.read(1, rank=0)[0] == {"model": 1}
+    assert saving.store.read_best() == {"epoch": 1, "model": 2}
+
+
+def test_a_disk_that_takes_nothing_does_not_stop_training(tmp_path: Path) -> None:
+    directory = tmp_path / "checkpoints"
+    directory.write_text("a file where a directory should be")
+    saving = checkpointer(directory)
+    errors = checkpoint_errors._value.get()
+
+    saving.save(1, own={}, shared={})
+    saving.wait()
+
+    assert checkpoint_errors._value.get() == errors + 1
+    assert saving.last_step is None
+    directory.unlink()
+    saving.save(1, own={}, shared={})
+    saving.wait()
+    assert saving.last_step == 1
+
+
+def test_the_time_of_a_checkpoint_is_measured(tmp_path: Path) -> None:
+    saving = checkpointer(tmp_path)
+    count = checkpoints_timed()
+
+    saving.save(1, own={}, shared={"weight": torch.zeros(2)})
+    saving.wait()
+
+    assert checkpoints_timed() == count + 1
+
+
+def checkpoints_timed() -> float:
+    [family] = checkpoint_duration.collect()
+    return next(s.value for s in family.samples if s.name.endswith("_count"))

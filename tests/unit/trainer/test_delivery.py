@@ -1,0 +1,180 @@
+"""Every point once, in order, with its own step and time, whatever the server does meanwhile."""
+
+import email.utils
+import itertools
+import math
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.certificates import own_certificate
+from tests.support.faults import Answer, FaultyServer, Request
+from tests.unit.trainer.conftest import MlflowServer, wait_until
+from tests.unit.trainer.delivering import Script, all_of, delivered, history, log_steps, sender_to
+
+
+def test_outages_at_the_start_in_the_middle_and_at_the_end(
+    own_server: MlflowServer, mlflow_server: MlflowServer, run_id: str
+) -> None:
+    sender = sender_to(own_server.uri, run_id)
+    sender.start()
+    log_steps(sender, 1, 3_000)
+    own_server.start()
+    wait_until(lambda: sender.pending() == 0, 60)
+
+    own_server.end(signal.SIGKILL)
+    log_steps(sender, 3_001, 6_000)
+    own_server.start()
+    wait_until(lambda: sender.pending() == 0, 60)
+
+    own_server.end(signal.SIGKILL)
+    log_steps(sender, 6_001, 9_000)
+    back = threading.Thread(target=own_server.start)
+    back.start()
+    assert sender.close(within_seconds=60)
+    back.join()
+
+    assert history(mlflow_server, run_id) == all_of(1, 9_000)
+
+
+def fail_every_third(before: bool) -> Script:
+    """Answer a third of the requests with 503, before or after MLflow has done them."""
+    count = itertools.count(1)
+
+    def script(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if next(count) % 3:
+            return forward()
+        if not before:
+            forward()
+        return Answer(503, b"<html>no</html>")
+
+    return script
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["not done", "done all the same"])
+def test_a_third_of_the_requests_fail(
+    mlflow_server: MlflowServer, run_id: str, before: bool
+) -> None:
+    with FaultyServer(fail_every_third(before), mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        sender.start()
+        for first in range(1, 9_001, 1_000):
+            log_steps(sender, first, first + 999)
+            assert sender.flush(60)
+        sender.log_metrics({"odd": math.nan}, step=1, timestamp_milliseconds=1)
+        sender.log_metrics({"odd": math.inf}, step=2, timestamp_milliseconds=2)
+        sender.log_metrics({"odd": -math.inf}, step=3, timestamp_milliseconds=3)
+        assert sender.close(60)
+
+    assert history(mlflow_server, run_id) == all_of(1, 9_000)
+    assert delivered(sender) == 9_003
+    odd = mlflow_server.client.get_metric_history(run_id, "odd")
+    assert [(m.step, m.timestamp) for m in odd] == [(1, 1), (2, 2), (3, 3)]
+    assert math.isnan(odd[0].value)
+    # The largest numbers stand for the infinite in MLflow's database.
+    assert (odd[1].value > 1e308, odd[2].value < -1e308) == (True, True)
+
+
+def test_a_slow_server(mlflow_server: MlflowServer, run_id: str) -> None:
+    """Five seconds for each request: what gathers meanwhile goes in one."""
+
+    def slowly(request: Request, forward: Callable[[], Answer]) -> Answer:
+        release.wait(5)
+        return forward()
+
+    release = threading.Event()
+    with FaultyServer(slowly, mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        sender.start()
+        began = time.monotonic()
+        log_steps(sender, 1, 500)
+        wait_until(lambda: len(proxy.batches) == 1)
+        log_steps(sender, 501, 1_400)
+        assert time.monotonic() - began < 5, "whoever logs did not wait"
+        assert sender.close(within_seconds=30)
+
+    assert history(mlflow_server, run_id) == all_of(1, 1_400)
+    assert [len(batch["metrics"]) for batch in proxy.batches] == [500, 900]
+
+
+def test_a_call_too_large_for_a_slow_server_becomes_smaller_ones(
+    mlflow_server: MlflowServer, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+
+    def by_size(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if len(request.json["metrics"]) > 300:
+            never.wait(30)
+        return forward()
+
+    never = threading.Event()
+    with FaultyServer(by_size, mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        log_steps(sender, 1, 1_000)
+        sender.start()
+        wait_until(lambda: sender.pending() == 0, 30)
+        never.set()
+        assert sender.close(10)
+
+    assert history(mlflow_server, run_id) == all_of(1, 1_000)
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_respected(mlflow_server: MlflowServer, run_id: str, as_date: bool) -> None:
+    def once(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if len(proxy.requests) > 1:
+            return forward()
+        text = email.utils.formatdate(time.time() + 4, usegmt=True) if as_date else "3"
+        return Answer.error(429, "REQUEST_LIMIT_EXCEEDED", Retry_After=text)
+
+    with FaultyServer(once, mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        sender.start()
+        log_steps(sender, 1, 10)
+        wait_until(lambda: sender.pending() == 0)
+        sender.close(5)
+
+    [first, second] = [moment for moment, _ in proxy.requests]
+    assert second - first >= 2.9
+    assert history(mlflow_server, run_id) == all_of(1, 10)
+
+
+def test_a_page_of_a_proxy_is_no_delivery(mlflow_server: MlflowServer, run_id: str) -> None:
+    """A login page answers 200, and a proxy's 400 says nothing of the content."""
+
+    def script(request: Request, forward: Callable[[], Answer]) -> Answer:
+        pages = [Answer(200, b"<html>log in</html>"), Answer(400, b"<html>bad gateway</html>")]
+        asked = len(proxy.requests)
+        return pages[asked - 1] if asked <= len(pages) else forward()
+
+    with FaultyServer(script, mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        sender.start()
+        log_steps(sender, 1, 10)
+        assert sender.close(20)
+
+    assert history(mlflow_server, run_id) == all_of(1, 10)
+
+
+def test_a_server_with_a_certificate_of_an_own_authority(
+    mlflow_server: MlflowServer, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = own_certificate(tmp_path)
+    with FaultyServer(lambda _, forward: forward(), mlflow_server.uri, tls=context) as proxy:
+        strange = sender_to(proxy.uri, run_id, tmp_path)
+        strange.start()
+        log_steps(strange, 1, 10)
+        assert not strange.close(within_seconds=2)
+
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(authority))
+        trusting = sender_to(proxy.uri, run_id, tmp_path)
+        trusting.start()
+        assert trusting.close(within_seconds=10)
+
+    assert isinstance(context, ssl.SSLContext)
+    assert history(mlflow_server, run_id) == all_of(1, 10)

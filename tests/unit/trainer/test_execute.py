@@ -1,0 +1,170 @@
+"""`trainingjob-exec` with scripts as users have them, against a real MLflow server."""
+
+import os
+import re
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from mlflow.entities import RunStatus
+
+from tests.support.processes import free_port
+from tests.support.waiting import wait_for
+from tests.unit.trainer.conftest import MlflowServer, Trainer, wait_until
+from tests.unit.trainer.executing import SCRIPTS, ended, script, termination, torchrun
+
+
+@pytest.fixture
+def job(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run as it is while a pod of its job still starts; the pod's environment."""
+    run_id = mlflow_server.create_run("u-1")
+    client = mlflow_server.client
+    client.update_run(run_id, RunStatus.to_string(RunStatus.SCHEDULED))
+    for variable, value in {
+        "MLFLOW_TRACKING_URI": mlflow_server.uri,
+        "MLFLOW_EXPERIMENT_ID": "0",
+        "MLFLOW_RUN_ID": run_id,
+        "TRAININGJOB_MLFLOW_RUN_ID": run_id,
+        "PET_NNODES": "1",
+        "PET_NPROC_PER_NODE": "1",
+        "PET_MASTER_ADDR": "127.0.0.1",
+        "PET_MASTER_PORT": str(free_port()),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    return run_id
+
+
+def status(server: MlflowServer, run_id: str) -> tuple[str, int | None]:
+    info = server.client.get_run(run_id).info
+    return info.status, info.end_time
+
+
+def runs(server: MlflowServer) -> set[str]:
+    client = server.client
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    return {run.info.run_id for run in client.search_runs(experiments)}
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "parameter"),
+    [
+        ("fluent_script.py", "train/loss", ("learning_rate", "0.05")),
+        ("lightning_script.py", "train_loss", ("width", "1")),
+        ("transformers_script.py", "loss", ("hidden_size", "8")),
+    ],
+)
+def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
+    trainer: Trainer,
+    mlflow_server: MlflowServer,
+    job: str,
+    name: str,
+    metric: str,
+    parameter: tuple[str, str],
+) -> None:
+    before = runs(mlflow_server)
+
+    code, _, errors = ended(trainer.execute(*script(name)))
+
+    assert code == 0, errors
+    run = mlflow_server.client.get_run(job)
+    assert {metric, "system/cpu_utilization_percentage"} <= run.data.metrics.keys()
+    assert "system/rank_0_memory_usage_megabytes" in run.data.metrics
+    assert parameter in run.data.params.items()
+    assert status(mlflow_server, job) == ("SCHEDULED", None)
+    assert runs(mlflow_server) == before, "no second run"
+    assert not trainer.termination_log.exists()
+
+
+def test_output_passes_unchanged_and_at_once_and_metrics_are_served(
+    trainer: Trainer, job: str
+) -> None:
+    port = free_port()
+    process = trainer.execute(
+        *script("fluent_script.py"),
+        "--wait",
+        TRAININGJOB_METRICS_PORT=str(port),
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+    )
+    assert process.stderr is not None
+    errors = b""
+    while b"a progress bar\rwithout a newline at its end" not in errors:
+        errors += (data := os.read(process.stderr.fileno(), 4096))
+        assert data, errors
+
+    def served() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply:
+            return str(reply.read().decode())
+
+    wait_until(lambda: 'trainingjob_process_threads{attempt="0",job="digits"' in served(), 60)
+    assert "trainingjob_steps" not in served(), "what a script does is not known"
+    code, output, _ = ended(process)
+
+    assert (code, output) == (0, "step 1\nstep 2\nstep 3\n")
+
+
+@pytest.mark.parametrize("end", ["well", "by an error"])
+def test_after_sigterm_the_script_may_save_and_it_is_no_success(
+    trainer: Trainer, tmp_path: Path, end: str
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    process = trainer.execute(
+        *script("stopping_script.py"), end, CHECKPOINT=str(checkpoint), TRAININGJOB_NODE_RANK="1"
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    assert code == 143, errors
+    assert checkpoint.read_text() == "saved"
+    told = termination(trainer)
+    assert (told["reason"], told["message"], told["rank"]) == ("Signal", "stopped by SIGTERM", 1)
+
+
+def test_torchrun_and_all_its_ranks_stop_on_sigterm(trainer: Trainer, tmp_path: Path) -> None:
+    process = trainer.execute(
+        *torchrun(str(SCRIPTS / "stopping_script.py"), "well"), CHECKPOINT=str(tmp_path / "saved")
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
+
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    assert code == 143, errors
+    assert termination(trainer)["message"] == "stopped by SIGTERM"
+
+
+def test_stacks_of_all_processes_when_asked_by_sigquit_also_of_one_in_native_code(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(
+        "import ctypes, os, sys\n"
+        "def hang():\n"
+        "  wait = ctypes.PyDLL(None).sigsuspend  # with the interpreter's lock\n"
+        "  print('ready', flush=True)\n"
+        "  while True:\n"
+        "    wait(bytes(128))\n"
+        "hang()\n"
+    )
+    process = trainer.execute(sys.executable, f"{tmp_path}/script.py")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    client = mlflow_server.client
+    name = "system/disk_usage_percentage"
+    wait_for(name, lambda: client.get_run(job).data.metrics.get(name), 300, poll=1)
+
+    process.send_signal(signal.SIGQUIT)
+    [artifact] = wait_for(
+        "stacks", lambda: client.list_artifacts(job, "stacks/node-0"), 300, poll=1
+    )
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    assert code == 143
+    kept = Path(client.download_artifacts(job, artifact.path, str(tmp_path))).read_text()
+    assert kept in errors
+    assert re.search(r'script.py", line 6 in hang\n  File ".*script.py", line 7', kept)

@@ -1,0 +1,148 @@
+"""How `trainingjob-exec` explains a failure, and what it exits with."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.trainer.conftest import Trainer
+from tests.unit.trainer.executing import SCRIPTS, ended, termination, torchrun
+
+FAILURES = [
+    pytest.param(
+        "import json\ndef load():\n  json.loads('label')\nload()",
+        1,
+        {
+            "reason": "UserException",
+            "message": "Expecting value: line 1 column 1 (char 0)",
+            "exception": "json.decoder.JSONDecodeError",
+            "frame": "script.py:3 in load",
+        },
+        id="exception",
+    ),
+    pytest.param(
+        "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')",
+        1,
+        {
+            "reason": "CudaOutOfMemory",
+            "message": "CUDA out of memory. Tried to allocate 2 GiB",
+            "exception": "RuntimeError",
+            "frame": "script.py:1 in <module>",
+        },
+        id="GPU memory",
+    ),
+    pytest.param(
+        "import sys\nprint('no such data set', file=sys.stderr)\nsys.exit(3)",
+        3,
+        {
+            "reason": "NonZeroExitCode",
+            "message": "python script.py ended with code 3: no such data set",
+            "exception": "",
+            "frame": "",
+        },
+        id="exit code",
+    ),
+    pytest.param(
+        "import os, sys\nprint('NCCL watchdog caught a timeout', file=sys.stderr)\nos.abort()",
+        134,
+        {
+            "reason": "NcclError",
+            "message": "python script.py was ended by SIGABRT: NCCL watchdog caught a timeout",
+            "exception": "",
+            "frame": "",
+        },
+        id="native code",
+    ),
+    pytest.param(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+        137,
+        {
+            "reason": "Signal",
+            "message": "python script.py was ended by SIGKILL and told nothing",
+            "exception": "",
+            "frame": "",
+        },
+        id="killed",
+    ),
+    pytest.param(
+        "import multiprocessing\ndef f():\n  raise KeyError('label')\n"
+        "p = multiprocessing.get_context('fork').Process(target=f)\np.start()\np.join()\n"
+        "raise SystemExit(p.exitcode)",
+        1,
+        {
+            "reason": "UserException",
+            "message": "'label'",
+            "exception": "KeyError",
+            "frame": "script.py:3 in f",
+        },
+        id="printed by a child",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "told"), FAILURES)
+def test_a_failure_is_explained_and_the_exit_code_passed_on(
+    trainer: Trainer, tmp_path: Path, text: str, code: int, told: dict[str, Any]
+) -> None:
+    (tmp_path / "script.py").write_text(text)
+    names = {sys.executable: "python", f"{tmp_path}/": ""}
+
+    found, _, errors = ended(
+        trainer.execute(sys.executable, f"{tmp_path}/script.py", TRAININGJOB_NODE_RANK="2")
+    )
+
+    assert found == code, errors
+    shown = trainer.termination_log.read_text()
+    for path, name in names.items():
+        shown = shown.replace(path, name)
+    assert json.loads(shown) == {**told, "rank": 2, "epoch": None, "step": None}
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [
+        (
+            "raise",
+            1,
+            {"reason": "UserException", "message": "'label'", "exception": "KeyError", "rank": 1},
+        ),
+        ("killed", 137, {"reason": "Signal", "exception": "", "rank": 1}),
+    ],
+)
+def test_under_torchrun_the_rank_that_fails_first_is_named(
+    trainer: Trainer, end: str, code: int, told: dict[str, Any]
+) -> None:
+    found, _, errors = ended(trainer.execute(*torchrun(str(SCRIPTS / "ranks_script.py"), end)))
+
+    assert found == code, errors
+    message = termination(trainer)
+    assert {key: message[key] for key in told} == told
+    if end == "raise":
+        assert message["frame"].endswith("ranks_script.py:16 in <module>")
+    else:
+        assert message["message"].startswith("rank 1 ")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (["no-such-program"], 127, "cannot run no-such-program: No such file or directory"),
+        (["/"], 126, "cannot run /: Permission denied"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_explained(
+    trainer: Trainer, command: list[str], code: int, message: str
+) -> None:
+    assert ended(trainer.execute(*command))[0] == code
+    told = termination(trainer)
+    assert (told["reason"], told["message"]) == ("InvalidConfiguration", message)
+
+
+def test_a_wrong_environment_is_explained(trainer: Trainer) -> None:
+    code, _, errors = ended(trainer.execute("true", TRAININGJOB_ATTEMPT="two"))
+
+    assert code == 1
+    assert "TRAININGJOB_ATTEMPT: expected an integer ≥ 0, got 'two'" in errors
+    assert termination(trainer)["reason"] == "InvalidConfiguration"

@@ -1,0 +1,277 @@
+import logging
+import os
+import re
+import socket
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
+from trainingjob_trainer.contract import Contract
+from trainingjob_trainer.exporter import Exporter, JobLabels, TrainingMetrics
+from trainingjob_trainer.monitor import Kind, Quantity, Reading, SystemSample
+from trainingjob_trainer.monitor import quantities as q
+from trainingjob_trainer.monitor.gpu import quantities as gpu
+from trainingjob_trainer.samples import sample_errors
+from trainingjob_trainer.tracking import RunConnection, Sender, Spool
+
+from tests.support.processes import free_port
+
+CONTRACT = Contract(name="digits", namespace="team-a", attempt=2, rank=1)
+JOB = {"job": "digits", "namespace": "team-a", "attempt": "2", "rank": "1"}
+SAMPLE = SystemSample(
+    timestamp_milliseconds=1,
+    readings=(
+        Reading(q.CPU_USAGE, 0.75),
+        Reading(q.CPU_THROTTLED_SECONDS, 12.5),
+        Reading(q.CPU_THROTTLED, 0.25),
+        Reading(q.PROCESS_THREADS, 8, ("1",)),
+        Reading(q.PROCESS_THREADS, 9, ("2",)),
+        Reading(gpu.UTILIZATION, 0.5, ("0",)),
+        Reading(gpu.UTILIZATION, 0.25, ("1",)),
+        Reading(gpu.PCIE_RECEIVE, 2e6, ("0",), fresh=False),
+        Reading(gpu.XID_ERRORS, 2, ("0", "94")),
+    ),
+)
+
+
+def scrape(port: int) -> dict[tuple[str, str], tuple[dict[str, str], float]]:
+    """Samples by name and by the label that is not the job's."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            own = ",".join(v for k, v in sample.labels.items() if k not in JOB)
+            found[sample.name, own] = (
+                {k: v for k, v in sample.labels.items() if k in JOB},
+                sample.value,
+            )
+    return found
+
+
+def test_a_scrape_shows_training_and_node_with_the_labels_of_the_job() -> None:
+    port = free_port()
+    metrics, errors = TrainingMetrics(), Counter("trainingjob_sample_errors", "…", registry=None)
+    exporter = Exporter(replace(CONTRACT, metrics_port=port), [metrics.registry, errors])
+    exporter.start()
+    metrics.steps.inc(30)
+    metrics.epoch.set(2)
+    metrics.loss.labels("train").set(0.25)
+    metrics.step_duration.observe(0.02)
+    metrics.data_wait.observe(0.01)
+    metrics.observe_system(SAMPLE)
+
+    found = scrape(port)
+    exporter.stop()
+
+    expected = {
+        ("trainingjob_steps_total", ""): 30,
+        ("trainingjob_epoch", ""): 2,
+        ("trainingjob_loss", "train"): 0.25,
+        ("trainingjob_step_duration_seconds_count", ""): 1,
+        ("trainingjob_data_wait_seconds_sum", ""): 0.01,
+        ("trainingjob_cpu_usage_cores", ""): 0.75,
+        ("trainingjob_cpu_throttled_seconds_total", ""): 12.5,
+        ("trainingjob_gpu_utilization_ratio", "0"): 0.5,
+        ("trainingjob_gpu_utilization_ratio", "1"): 0.25,
+        ("trainingjob_gpu_pcie_receive_bytes_per_second", "0"): 2e6,
+        ("trainingjob_gpu_xid_errors_total", "0,94"): 2,
+        ("trainingjob_sample_errors_total", ""): 0,
+    }
+    assert {key: found[key] for key in expected} == {k: (JOB, v) for k, v in expected.items()}
+
+
+def contract_of(local_rank: int, port: int) -> Contract:
+    return Contract(
+        name="digits",
+        namespace="team-a",
+        attempt=2,
+        rank=4 + local_rank,
+        local_rank=local_rank,
+        world_size=6,
+        local_world_size=2,
+        metrics_port=port,
+    )
+
+
+def text_of(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+@pytest.fixture
+def two_ranks() -> Iterator[tuple[int, list[Exporter]]]:
+    """The ranks 4 and 5 of a job, on the second of its nodes, after 3 and 2 steps."""
+    port, exporters = free_port(), []
+    for local_rank, steps in enumerate((3, 2)):
+        metrics = TrainingMetrics()
+        metrics.steps.inc(steps)
+        exporters.append(Exporter(contract_of(local_rank, port), [metrics.registry]))
+        exporters[-1].start()
+    yield port, exporters
+    for exporter in exporters:
+        exporter.stop()
+
+
+def steps_by_rank(text: str) -> dict[str, float]:
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    samples = [s for family in families for s in family.samples]
+    assert all(s.labels.keys() >= JOB.keys() for s in samples)
+    return {s.labels["rank"]: s.value for s in samples if s.name == "trainingjob_steps_total"}
+
+
+def test_one_port_has_the_metrics_of_all_ranks(two_ranks: tuple[int, list[Exporter]]) -> None:
+    port, exporters = two_ranks
+
+    text = text_of(port)
+    exporters[1].stop()
+    without = text_of(port)
+
+    assert steps_by_rank(text) == {"4": 3, "5": 2}
+    assert text.count("# HELP trainingjob_steps_total ") == 1
+    assert steps_by_rank(without) == {"4": 3}
+
+
+def test_a_rank_that_does_not_answer_is_left_out(two_ranks: tuple[int, list[Exporter]]) -> None:
+    port, exporters = two_ranks
+    exporters[1].stop()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"\0trainingjob-trainer-{os.getppid()}-1")
+        silent.listen()
+
+        assert steps_by_rank(text_of(port)) == {"4": 3}
+
+
+def test_a_port_in_use_is_logged_and_training_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))  # noqa: S104 - the exporter itself listens on all addresses
+        other.listen()
+        port = other.getsockname()[1]
+        exporter = Exporter(replace(CONTRACT, metrics_port=port), [])
+        with caplog.at_level(logging.WARNING):
+            exporter.start()
+            exporter.stop()
+
+    assert caplog.messages == [
+        f"no Prometheus metrics on port {port}: [Errno 98] Address already in use"
+    ]
+
+
+def declared_quantities() -> list[Quantity]:
+    """All that a node or a GPU can tell."""
+    return [v for module in (q, gpu) for v in vars(module).values() if isinstance(v, Quantity)]
+
+
+def exposition(readings: Iterable[Reading]) -> str:
+    metrics = TrainingMetrics()
+    metrics.step_duration.observe(0.02)
+    metrics.loss.labels("train").set(0.25)
+    metrics.observe_system(SystemSample(1, tuple(readings)))
+    labels = JobLabels(JOB, [metrics.registry, sample_errors])
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(labels)
+    return generate_latest(registry).decode()
+
+
+NOT_A_BASE_UNIT = re.compile(
+    r"(^|_)((nano|micro|milli|centi|kilo|mega|giga|tera|kibi|mebi|gibi)\w+"
+    r"|minutes|hours|days|bits|percent|percentage|fahrenheit|kelvins?"
+    r"|s|ms|us|ns|sec|b|kb|mb|gb|tb|m|h|d)(_|$)"
+)
+
+
+def lint(family: Metric) -> list[str]:
+    """The rules of `promtool check metrics`, and that a ratio is no percentage."""
+    names = {sample.name for sample in family.samples}
+    labels = {label for sample in family.samples for label in sample.labels}
+    histogram = family.type == "histogram"
+    rules = {
+        "no help": bool(family.documentation),
+        "no base unit": not NOT_A_BASE_UNIT.search(family.name),
+        "type in the name": not re.search(r"gauge|counter|histogram|summary", family.name),
+        "no snake case": all(re.fullmatch(r"[a-z][a-z0-9_]*", n) for n in names | labels),
+        "_total": family.type != "counter" or all(n.endswith("_total") for n in names),
+        "_total of no counter": family.type == "counter" or not family.name.endswith("_total"),
+        "reserved suffix": histogram or not family.name.endswith(("_count", "_sum", "_bucket")),
+        "reserved label": histogram or not labels & {"le", "quantile"},
+        "no label of the job": all(s.labels.keys() >= JOB.keys() for s in family.samples),
+    }
+    return [f"{family.name}: {rule}" for rule, kept in rules.items() if not kept]
+
+
+def test_all_metrics_keep_the_rules_of_promtool() -> None:
+    text = exposition(Reading(one, 1.0, ("0",) * len(one.labels)) for one in declared_quantities())
+
+    families = list(text_string_to_metric_families(text))
+
+    assert [problem for family in families for problem in lint(family)] == []
+    names = {family.name for family in families}
+    assert {one.prometheus for one in declared_quantities() if one.prometheus} <= names
+    assert len(names) == len(families)
+
+
+def test_a_process_has_the_label_of_its_own_rank() -> None:
+    text = exposition(SAMPLE.readings)
+    threads = next(
+        family
+        for family in text_string_to_metric_families(text)
+        if family.name == "trainingjob_process_threads"
+    )
+
+    assert [(s.labels, s.value) for s in threads.samples] == [
+        ({**JOB, "rank": "1"}, 8),
+        ({**JOB, "rank": "2"}, 9),
+    ]
+
+
+def test_what_the_last_sample_lacks_is_not_shown() -> None:
+    metrics = TrainingMetrics()
+    metrics.observe_system(SAMPLE)
+    metrics.observe_system(replace(SAMPLE, readings=SAMPLE.readings[:1]))
+
+    text = generate_latest(metrics.registry).decode()
+
+    assert "trainingjob_cpu_usage_cores 0.75" in text
+    assert "trainingjob_gpu" not in text
+
+
+def test_the_page_of_the_monitor_lists_every_metric() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "trainer" / "monitor.md").read_text()
+
+    assert [row for one in declared_quantities() if (row := table_row(one)) not in page] == []
+
+
+def test_the_page_of_the_monitor_lists_the_metrics_of_the_training(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "trainer" / "monitor.md").read_text()
+    contract = replace(
+        CONTRACT, tracking_uri="http://127.0.0.1:9", run_id="r", checkpoint_dir=tmp_path
+    )
+    sender = Sender(RunConnection(contract), Spool.of(contract))
+    parts = [sample_errors, checkpoint_errors, checkpoint_duration, *sender.collectors]
+    families = [f for part in [TrainingMetrics().registry, *parts] for f in part.collect()]
+
+    rows = [
+        f"| `{f.name}{'_total' * (f.type == 'counter')}{'{phase}' * (f.name.endswith('_loss'))}` "
+        f"| {f.type} | {f.documentation} |"
+        for f in families
+    ]
+
+    assert [row for row in rows if row not in page] == []
+
+
+def table_row(one: Quantity) -> str:
+    """A row of the tables in docs/trainer/monitor.md."""
+    name = one.prometheus + ("_total" if one.kind is Kind.COUNTER else "")
+    labels = "{" + ", ".join(one.labels) + "}" if one.labels else ""
+    prometheus = f"`{name}{labels}`" if one.prometheus else ""
+    placeholders = [f"<{label}>" for label in one.labels]
+    mlflow = f"`system/{one.mlflow.format(*placeholders)}`" if one.mlflow else ""
+    return f"| {mlflow} | {prometheus} | {one.help} |"

@@ -1,0 +1,92 @@
+import time
+from collections.abc import Mapping
+
+from trainingjob_trainer.contract import Contract
+from trainingjob_trainer.monitor import SystemMonitor
+from trainingjob_trainer.tracking import RunConnection, Sender
+
+from tests.unit.trainer.conftest import MlflowServer, wait_until
+
+
+class Sink:
+    """Keeps what a monitor logs."""
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[str | None, int, set[str]]] = []
+        self.times: list[tuple[float, int | None]] = []
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, float],
+        *,
+        step: int,
+        timestamp_milliseconds: int | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.logged.append((run_id, step, set(metrics)))
+        self.times.append((time.monotonic(), timestamp_milliseconds))
+        if step == 2:
+            raise ConnectionError("the second sample fails")
+
+
+def test_samples_at_once_then_at_each_interval_and_at_the_end_whatever_fails() -> None:
+    sink = Sink()
+    monitor = SystemMonitor(sink, run_id="abc", interval_seconds=0.2, prefix="system/1/")
+    began = time.monotonic()
+    monitor.start()
+    wait_until(lambda: len(sink.logged) >= 4)
+    before_the_end = len(sink.logged)
+    monitor.stop()
+
+    assert not monitor.is_alive()
+    assert len(sink.logged) > before_the_end
+    assert [step for _, step, _ in sink.logged] == list(range(1, len(sink.logged) + 1))
+    assert sink.times[0][0] - began < 1.0
+    run_ids, names = {run_id for run_id, _, _ in sink.logged}, sink.logged[0][2]
+    assert run_ids == {"abc"}
+    assert "system/1/cpu_utilization_percentage" in names
+    assert all(name.startswith("system/1/") for name in names)
+
+
+def test_a_monitor_stopped_at_once_still_takes_one_sample() -> None:
+    sink = Sink()
+    monitor = SystemMonitor(sink, interval_seconds=60)
+    monitor.start()
+    monitor.stop()
+
+    assert [step for _, step, _ in sink.logged] == [1]
+
+
+def test_logs_by_run_id_without_an_active_run_and_whatever_the_status(
+    mlflow_server: MlflowServer,
+) -> None:
+    import mlflow
+
+    client, run_id = mlflow_server.client, mlflow_server.create_run()
+    runs_before = len(client.search_runs(["0"]))
+    sender = Sender(RunConnection(Contract(tracking_uri=mlflow_server.uri, run_id=run_id)))
+    sender.start()
+    monitor = SystemMonitor(sender, run_id=run_id, interval_seconds=0.1)
+    name = "system/cpu_utilization_percentage"
+
+    def points() -> int:
+        return len(client.get_metric_history(run_id, name))
+
+    monitor.start()
+    wait_until(lambda: points() >= 2)
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+    client.set_terminated(run_id, "FAILED")
+    so_far = points()
+    wait_until(lambda: points() > so_far)
+    monitor.log_metrics_to_mlflow()
+    monitor.stop()
+    assert sender.close(within_seconds=20)
+
+    history = client.get_metric_history(run_id, name)
+    assert [m.step for m in sorted(history, key=lambda m: m.timestamp)] == list(
+        range(1, len(history) + 1)
+    )
+    assert client.get_run(run_id).info.status == "FAILED"
+    assert mlflow.active_run() is None
+    assert len(client.search_runs(["0"])) == runs_before

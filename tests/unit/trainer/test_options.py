@@ -1,0 +1,119 @@
+"""A flag goes before the environment, that before the file, that before the default."""
+
+from pathlib import Path
+
+import pytest
+from trainingjob_trainer.options import RunOptions, parse_options
+
+ALL = {
+    "task": "digits:Digits",
+    "epochs": 7,
+    "batch_size": 16,
+    "accumulate": 4,
+    "learning_rate": 0.1,
+    "schedule": "cosine",
+    "warmup_steps": 10,
+    "clip_norm": 1.0,
+    "precision": "bf16",
+    "compile": True,
+    "seed": 3,
+    "best_metric": "accuracy",
+    "best_mode": "max",
+    "patience": 2,
+    "report_seconds": 0.0,
+    "checkpoint_dir": Path("/checkpoints"),
+    "checkpoint_every_seconds": 60.0,
+    "checkpoint_keep": 2,
+    "stop_seconds": 20.0,
+    "hang_seconds": 60.0,
+    "model_dir": Path("/models"),
+}
+
+
+def test_the_defaults() -> None:
+    assert parse_options(["run", "mnist"], {}) == RunOptions(task="mnist")
+
+
+def test_all_options_can_be_flags() -> None:
+    flags = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in ALL.items()
+        if name not in {"task", "compile"}
+    ]
+
+    options = parse_options(["run", "digits:Digits", "--compile", *flags], {})
+
+    assert options == RunOptions(**ALL)  # type: ignore[arg-type]  # a table of all types
+    assert options.params() == ALL
+
+
+def test_all_options_can_be_in_the_environment() -> None:
+    environment = {f"TRAININGJOB_OPTION_{name.upper()}": str(value) for name, value in ALL.items()}
+
+    assert parse_options(["run"], environment) == RunOptions(**ALL)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("options.toml", 'task = "mnist"\nlearning_rate = 1e-3\ncompile = true\nepochs = 2'),
+        ("options.json", '{"task": "mnist", "learning_rate": 0.001, "compile": true, "epochs": 2}'),
+    ],
+)
+def test_options_can_be_in_a_file(tmp_path: Path, name: str, content: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    expected = RunOptions(task="mnist", learning_rate=0.001, compile=True, epochs=2)
+
+    assert parse_options(["run", "--options", str(file)], {}) == expected
+    assert parse_options(["run"], {"TRAININGJOB_OPTIONS_FILE": str(file)}) == expected
+
+
+def test_the_nearest_source_wins(tmp_path: Path) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text('task = "mnist"\nepochs = 1\nbatch_size = 1\nseed = 1')
+    environment = {"TRAININGJOB_OPTION_EPOCHS": "2", "TRAININGJOB_OPTION_BATCH_SIZE": "2"}
+
+    options = parse_options(["run", "--options", str(file), "--epochs", "3"], environment)
+
+    assert (options.epochs, options.batch_size, options.seed) == (3, 2, 1)
+
+
+def test_a_flag_switches_off_what_the_environment_switched_on() -> None:
+    environment = {"TRAININGJOB_OPTION_COMPILE": "true"}
+
+    assert parse_options(["run", "mnist"], environment).compile
+    assert not parse_options(["run", "mnist", "--no-compile"], environment).compile
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["run"], {}, "which task?"),
+        (["run", "mnist", "--epochs", "0"], {}, "--epochs: must be at least 1, not 0"),
+        (["run", "mnist", "--learning-rate", "nan"], {}, "must be a number above 0, not nan"),
+        (["run", "mnist", "--precision", "fp8"], {}, "must be one of fp32, bf16, fp16, not 'fp8'"),
+        (
+            ["run", "mnist"],
+            {"TRAININGJOB_OPTION_EPOCHS": "many"},
+            "TRAININGJOB_OPTION_EPOCHS: invalid literal",
+        ),
+        (
+            ["run", "mnist"],
+            {"TRAININGJOB_OPTION_EPOCH": "1"},
+            "TRAININGJOB_OPTION_EPOCH: there is no option 'epoch'",
+        ),
+        (["run", "mnist", "--options", "/absent.toml"], {}, "options file /absent.toml: "),
+    ],
+)
+def test_what_is_wrong_is_named(
+    arguments: list[str],
+    environment: dict[str, str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse_options(arguments, environment)
+
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err

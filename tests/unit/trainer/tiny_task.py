@@ -1,0 +1,98 @@
+"""A user's task of milliseconds which writes down every loss, and can be told to die."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+from trainingjob_trainer.sampling import ResumableSampler
+from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+SAMPLES = 60
+
+
+class Counting(nn.Module):
+    """Passes its input on, and counts batches in a buffer: a checkpoint takes the count along."""
+
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.count += 1
+        return images
+
+
+class TinyTask(Task):
+    """Uses everything that a resume has to put back: running statistics and all generators."""
+
+    def __init__(self) -> None:
+        self.name = os.environ.get("TINY_NAME", "tiny")
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.counting = Counting()
+        slow_down_disk(float(os.environ.get("TINY_SYNC_SECONDS", "0")))
+
+    def build_model(self) -> nn.Module:
+        return nn.Sequential(
+            self.counting,
+            nn.Flatten(),
+            nn.Linear(4, 8),
+            nn.BatchNorm1d(8),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(8, 2),
+        )
+
+    def build_loaders(self, request: DataRequest) -> Loaders:
+        generator = torch.Generator().manual_seed(1)
+        images = torch.rand(SAMPLES, 1, 2, 2, generator=generator)
+        data = TensorDataset(images, (images.sum(dim=(1, 2, 3)) > 2).long())
+        if os.environ.get("TINY_LOADER") == "shuffle":
+            train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
+        else:
+            sampler = ResumableSampler(data, request)
+            train = DataLoader(data, request.batch_size, sampler=sampler, collate_fn=collate)
+        share = torch.utils.data.Subset(data, range(request.rank, 20, request.world_size))
+        return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        if not output.requires_grad:
+            return functional.cross_entropy(output, batch["label"])
+        noise = 1 + (random.random() + float(np.random.rand())) / 10  # noqa: S311 - no secret
+        loss = functional.cross_entropy(output.float(), batch["label"]) * noise
+        count = int(self.counting.count)
+        line = f"{count} {float(loss.detach()).hex()} {float(batch['image'].sum()).hex()}\n"
+        with (Path(os.environ["TINY_RECORD"]) / f"rank_{self.rank}").open("a") as file:
+            file.write(line)
+        if os.environ.get("TINY_SIGNAL") == f"{count} {self.rank}":
+            os.kill(os.getpid(), getattr(signal, os.environ["TINY_SIGNAL_NAME"]))
+        return loss
+
+
+def slow_down_disk(seconds: float) -> None:
+    """Make each file take that long to reach the disk."""
+    sync = os.fsync
+
+    def slow(fd: "FileDescriptorLike") -> None:
+        time.sleep(seconds)
+        sync(fd)
+
+    os.fsync = slow
+
+
+def collate(items: list[tuple[Tensor, Tensor]]) -> Batch:
+    images, labels = zip(*items, strict=True)
+    return {"image": torch.stack(images), "label": torch.stack(labels)}
