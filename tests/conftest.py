@@ -1,9 +1,13 @@
-"""The order in which test files are given to the processes that run them, and their patience."""
+"""What all tests share: an MLflow server, the order of the files, patience."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.fixtures import mlflow, mlflow_process
+
+__all__ = ["mlflow", "mlflow_process"]
 
 # A shared machine may stop for a moment anywhere: the time of an example says nothing.
 settings.register_profile(

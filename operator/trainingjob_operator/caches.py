@@ -13,6 +13,7 @@ from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import attempts, names
 from trainingjob_operator.core.observe import JobView, Observed, PodView, owner_key
+from trainingjob_operator.memory import Memory
 
 # A created Job that no informer shows after this long is gone, or is not ours and never shown.
 MEMORY_SECONDS = 30.0
@@ -31,12 +32,11 @@ class Caches:
         self._trainingjobs = trainingjobs
         self._jobs = jobs
         self._pods = pods
-        self._clock = clock
         self._written: dict[str, TrainingJob] = {}
-        self._created: dict[tuple[str, str], tuple[JobView, float]] = {}
-        self._deleted: dict[str, float] = {}
-        self._gone: dict[str, dict[str, tuple[PodView, float]]] = {}
-        self._released: dict[str, float] = {}
+        self._created: Memory[tuple[str, str], JobView] = Memory(MEMORY_SECONDS, clock)
+        self._deleted: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
+        self._released: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
+        self._gone: Memory[str, dict[str, PodView]] = Memory(MEMORY_SECONDS, clock)
 
     def trainingjobs(self) -> tuple[TrainingJob, ...]:
         """All TrainingJobs as the informer has them."""
@@ -75,26 +75,16 @@ class Caches:
         )
 
     def _ended(self, job: TrainingJob) -> tuple[PodView, ...]:
-        key, now = key_of(job), self._clock()
-        kept = {
-            name: (pod, since)
-            for name, (pod, since) in self._gone.pop(key, {}).items()
-            if now - since < MEMORY_SECONDS
-        }
-        if kept:
-            self._gone[key] = kept
-        return tuple(pod for pod, _ in kept.values() if pod.owner_uid == job.metadata.uid)
+        gone = self._gone.get(key_of(job)) or {}
+        return tuple(pod for pod in gone.values() if pod.owner_uid == job.metadata.uid)
 
     def _child(self, namespace: str, name: str) -> JobView | None:
         cached = self._jobs.get(namespace, name)
         if cached is not None:
-            self._created.pop((namespace, name), None)
+            self._created.drop((namespace, name))
             return self._as_deleted(cached)
         created = self._created.get((namespace, name))
-        if created is None or self._clock() - created[1] > MEMORY_SECONDS:
-            self._created.pop((namespace, name), None)
-            return None
-        return self._as_deleted(created[0])
+        return self._as_deleted(created) if created else None
 
     def _as_deleted(self, child: JobView) -> JobView:
         """A Job that we deleted stays until its pods are gone, which the informer tells later."""
@@ -106,33 +96,29 @@ class Caches:
 
     def remember_created(self, child: JobView) -> None:
         """Keep what the creation of a child Job answered."""
-        self._created[child.namespace, child.name] = (child, self._clock())
+        self._created.keep((child.namespace, child.name), child)
 
     def remember_deleted(self, uid: str) -> None:
         """Keep that a child Job or a TrainingJob was deleted."""
-        self._deleted = self._with(self._deleted, uid)
+        self._deleted.keep(uid, None)
 
     def remember_released(self, uid: str) -> None:
         """Keep that a deleted TrainingJob has lost its last finalizer, and so has ended to be.
 
         The answer to that write has the version from before it, so that it looks no newer.
         """
-        self._released = self._with(self._released, uid)
-
-    def _with(self, memory: dict[str, float], uid: str) -> dict[str, float]:
-        now = self._clock()
-        kept = {old: since for old, since in memory.items() if now - since < MEMORY_SECONDS}
-        return {**kept, uid: now}
+        self._released.keep(uid, None)
 
     def remember_gone(self, pod: PodView) -> None:
         """Keep how a pod failed whose object is gone, as after an eviction."""
         if pod.phase == "Failed":
-            self._gone.setdefault(owner_key(pod), {})[pod.name] = (pod, self._clock())
+            key = owner_key(pod)
+            self._gone.keep(key, {**(self._gone.get(key) or {}), pod.name: pod})
 
     def forget(self, key: str) -> None:
         """Drop the memory of a TrainingJob that is gone."""
         self._written.pop(key, None)
-        self._gone.pop(key, None)
+        self._gone.drop(key)
 
 
 def key_of(job: TrainingJob) -> str:

@@ -1,3 +1,3 @@
-from tests.support.fixtures import cluster, kwok, mlflow, mlflow_process, operator, runs
+from tests.support.fixtures import cluster, kwok, operator, runs
 
-__all__ = ["cluster", "kwok", "mlflow", "mlflow_process", "operator", "runs"]
+__all__ = ["cluster", "kwok", "operator", "runs"]

@@ -21,7 +21,7 @@ from trainingjob_operator.core.intent import RunIdentity
 from tests.bench.report import report
 from tests.support.api import GROUP, VERSION, Cluster
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 JsonObject = dict[str, Any]
@@ -110,7 +110,7 @@ def pod(child: JsonObject, rank: int) -> JsonObject:
 
 @pytest.mark.timeout(1800)
 def test_cold_start_with_ten_thousand_pods(
-    kwok: Kwok, cluster: Cluster, mlflow: MlflowProcess, tmp_path: Path
+    kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, tmp_path: Path
 ) -> None:
     api = Api(cluster)
     with ThreadPoolExecutor(6) as pool:

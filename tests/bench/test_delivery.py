@@ -14,7 +14,7 @@ from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.tracking import RunConnection, Sender
 
 from tests.bench.report import report
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 
 ROUNDS = 3
 KEYS = [f"train/metric_{number}" for number in range(10)]
@@ -75,7 +75,7 @@ WAYS: dict[str, tuple[Callable[[str, str, int], float], int]] = {
 
 
 @pytest.mark.timeout(1200)
-def test_points_a_second(mlflow: MlflowProcess) -> None:
+def test_points_a_second(mlflow: MlflowServer) -> None:
     client = MlflowClient(mlflow.uri)
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
     caller: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -26,7 +26,7 @@ from trainingjob_trainer.tasks.mnist import MnistTask
 from trainingjob_trainer.tracking import RunConnection, Sender
 
 from tests.bench.report import report
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 
 ROUNDS = 6
 BLOCK_SECONDS = 3.0
@@ -88,7 +88,7 @@ def monitors_processes() -> list[psutil.Process]:
 
 
 @contextmanager
-def ours(server: MlflowProcess, run_id: str) -> Iterator[None]:
+def ours(server: MlflowServer, run_id: str) -> Iterator[None]:
     """Our monitor and our sender."""
     sender = Sender(RunConnection(Contract(tracking_uri=server.uri, run_id=run_id)))
     monitor = SystemMonitor(sender, interval_seconds=INTERVAL_SECONDS)
@@ -100,7 +100,7 @@ def ours(server: MlflowProcess, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def ours_hung(server: MlflowProcess, run_id: str) -> Iterator[None]:
+def ours_hung(server: MlflowServer, run_id: str) -> Iterator[None]:
     """The same with a server that takes connections and never answers."""
     os.killpg(server.pid, signal.SIGSTOP)
     try:
@@ -111,7 +111,7 @@ def ours_hung(server: MlflowProcess, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def mlflows_own(server: MlflowProcess, run_id: str) -> Iterator[None]:
+def mlflows_own(server: MlflowServer, run_id: str) -> Iterator[None]:
     """MLflow's monitor at the same interval."""
     monitor = SystemMetricsMonitor(run_id, INTERVAL_SECONDS, tracking_uri=server.uri)  # type: ignore[no-untyped-call]  # MLflow's
     monitor.start()  # type: ignore[no-untyped-call]  # MLflow's
@@ -131,15 +131,15 @@ def wandb_offline(directory: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[MlflowProcess]:
-    server = MlflowProcess(tmp_path)
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path)
     server.start()
     yield server
     server.end()
 
 
 @pytest.mark.timeout(1200)
-def test_a_step_beside_a_monitor(server: MlflowProcess, tmp_path: Path) -> None:
+def test_a_step_beside_a_monitor(server: MlflowServer, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     run_id = MlflowClient(server.uri).create_run("0").info.run_id

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.bench.report import REPOSITORY, report
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 
 ROUNDS = 5
 FILES = Path(__file__).parent / "starting"
@@ -62,7 +62,7 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_from_the_start_to_the_first_step(mlflow: MlflowProcess, tmp_path: Path) -> None:
+def test_from_the_start_to_the_first_step(mlflow: MlflowServer, tmp_path: Path) -> None:
     client = MlflowClient(mlflow.uri)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for turn in range(ROUNDS + 1):

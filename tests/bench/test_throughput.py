@@ -30,7 +30,7 @@ from tests.bench.mixed_jobs import (
 from tests.bench.report import report
 from tests.support.api import Cluster, Runs, operator_writes, recorded_ends
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 COUNT = int(os.environ.get("BENCH_JOBS", "500"))
@@ -60,7 +60,7 @@ def run_plain(cluster: Cluster, mix: Mix) -> tuple[float, Ends]:
 
 
 def run_training(
-    cluster: Cluster, mix: Mix, mlflow: MlflowProcess
+    cluster: Cluster, mix: Mix, mlflow: MlflowServer
 ) -> tuple[float, Ends, dict[str, float]]:
     """Seconds until all TrainingJobs and their runs have ended, and when each did."""
     started = time.monotonic()
@@ -72,7 +72,7 @@ def run_training(
 
 @pytest.mark.timeout(1500)
 def test_500_jobs_of_all_fates_beside_plain_jobs(
-    kwok: Kwok, cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    kwok: Kwok, cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     plain_seconds, plain = run_plain(cluster, plain_mix(cluster))
     process = psutil.Process(operator.pid)

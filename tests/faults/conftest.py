@@ -1,4 +1,4 @@
 from tests.support.chaos.fixtures import laboratory, references
-from tests.support.fixtures import kwok, mlflow_process
+from tests.support.fixtures import kwok
 
-__all__ = ["kwok", "laboratory", "mlflow_process", "references"]
+__all__ = ["kwok", "laboratory", "references"]

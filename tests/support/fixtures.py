@@ -15,7 +15,7 @@ from localcluster.paths import cache_directory
 
 from localcluster import gobuild
 from tests.support.api import Cluster, Runs
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -87,15 +87,15 @@ def kwok(worker_id: str) -> Kwok:
 
 
 @pytest.fixture(scope="session")
-def mlflow_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowProcess]:
+def mlflow_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One MLflow server for all tests: each has an experiment of its own."""
-    server = MlflowProcess(tmp_path_factory.mktemp("mlflow"))
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
     yield server
     server.end()
 
 
 @pytest.fixture
-def mlflow(mlflow_process: MlflowProcess) -> MlflowProcess:
+def mlflow(mlflow_process: MlflowServer) -> MlflowServer:
     """The MLflow server, running; a test may stop and start it."""
     if not mlflow_process.running:
         mlflow_process.start()
@@ -113,14 +113,14 @@ def cluster(kwok: Kwok) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def runs(mlflow: MlflowProcess, cluster: Cluster) -> Runs:
+def runs(mlflow: MlflowServer, cluster: Cluster) -> Runs:
     """The runs of the namespace's jobs: the default experiment has its name."""
     return Runs(mlflow.uri, cluster.namespace)
 
 
 @pytest.fixture
 def operator(
-    kwok: Kwok, cluster: Cluster, mlflow: MlflowProcess, tmp_path: Path
+    kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, tmp_path: Path
 ) -> Iterator[OperatorProcess]:
     """One replica of the operator; the jobs of the test are gone before it ends."""
     replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri)

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 from tests.support.waiting import beside
 
 
 @contextmanager
-def run_histories(mlflow: MlflowProcess, experiment: str) -> Iterator[dict[str, list[str]]]:
+def run_histories(mlflow: MlflowServer, experiment: str) -> Iterator[dict[str, list[str]]]:
     """The statuses of each run of an experiment by its name.
 
     From SCHEDULED on: MLflow makes every run RUNNING, which the operator changes at once.

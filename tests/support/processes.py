@@ -10,6 +10,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from tests.support.waiting import wait_for
 
 
@@ -74,7 +76,7 @@ class Process:
         return self.process.pid
 
 
-class MlflowProcess(Process):
+class MlflowServer(Process):
     """A real MLflow server on SQLite; a restart keeps address and data."""
 
     def __init__(self, directory: Path) -> None:
@@ -105,6 +107,20 @@ class MlflowProcess(Process):
         """Start it and wait until it answers."""
         super().start()
         wait_for("MLflow answers", lambda: answers(f"{self.uri}/health"), 300)
+
+    @property
+    def client(self) -> MlflowClient:
+        """A client of it."""
+        return MlflowClient(self.uri)
+
+    def create_run(self, uid: str | None = None) -> str:
+        """Create a run as the operator does, in the default experiment."""
+        tags = {"trainingjob.uid": uid} if uid else {}
+        return str(self.client.create_run("0", tags=tags).info.run_id)
+
+    def requests(self, endpoint: str) -> int:
+        """Return how many requests the server has logged whose address has this in it."""
+        return self.log.read_text().count(endpoint)
 
 
 class OperatorProcess(Process):

@@ -40,9 +40,8 @@ class WorkQueue:
         self._sequence = itertools.count()
         self._dirty: dict[str, bool] = {}
         self._working: dict[str, bool] = {}
-        self._due: dict[str, float] = {}
-        self._urgent_when_due: set[str] = set()
-        self._timetable: list[tuple[float, str]] = []
+        self._due: dict[str, tuple[float, str, bool]] = {}
+        self._timetable: list[tuple[float, str, bool]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._failures: dict[str, int] = {}
         self._idle: asyncio.Event | None = None
@@ -70,12 +69,11 @@ class WorkQueue:
         if seconds <= 0:
             self.add(key, urgent=urgent)
             return
-        due = self._clock() + seconds
-        if due >= self._due.get(key, float("inf")):
+        entry = (self._clock() + seconds, key, urgent)
+        if key in self._due and entry >= self._due[key]:
             return
-        self._due[key] = due
-        (self._urgent_when_due.add if urgent else self._urgent_when_due.discard)(key)
-        heapq.heappush(self._timetable, (due, key))
+        self._due[key] = entry
+        heapq.heappush(self._timetable, entry)
         self._set_timer()
 
     def add_rate_limited(self, key: str) -> None:
@@ -126,12 +124,11 @@ class WorkQueue:
         """Make the keys ready whose delay is over."""
         now = self._clock()
         while self._timetable and self._timetable[0][0] <= now:
-            due, key = heapq.heappop(self._timetable)
+            entry = _, key, urgent = heapq.heappop(self._timetable)
             # An entry that a later, shorter delay has replaced is no longer the key's own.
-            if self._due.get(key) == due:
+            if self._due.get(key) == entry:
                 del self._due[key]
-                self.add(key, urgent=key in self._urgent_when_due)
-                self._urgent_when_due.discard(key)
+                self.add(key, urgent=urgent)
         self._set_timer()
 
     async def run_workers(

@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 
@@ -21,6 +21,6 @@ def until() -> Until:
 
 
 @pytest.fixture
-def mlflow_server(mlflow: MlflowProcess) -> str:
+def mlflow_server(mlflow: MlflowServer) -> str:
     """URI of a real tracking server on SQLite."""
     return mlflow.uri

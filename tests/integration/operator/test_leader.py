@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.api import Cluster, Runs, manifest
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 LEASE_SECONDS = 6
@@ -17,7 +17,7 @@ LEASE_SECONDS = 6
 
 @pytest.fixture
 def replicas(
-    kwok: Kwok, cluster: Cluster, mlflow: MlflowProcess, tmp_path: Path
+    kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, tmp_path: Path
 ) -> Iterator[list[OperatorProcess]]:
     pair = [OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, name) for name in "ab"]
     for one in pair:

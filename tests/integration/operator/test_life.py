@@ -8,7 +8,7 @@ import psutil
 
 from tests.support.api import TERMINAL_STATES, Cluster, Runs, manifest, operator_writes
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 FOREVER = {"kwok.trainingjob.dev/run-seconds": "forever"}
@@ -122,7 +122,7 @@ def status(runs: Runs, run: Any) -> tuple[str, int | None]:
 
 
 def test_memory_and_metrics_of_the_operator(
-    cluster: Cluster, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     cluster.apply(*(manifest(f"m-{number}", annotations=FOREVER) for number in range(200)))
     wait_for("all run", lambda: set(cluster.states().values()) == {"Running"}, 180)

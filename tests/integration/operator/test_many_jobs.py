@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.api import Cluster, Manifest, Runs, manifest, recorded_ends
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 EXPECTED_RUN = {"Succeeded": "FINISHED", "Failed": "FAILED"}
@@ -53,7 +53,7 @@ def all_right(runs: Runs, states: dict[str, str | None]) -> bool:
 
 
 def test_200_jobs_end_right(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     started = time.monotonic()
     ends = recorded_ends(mlflow.database, cluster.namespace)
@@ -89,7 +89,7 @@ def at_least_ended(cluster: Cluster, count: int) -> bool:
 
 @pytest.mark.timeout(900)
 def test_mlflow_away_for_a_minute_holds_no_job_up(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     jobs = many(20)
     cluster.apply(*jobs[:10])

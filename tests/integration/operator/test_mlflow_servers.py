@@ -15,7 +15,7 @@ from tests.support.api import Cluster, Runs, manifest
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 TOKEN = "Bearer secret-of-vision"
@@ -43,7 +43,7 @@ def guarded(expected: str) -> Callable[[Request, Callable[[], Answer]], Answer]:
 
 
 @pytest.fixture
-def fleet(mlflow: MlflowProcess, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(mlflow: MlflowServer, tmp_path: Path) -> Iterator[Fleet]:
     _, tls = own_certificate(tmp_path)
     with ExitStack() as servers:
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.api import TERMINAL_RUNS, Cluster, Runs, manifest
 from tests.support.histories import run_histories
 from tests.support.pods import FOREVER, STARTS_SLOWLY, end_pods, live_pods, wait_for_attempt
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 TEMPLATE = {
@@ -126,7 +126,7 @@ def claims_of_pods(cluster: Cluster, name: str) -> set[str]:
 def test_the_history_of_each_run_is_that_of_its_job(
     cluster: Cluster,
     runs: Runs,
-    mlflow: MlflowProcess,
+    mlflow: MlflowServer,
     operator: OperatorProcess,
     volumes: list[str],
 ) -> None:

@@ -7,7 +7,7 @@ from tests.support.api import Cluster, Runs, manifest, operator_writes
 from tests.support.fixtures import Kwok
 from tests.support.histories import run_histories
 from tests.support.pods import FOREVER, STARTS_SLOWLY, end_pods, live_pods, wait_for_attempt
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 STATUS = "patch trainingjobs/status"
@@ -39,7 +39,7 @@ def change(cluster: Cluster, name: str, **spec: Any) -> None:
 
 
 def test_a_retry_and_a_disruption_and_then_success(
-    kwok: Kwok, cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    kwok: Kwok, cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     audit = Path(kwok.environment["TRAININGJOB_AUDIT_LOG"])
     cluster.apply(job("again", backoffLimit=1, podAnnotations=SLOW))
@@ -90,7 +90,7 @@ def test_the_backoff_limit_ends_it(cluster: Cluster, runs: Runs, operator: Opera
 
 
 def test_a_deadline_stops_the_pods_and_then_the_job_has_failed(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     with run_histories(mlflow, cluster.namespace) as histories:
         cluster.apply(job("late", activeDeadlineSeconds=10, podAnnotations=SLOW))
@@ -115,7 +115,7 @@ def test_a_pod_that_finds_no_node_ends_the_job(
 
 
 def test_suspend_and_resume(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     with run_histories(mlflow, cluster.namespace) as histories:
         cluster.apply(job("pause", nodes=2, podAnnotations=SLOW))

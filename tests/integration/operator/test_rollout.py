@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.api import Cluster, Manifest, Runs, manifest, operator_writes
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 JOBS = 200
@@ -19,7 +19,7 @@ NewReplica = Callable[[str], OperatorProcess]
 
 @pytest.fixture
 def new_replica(
-    kwok: Kwok, cluster: Cluster, mlflow: MlflowProcess, tmp_path: Path
+    kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, tmp_path: Path
 ) -> Iterator[NewReplica]:
     started: list[OperatorProcess] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 from tests.support.api import TERMINAL_RUNS, Cluster, Runs, manifest
 from tests.support.histories import run_histories
 from tests.support.pods import FOREVER, STARTS_SLOWLY, end_pods, wait_for_attempt
-from tests.support.processes import MlflowProcess, OperatorProcess
+from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import beside, wait_for
 
 # Long enough for steps that a loaded machine logs late.
@@ -74,7 +74,7 @@ def tags(runs: Runs, name: str) -> dict[str, str]:
 
 
 def test_what_is_done_about_a_training_without_steps(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     with run_histories(mlflow, cluster.namespace) as histories:
         cluster.apply(
@@ -163,7 +163,7 @@ def assert_told_everywhere(cluster: Cluster, runs: Runs, operator: OperatorProce
 
 
 def test_an_mlflow_that_is_down_is_no_stall(
-    cluster: Cluster, runs: Runs, mlflow: MlflowProcess, operator: OperatorProcess
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     made = job("away", "Fail")
     made["spec"]["stallPolicy"]["timeoutSeconds"] = AWAY

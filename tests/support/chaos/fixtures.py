@@ -10,14 +10,14 @@ from tests.support.chaos.campaign import References, undisturbed
 from tests.support.chaos.laboratory import open_laboratory
 from tests.support.chaos.trial import Laboratory
 from tests.support.fixtures import Kwok
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def laboratory(
     request: pytest.FixtureRequest,
     kwok: Kwok,
-    mlflow_process: MlflowProcess,
+    mlflow_process: MlflowServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Laboratory]:
     """Both servers, and the operator imported; the module says how long the quiet lasts."""

@@ -39,6 +39,8 @@ class World:
 
     async def __aenter__(self) -> "World":
         self._tasks = [asyncio.create_task(self._follow(plural)) for plural in RESOURCES]
+        for task in self._tasks:
+            task.add_done_callback(self._wake_all)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,6 +67,7 @@ class World:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not (value := condition()):
+            self._raise_what_ended_a_watch()
             left = deadline - loop.time()
             if left <= 0:
                 raise NotReached(f"not within {seconds:g} s: {what}")
@@ -74,6 +77,16 @@ class World:
             except TimeoutError:
                 continue
         return value
+
+    def _wake_all(self, _: "asyncio.Task[None]") -> None:
+        for changed in self._changed.values():
+            changed.set()
+
+    def _raise_what_ended_a_watch(self) -> None:
+        """Nothing more would be seen: better that than to wait for it."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def _follow(self, plural: str) -> None:
         root, selector = RESOURCES[plural]

@@ -9,30 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from tests.support.nvml import driver, nvml_script
-from tests.support.processes import MlflowProcess
+from tests.support.processes import MlflowServer
 from tests.support.waiting import wait_for
 
 __all__ = ["driver", "nvml_script"]
-
-
-class MlflowServer(MlflowProcess):
-    """A real server that a trainer logs to."""
-
-    @property
-    def client(self) -> MlflowClient:
-        return MlflowClient(self.uri)
-
-    def create_run(self, uid: str | None = None) -> str:
-        """Create a run as the operator does, in the default experiment."""
-        tags = {"trainingjob.uid": uid} if uid else {}
-        return str(self.client.create_run("0", tags=tags).info.run_id)
-
-    def requests(self, endpoint: str) -> int:
-        """Return how many requests the server has logged whose address has this in it."""
-        return self.log.read_text().count(endpoint)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -40,12 +22,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     wait_for(f"{condition}", condition, seconds, poll=0.05)
 
 
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    server.start()
-    yield server
-    server.end()
+@pytest.fixture
+def mlflow_server(mlflow: MlflowServer) -> MlflowServer:
+    """The server that the tests share, under a name that is not the library's."""
+    return mlflow
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.tracking import RunConnection, Sender, Spool
 
 from tests.support.faults import Answer, Request
-from tests.unit.trainer.conftest import MlflowServer
+from tests.support.processes import MlflowServer
 
 Script = Callable[[Request, Callable[[], Answer]], Answer]
 

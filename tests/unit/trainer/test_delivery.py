@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request
-from tests.unit.trainer.conftest import MlflowServer, wait_until
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import wait_until
 from tests.unit.trainer.delivering import Script, all_of, delivered, history, log_steps, sender_to
 
 

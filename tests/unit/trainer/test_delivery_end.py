@@ -14,7 +14,8 @@ import pytest
 from trainingjob_trainer.tracking.records import scan
 
 from tests.support.faults import Answer, FaultyServer, Request
-from tests.unit.trainer.conftest import MlflowServer, Trainer, wait_until
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import Trainer, wait_until
 from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
 
 
@@ -56,13 +57,11 @@ def test_killed_attempts_leave_no_hole(
 ) -> None:
     """Three attempts are killed by SIGKILL, the server away or not; the fourth tells it all."""
     for attempt, up in enumerate([False, True, False]):
-        if up:
-            own_server.start()
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("logging_forever.py"))],
             env={
                 **os.environ,
-                "MLFLOW_TRACKING_URI": own_server.uri,
+                "MLFLOW_TRACKING_URI": mlflow_server.uri if up else own_server.uri,
                 "TRAININGJOB_MLFLOW_RUN_ID": run_id,
                 "TRAININGJOB_CHECKPOINT_DIR": str(tmp_path),
                 "TRAININGJOB_ATTEMPT": str(attempt),
@@ -78,7 +77,6 @@ def test_killed_attempts_leave_no_hole(
         wait_until(under_way, 300)
         process.kill()
         process.wait()
-        own_server.end(signal.SIGKILL)
 
     last = sender_to(mlflow_server.uri, run_id, tmp_path)
     last.start()

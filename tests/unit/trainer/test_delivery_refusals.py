@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.faults import Answer, FaultyServer, Request
-from tests.unit.trainer.conftest import MlflowServer, wait_until
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import wait_until
 from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
 
 

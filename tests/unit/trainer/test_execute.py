@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mlflow.entities import RunStatus
 
-from tests.support.processes import free_port
+from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
-from tests.unit.trainer.conftest import MlflowServer, Trainer, wait_until
+from tests.unit.trainer.conftest import Trainer, wait_until
 from tests.unit.trainer.executing import SCRIPTS, ended, script, termination, torchrun
 
 

@@ -7,7 +7,8 @@ import pytest
 from trainingjob_trainer.monitor.gpu import GpuSampler
 
 from tests.support.nvml import Driver
-from tests.unit.trainer.conftest import MlflowServer, Trainer
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import Trainer
 from tests.unit.trainer.gpus import GPU_0, SLOW_0, metrics, of_gpu
 
 

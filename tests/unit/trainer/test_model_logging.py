@@ -16,7 +16,7 @@ from trainingjob_trainer.model_logging import (
     remove_unfinished,
 )
 
-from tests.unit.trainer.conftest import MlflowServer
+from tests.support.processes import MlflowServer
 
 
 class DataDependent(nn.Module):

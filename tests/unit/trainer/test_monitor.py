@@ -5,7 +5,8 @@ from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.monitor import SystemMonitor
 from trainingjob_trainer.tracking import RunConnection, Sender
 
-from tests.unit.trainer.conftest import MlflowServer, wait_until
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import wait_until
 
 
 class Sink:

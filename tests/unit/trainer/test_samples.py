@@ -1,6 +1,5 @@
 """The picture of an epoch: any images, both kinds of task."""
 
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from trainingjob_trainer.samples import save_sample_predictions
 from trainingjob_trainer.samples.reading import predict
 from trainingjob_trainer.tracking import RunConnection, Uploader
 
-from tests.unit.trainer.conftest import MlflowServer
+from tests.support.processes import MlflowServer
 from tests.unit.trainer.sample_models import (
     Answer,
     Classifier,
@@ -157,29 +156,24 @@ def test_without_a_directory_the_file_is_a_temporary_one(
     assert file == str(tmp_path / "trainingjob-samples" / "epoch_001.png")
 
 
-def test_while_mlflow_is_down_pictures_are_drawn_and_reach_it_later(tmp_path: Path) -> None:
-    server = MlflowServer(tmp_path)
-    server.start()
-    try:
-        run_id = server.create_run()
-        server.end(signal.SIGKILL)
-        uploader = Uploader(RunConnection(Contract(tracking_uri=server.uri, run_id=run_id)))
-        uploader.start()
-        for epoch in (1, 2):
-            file = save_sample_predictions(
-                Classifier(),
-                [batch(4, 1, 8, 8)],  # type: ignore[list-item]  # a Batch in all but name
-                "cpu",
-                epoch,
-                tmp_path / "samples",
-            )
-            assert file is not None
-            uploader.sample_image(Path(file), epoch)
+def test_while_mlflow_is_down_pictures_are_drawn_and_reach_it_later(
+    own_server: MlflowServer, run_id: str, tmp_path: Path
+) -> None:
+    uploader = Uploader(RunConnection(Contract(tracking_uri=own_server.uri, run_id=run_id)))
+    uploader.start()
+    for epoch in (1, 2):
+        file = save_sample_predictions(
+            Classifier(),
+            [batch(4, 1, 8, 8)],  # type: ignore[list-item]  # a Batch in all but name
+            "cpu",
+            epoch,
+            tmp_path / "samples",
+        )
+        assert file is not None
+        uploader.sample_image(Path(file), epoch)
 
-        server.start()
-        assert uploader.close(within_seconds=60)
+    own_server.start()
+    assert uploader.close(within_seconds=60)
 
-        paths = [artifact.path for artifact in server.client.list_artifacts(run_id, "samples")]
-        assert paths == ["samples/epoch_001.png", "samples/epoch_002.png"]
-    finally:
-        server.end()
+    paths = [artifact.path for artifact in own_server.client.list_artifacts(run_id, "samples")]
+    assert paths == ["samples/epoch_001.png", "samples/epoch_002.png"]

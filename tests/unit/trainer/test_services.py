@@ -13,7 +13,7 @@ from trainingjob_trainer.model_logging import TrainedModel
 from trainingjob_trainer.services import Services
 
 from tests.support.faults import Answer, FaultyServer, Request
-from tests.unit.trainer.conftest import MlflowServer
+from tests.support.processes import MlflowServer
 
 MODEL = TrainedModel("model", nn.Flatten(), 7)
 

@@ -1,4 +1,3 @@
-import signal
 import socket
 import time
 import uuid
@@ -10,13 +9,8 @@ from PIL import Image
 from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.tracking import RunConnection, RunNotFoundError, Sender, Uploader
 
-from tests.unit.trainer.conftest import MlflowServer, wait_until
-
-
-@pytest.fixture
-def own_server(mlflow_server: MlflowServer) -> MlflowServer:
-    """A server that a test may stop, on the same database."""
-    return MlflowServer(mlflow_server.directory)
+from tests.support.processes import MlflowServer
+from tests.unit.trainer.conftest import wait_until
 
 
 def connect(server: MlflowServer, run_id: str | None, uid: str | None = None) -> RunConnection:
@@ -120,25 +114,20 @@ def test_the_run_is_found_by_its_tag_once_the_operator_has_created_it(
     assert history == [Metric("train/loss", 0.5, 77, 1)]
 
 
-def test_an_outage_delays_delivery_and_never_the_one_who_logs(own_server: MlflowServer) -> None:
-    own_server.start()
-    run_id = own_server.create_run()
+def test_an_outage_delays_delivery_and_never_the_one_who_logs(
+    own_server: MlflowServer, mlflow_server: MlflowServer, run_id: str
+) -> None:
     sender = Sender(connect(own_server, run_id))
     sender.start()
-    sender.log_metrics({"train/loss": 1.0}, step=1)
-    wait_until(lambda: value(sender.delivered) == 1)
-
-    own_server.end(signal.SIGKILL)
     began = time.monotonic()
-    for step in range(2, 5001):
+    for step in range(1, 5001):
         sender.log_metrics({"train/loss": 1 / step}, step=step)
     assert time.monotonic() - began < 2
     own_server.start()
     wait_until(lambda: sender.pending() == 0, 60)
-    own_server_history = own_server.client.get_metric_history(run_id, "train/loss")
-    own_server.end(signal.SIGKILL)
 
-    assert sorted(m.step for m in own_server_history) == list(range(1, 5001))
+    history = mlflow_server.client.get_metric_history(run_id, "train/loss")
+    assert sorted(m.step for m in history) == list(range(1, 5001))
     assert value(sender.dropped) == 0
     sender.close(within_seconds=1)
 

@@ -15,9 +15,9 @@ from trainingjob_trainer.stack_signal import write_stacks_when_asked
 from trainingjob_trainer.stacks import collect, stacks_file
 from trainingjob_trainer.watchdog import Watchdog
 
-from tests.support.processes import free_port
+from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
-from tests.unit.trainer.conftest import MlflowServer, Trainer, wait_until
+from tests.unit.trainer.conftest import Trainer, wait_until
 
 
 @dataclass
