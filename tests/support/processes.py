@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,18 +124,28 @@ class MlflowServer(Process):
         return self.log.read_text().count(endpoint)
 
 
+HASTY = {"MLFLOW_POLL_SECONDS": "2", "LEASE_SECONDS": "6"}
+"""Settings that let a test see sooner what the operator does from time to time."""
+
+
 class OperatorProcess(Process):
     """One replica of the operator outside the cluster."""
 
-    def __init__(self, directory: Path, kubeconfig: Path, mlflow_uri: str, name: str = "a") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        kubeconfig: Path,
+        mlflow_uri: str,
+        name: str = "a",
+        settings: Mapping[str, str] = HASTY,
+    ) -> None:
         self.port = free_port()
         self.identity = name
         settings = {
+            **settings,
             "NAMESPACE": "trainingjob-system",
             "IDENTITY": name,
             "MLFLOW_TRACKING_URI": mlflow_uri,
-            "MLFLOW_POLL_SECONDS": "2",
-            "LEASE_SECONDS": "6",
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": str(self.port),
         }
