@@ -66,10 +66,11 @@ def logged(
     """Run ``argv`` with all that it prints appended to ``log``.
 
     Raises:
-        ClusterError: it failed; the message has the log's last lines.
+        ClusterError: it failed; the message has the last lines that it printed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
+        start = sink.tell()
         result = subprocess.run(
             argv,
             env=environment(env),
@@ -80,7 +81,7 @@ def logged(
             check=False,
         )
     if result.returncode != 0:
-        told = log.read_text(errors="replace")
+        told = log.read_bytes()[start:].decode(errors="replace")
         raise ClusterError(f"{failure(argv, result.returncode, told)}\n(full log: {log})")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +27,9 @@ NODE_PROGRAMS = {
 }
 IMAGE_PROGRAMS = {"buildah": "buildah", "debootstrap": "debootstrap", "skopeo": "skopeo"}
 
-WAIT_FOR_LOCK = "--option=DPkg::Lock::Timeout=300"
+LOCK_SECONDS = 300
+WAIT_FOR_LOCK = f"--option=DPkg::Lock::Timeout={LOCK_SECONDS}"
+LOCK_HELD = "Could not get lock"
 
 
 def missing_packages(programs: dict[str, str], path: str) -> list[str]:
@@ -55,13 +58,32 @@ def ensure(programs: dict[str, str]) -> None:
             f"missing programs, and no apt-get to install them: {', '.join(packages)}"
         )
     say(f"installing from Debian: {' '.join(packages)}")
-    log = cache_directory() / "logs" / "apt.log"
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with step("apt-get update"):
-        logged(["apt-get", "update"], log, env=quiet)
+        _update()
     with step(f"apt-get install {' '.join(packages)}"):
         install = ["apt-get", "install", "--yes", "--no-install-recommends", WAIT_FOR_LOCK]
-        logged([*install, *packages], log, env=quiet)
+        logged([*install, *packages], _log(), env={"DEBIAN_FRONTEND": "noninteractive"})
+
+
+def _update() -> None:
+    """Fetch the package lists; another apt-get may do so now, as that of a build beside ours.
+
+    Where `apt-get install` can wait for its lock, `apt-get update` ends at once.
+    """
+    give_up = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            logged(["apt-get", "update"], _log())
+        except ClusterError as error:
+            if LOCK_HELD not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def _log() -> Path:
+    return cache_directory() / "logs" / "apt.log"
 
 
 def unpacked(package: str) -> Path:
@@ -82,19 +104,18 @@ def unpacked(package: str) -> Path:
 
 
 def _fetch_and_unpack(package: str, target: Path) -> None:
-    log = cache_directory() / "logs" / "apt.log"
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent) as directory:
         download = ["apt-get", "download", package]
         try:
-            logged(download, log, cwd=Path(directory))
+            logged(download, _log(), cwd=Path(directory))
         except ClusterError:
             # The lists are missing on a new machine, or older than what the mirror has.
-            logged(["apt-get", "update"], log)
-            logged(download, log, cwd=Path(directory))
+            _update()
+            logged(download, _log(), cwd=Path(directory))
         [archive] = Path(directory).glob("*.deb")
         files = Path(directory) / "files"
-        logged(["dpkg-deb", "--extract", str(archive), str(files)], log)
+        logged(["dpkg-deb", "--extract", str(archive), str(files)], _log())
         files.rename(target)
 
 
