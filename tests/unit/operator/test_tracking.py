@@ -8,7 +8,7 @@ from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer,
 from trainingjob_operator.core.intent import RunView
 from trainingjob_operator.run_writer import RunWriter
 from trainingjob_operator.tracked import Tracked
-from trainingjob_operator.tracking import Tracking
+from trainingjob_operator.tracking import Tracking, rest_between_polls
 
 from tests.support.jobs import at
 from tests.support.plans import intent
@@ -46,6 +46,19 @@ def test_a_run_without_an_end_is_forgotten_with_its_job() -> None:
 
 def test_a_new_job_of_the_same_name_sees_nothing_of_the_old_run() -> None:
     assert confirmed("FINISHED", ended=True).view(KEY, "u-2") == RunView()
+
+
+@pytest.mark.parametrize(
+    ("answering", "rest"),
+    [
+        pytest.param(0.0, 5.0, id="no run, or MLflow is down"),
+        pytest.param(0.1, 5.0, id="MLflow is quick"),
+        pytest.param(1.5, 13.5, id="a tenth of its time"),
+        pytest.param(30.0, 60.0, id="a minute at most"),
+    ],
+)
+def test_an_mlflow_that_takes_long_is_polled_less_often(answering: float, rest: float) -> None:
+    assert rest_between_polls(5.0, answering) == rest
 
 
 class Refusing:
