@@ -108,11 +108,11 @@ def test_drift_is_corrected_both_ways(
     [run] = runs.by_job()["drift"]
 
     runs.client.set_terminated(run.info.run_id, "FINISHED")
-    wait_for("RUNNING again", lambda: status(runs, run) == ("RUNNING", None), 20)
+    wait_for("RUNNING again", lambda: status(runs, run) == ("RUNNING", None), 60)
 
     wait_for("it ended", lambda: cluster.state("drift") == "Succeeded", 60)
     runs.client.update_run(run.info.run_id, status="RUNNING")
-    wait_for("FINISHED again", lambda: status(runs, run)[0] == "FINISHED", 20)
+    wait_for("FINISHED again", lambda: status(runs, run)[0] == "FINISHED", 60)
     assert operator.metric("trainingjob_operator_mlflow_status_corrections_total") == 2
 
 

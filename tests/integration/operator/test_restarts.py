@@ -29,7 +29,7 @@ def in_state(cluster: Cluster, name: str, state: str, seconds: float = 60) -> No
 
 
 def run_says(runs: Runs, name: str, expected: str) -> None:
-    wait_for(f"the run is {expected}", lambda: runs.by_job()[name][0].info.status == expected, 10)
+    wait_for(f"the run is {expected}", lambda: runs.by_job()[name][0].info.status == expected, 60)
 
 
 def change(cluster: Cluster, name: str, **spec: Any) -> None:

@@ -28,13 +28,13 @@ def test_a_call_that_hangs_costs_its_gpu_only_until_it_returns(
     with caplog.at_level(logging.INFO):
         hanging = [metrics(sampler.sample(0.3)) for _ in range(2)]
         began = time.monotonic()
-        sampler.sample(5)
+        sampler.sample(60)
         waited = time.monotonic() - began
         driver.put("0:nvmlDeviceGetTemperatureV/0", "61")
         wait_until(lambda: "gpu_0_lost" in metrics(sampler.sample(5)))
 
     assert hanging == 2 * [of_gpu(1, GPU_0)]
-    assert waited < 1.0  # who hangs is not waited for again
+    assert waited < 30  # who hangs is not waited for again
     silence = "gpu 0: the driver does not answer; values are missing until it does (logged once)"
     assert caplog.messages.count(silence) == 1
     assert caplog.messages[-1].startswith("gpu 0: over: the driver does not answer")

@@ -12,7 +12,7 @@ def until() -> Until:
     """Wait for a condition in the event loop, with a deadline."""
 
     async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - what it waits for has no event of its own
                 await asyncio.sleep(0.001)
 

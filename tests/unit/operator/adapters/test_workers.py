@@ -17,7 +17,7 @@ async def test_what_was_urgent_comes_again_as_such(queue: WorkQueue, clock: Cloc
 
     queue.add("end", urgent=True)
     workers = asyncio.create_task(queue.run_workers(1, handle))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await handled.get() == "end"
         queue.add_after("start", 1)
         queue.add_after("another", 2)
@@ -38,7 +38,7 @@ async def test_drain_waits_for_what_is_under_way_and_begins_nothing(queue: WorkQ
     workers = asyncio.create_task(queue.run_workers(1, handle))
     for key in ("a", "b"):
         queue.add(key)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await begun.get() == "a"
         drained = asyncio.create_task(queue.drain(5))
         await asyncio.sleep(0)

@@ -75,7 +75,7 @@ async def test_delay_of_failures_doubles_to_a_minute_until_forgotten(clock: Cloc
 async def test_waiting_worker_wakes_when_a_delay_ends() -> None:
     queue = WorkQueue()
     queue.add_after("a", 0.01)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await queue.get() == "a"
 
 
@@ -83,7 +83,7 @@ async def run_until(
     queue: WorkQueue, handle: Callable[[str], Awaitable[float | None]], finished: asyncio.Event
 ) -> None:
     workers = asyncio.create_task(queue.run_workers(2, handle))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await finished.wait()
     workers.cancel()
     await asyncio.gather(workers, return_exceptions=True)
