@@ -8,6 +8,9 @@ UV_VERSION := 0.13.9
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
 # The machine's own Python 3.11 or later; uv must not fetch one from elsewhere.
 export UV_PYTHON_DOWNLOADS := never
+# Where it is set, as in many containers, each Python process compiles torch and MLflow anew: ten
+# seconds of processor time for each of hundreds of processes of the tests.
+unexport PYTHONDONTWRITEBYTECODE
 RUN := $(UV) run --frozen
 LOCALCLUSTER := $(RUN) localcluster
 # Three for two cores: the tests on clusters wait more than they compute.
