@@ -56,6 +56,9 @@ class RunWriter:
         # Kept before the tags are told: where these fail, the status is not written again.
         tracked.info = replace(written, tags=info.tags, metrics=info.metrics)
         await self._tell_tags(server, tracked, intent, info)
+        if intent.status.terminal and info.metrics:
+            # The last poll was a while ago: without this a job would have succeeded at 40 %.
+            tracked.take_metrics((await server.get_run(info.run_id)).metrics)
         return written
 
     async def _tell_status(self, server: MlflowServer, intent: RunIntent, info: RunInfo) -> RunInfo:

@@ -33,9 +33,8 @@ logger = logging.getLogger(__name__)
 RECHECK_SECONDS = 60.0
 POLL_FAILURES_TOLD = 2
 # MLflow builds each run that it answers with in Python, and serves nobody else meanwhile: 500 runs
-# take it a second. So that it has time for what the jobs tell, polls get a tenth of it.
-REST_PER_POLL = 9.0
-REST_AT_MOST = 60.0
+# take it a second. So that it has time for what the jobs tell, polls take a tenth of it.
+RUNS_POLLED_PER_SECOND = 50
 
 Correction = Callable[[str, str], None]
 
@@ -45,11 +44,6 @@ class Changed(Protocol):
 
     def __call__(self, key: str, /, *, urgent: bool = False) -> None:
         """Look at the job; at once where its end is told in MLflow now."""
-
-
-def rest_between_polls(poll_seconds: float, answering: float) -> float:
-    """Seconds until the next poll after one that MLflow took `answering` seconds for."""
-    return max(poll_seconds, min(answering * REST_PER_POLL, REST_AT_MOST))
 
 
 class Tracking:
@@ -171,14 +165,15 @@ class Tracking:
             self._changed(key)
 
     async def _poll(self) -> None:
-        rest = self._poll_seconds
         while True:
-            await asyncio.sleep(rest)
+            await asyncio.sleep(self.seconds_between_polls())
             self._drop_finished()
-            answering = 0.0
             for (uri, experiment), keys in self._groups().items():
-                answering += await self._poll_group(uri, experiment, keys)
-            rest = rest_between_polls(self._poll_seconds, answering)
+                await self._poll_group(uri, experiment, keys)
+
+    def seconds_between_polls(self) -> float:
+        """The time from one poll to the next; longer where there are many runs."""
+        return max(self._poll_seconds, len(self._tracked) / RUNS_POLLED_PER_SECOND)
 
     def _drop_finished(self) -> None:
         now = self._clock()
@@ -198,16 +193,14 @@ class Tracking:
                 groups.setdefault(place, []).append(key)
         return groups
 
-    async def _poll_group(self, uri: str, experiment: str, keys: list[str]) -> float:
-        """Look at the runs of one experiment; returns the seconds that MLflow took to answer."""
+    async def _poll_group(self, uri: str, experiment: str, keys: list[str]) -> None:
         started = self._clock()
         ids = [tracked.info.run_id for _, tracked in self._of(keys) if tracked.info]
         try:
             found = await self._server(uri).runs_by_id(experiment, ids)
         except MlflowError as error:
             self._poll_failed(uri, keys, error)
-            return 0.0
-        answering = self._clock() - started
+            return
         self._poll_failures[uri] = 0
         self._answering.setdefault(uri, self._now())
         for key, tracked in self._of(keys):
@@ -221,7 +214,6 @@ class Tracking:
             else:
                 self._polled(key, tracked, info)
                 await self._watch_steps(key, tracked, info)
-        return answering
 
     async def _watch_steps(self, key: str, tracked: Tracked, info: RunInfo) -> None:
         """Where a job's steps are watched and none came for long: read the whole history."""

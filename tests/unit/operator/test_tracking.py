@@ -8,7 +8,7 @@ from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer,
 from trainingjob_operator.core.intent import RunView
 from trainingjob_operator.run_writer import RunWriter
 from trainingjob_operator.tracked import Tracked
-from trainingjob_operator.tracking import Tracking, rest_between_polls
+from trainingjob_operator.tracking import Tracking
 
 from tests.support.jobs import at
 from tests.support.plans import intent
@@ -48,17 +48,14 @@ def test_a_new_job_of_the_same_name_sees_nothing_of_the_old_run() -> None:
     assert confirmed("FINISHED", ended=True).view(KEY, "u-2") == RunView()
 
 
-@pytest.mark.parametrize(
-    ("answering", "rest"),
-    [
-        pytest.param(0.0, 5.0, id="no run, or MLflow is down"),
-        pytest.param(0.1, 5.0, id="MLflow is quick"),
-        pytest.param(1.5, 13.5, id="a tenth of its time"),
-        pytest.param(30.0, 60.0, id="a minute at most"),
-    ],
-)
-def test_an_mlflow_that_takes_long_is_polled_less_often(answering: float, rest: float) -> None:
-    assert rest_between_polls(5.0, answering) == rest
+def test_many_runs_are_polled_less_often() -> None:
+    made = tracking()
+    between = []
+    for count in (1, 250, 1000):
+        for number in range(count):
+            made.want(f"ml/{number}", intent("RUNNING"))
+        between.append(made.seconds_between_polls())
+    assert between == [5.0, 5.0, 20.0]
 
 
 class Refusing:
@@ -76,6 +73,10 @@ class Refusing:
         if len(self.calls) == 2:
             raise MlflowError(429, "RESOURCE_EXHAUSTED", "slow down", retryable=True)
 
+    async def get_run(self, run_id: str) -> RunInfo:
+        self.calls.append(f"metrics of {run_id}")
+        return replace(RUN, run_id=run_id, metrics={"train/loss": 0.5, "system/cpu": 1.0})
+
 
 async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> None:
     server = Refusing()
@@ -87,5 +88,10 @@ async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> 
         await writer.bring_about(tracked, wanted, new=False)
     await writer.bring_about(tracked, wanted, new=False)
 
-    assert server.calls == ["status FINISHED", "tags of f00d", "tags of f00d"]
-    assert tracked.view().metrics == (("train/loss", 1.0),)
+    assert server.calls == [
+        "status FINISHED",
+        "tags of f00d",
+        "tags of f00d",
+        "metrics of f00d",
+    ]
+    assert tracked.view().metrics == (("train/loss", 0.5),), "those of the end"
