@@ -1,5 +1,6 @@
 """The shell around decide(): reads the caches, carries the plan out, writes the status once."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -85,6 +86,10 @@ class Reconciler:
             with log_context(job=key, attempt=job.status.attempt, run=run):
                 result, again = await self._reconcile(key, job)
             return again
+        except asyncio.CancelledError:
+            # The lease is lost, or the process ends: no fault of the job, nor of ours.
+            result = "cancelled"
+            raise
         finally:
             self._on_reconcile(result, time.monotonic() - started)
 

@@ -124,7 +124,7 @@ class MlflowServer(Process):
         return self.log.read_text().count(endpoint)
 
 
-HASTY = {"MLFLOW_POLL_SECONDS": "2", "LEASE_SECONDS": "6"}
+HASTY = {"MLFLOW_POLL_SECONDS": "2"}
 """Settings that let a test see sooner what the operator does from time to time."""
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from tests.support.chaos.upstream import CORE, JOBS, TRAININGJOBS, Json, Refused, Upstream
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class World:
         """The first truthy value of a condition on a namespace; raises NotReached."""
         changed = self._changed[namespace]
         loop = asyncio.get_running_loop()
+        seconds *= PATIENCE
         deadline = loop.time() + seconds
         while not (value := condition()):
             self._raise_what_ended_a_watch()

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_for
 __all__ = ["driver", "nvml_script"]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until the condition holds; fails after the deadline."""
     wait_for(f"{condition}", condition, seconds, poll=0.05)
 

@@ -21,7 +21,7 @@ def test_what_mlflow_refuses_is_found_by_halving(
         sender.log_metrics({"not:allowed?": 1.0}, step=1)
         log_steps(sender, 701, 900)
         sender.start()
-        assert sender.close(30)
+        assert sender.close(within_seconds=300)
 
     assert history(mlflow_server, run_id) == all_of(1, 900)
     assert len(proxy.batches) < 25
@@ -41,7 +41,7 @@ def test_ten_thousand_keys_of_which_some_are_very_long(
     sender.log_metrics(dict.fromkeys(sorted(keys | long_keys), 1.0), step=1)
     sender.log_params({"p" * 300: "v" * 7_000, "text\udc80": "\udc80"})
 
-    assert sender.close(60)
+    assert sender.close(within_seconds=300)
 
     data = mlflow_server.client.get_run(run_id).data
     assert len(data.metrics) == 10_000
@@ -76,7 +76,7 @@ def test_without_permission_points_wait_and_it_is_said_once(
     assert "2000 metric points wait in" in caplog.text
     following = sender_to(mlflow_server.uri, run_id, tmp_path)
     following.start()
-    assert following.close(30)
+    assert following.close(within_seconds=300)
     assert history(mlflow_server, run_id) == all_of(1, 2_000)
 
 
@@ -97,7 +97,7 @@ def test_a_deleted_run_is_one_error_and_points_wait_for_its_restoration(
     mlflow_server.client.restore_run(run_id)
     following = sender_to(mlflow_server.uri, run_id, tmp_path)
     following.start()
-    assert following.close(30)
+    assert following.close(within_seconds=300)
     assert history(mlflow_server, run_id) == all_of(1, 200)
 
 
@@ -117,7 +117,7 @@ def test_what_mlflow_fails_on_is_found_and_the_rest_goes_on(
         sender.start()
         wait_until(lambda: sender.pending() == 0, 120)
         log_steps(sender, 901, 1_000)
-        assert sender.close(60)
+        assert sender.close(within_seconds=300)
 
     assert history(mlflow_server, run_id) == all_of(1, 1_000)
     assert [text for text in caplog.messages if "MLflow fails on" in text] == [
@@ -140,7 +140,7 @@ def test_what_waits_through_an_outage_of_500s_is_never_given_up(
         log_steps(sender, 1, 1)
         sender.start()
         wait_until(lambda: sender.pending() == 0, 120)
-        assert sender.close(30)
+        assert sender.close(within_seconds=300)
 
     assert history(mlflow_server, run_id) == all_of(1, 1)
     assert sender.dropped._value.get() == 0

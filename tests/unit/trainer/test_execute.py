@@ -97,7 +97,7 @@ def test_output_passes_unchanged_and_at_once_and_metrics_are_served(
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply:
             return str(reply.read().decode())
 
-    wait_until(lambda: 'trainingjob_process_threads{attempt="0",job="digits"' in served(), 60)
+    wait_until(lambda: 'trainingjob_process_threads{attempt="0",job="digits"' in served())
     assert "trainingjob_steps" not in served(), "what a script does is not known"
     code, output, _ = ended(process)
 

@@ -85,7 +85,7 @@ def test_logs_by_run_id_without_an_active_run_and_whatever_the_status(
     wait_until(lambda: points() > so_far)
     monitor.log_metrics_to_mlflow()
     monitor.stop()
-    assert sender.close(within_seconds=20)
+    assert sender.close(within_seconds=300)
 
     history = client.get_metric_history(run_id, name)
     assert [m.step for m in sorted(history, key=lambda m: m.timestamp)] == list(

@@ -173,7 +173,7 @@ def test_while_mlflow_is_down_pictures_are_drawn_and_reach_it_later(
         uploader.sample_image(Path(file), epoch)
 
     own_server.start()
-    assert uploader.close(within_seconds=60)
+    assert uploader.close(within_seconds=300)
 
     paths = [artifact.path for artifact in own_server.client.list_artifacts(run_id, "samples")]
     assert paths == ["samples/epoch_001.png", "samples/epoch_002.png"]

@@ -32,7 +32,7 @@ def test_everything_arrives_with_the_step_and_time_of_its_capture(
     sender.log_params({"epochs": 5, "task": "mnist"})
     sender.set_tags({"kind": "test"})
 
-    assert sender.close(within_seconds=30)
+    assert sender.close(within_seconds=300)
 
     history = mlflow_server.client.get_metric_history(run_id, "train/loss")
     assert sorted((m.step, m.timestamp, m.value) for m in history) == [
@@ -50,7 +50,7 @@ def test_a_point_is_delivered_within_seconds_of_its_capture(mlflow_server: Mlflo
     sender.start()
     sender.log_metrics({"progress/step": 1}, step=1)
 
-    wait_until(lambda: "progress/step" in mlflow_server.client.get_run(run_id).data.metrics, 60)
+    wait_until(lambda: "progress/step" in mlflow_server.client.get_run(run_id).data.metrics)
     sender.close(within_seconds=5)
 
 
@@ -65,15 +65,15 @@ def test_what_is_held_goes_when_it_is_let_go_and_when_there_is_a_hurry(
     sender.log_metrics({"system/cpu": 1}, step=1)
     # In the spool for longer than it would wait there.
     held_since = time.monotonic()
-    wait_until(lambda: time.monotonic() - held_since > 3, 60)
+    wait_until(lambda: time.monotonic() - held_since > 3)
     assert sender.pending() == 1
 
     if end == "release":
         sender.hold(0)
         wait_until(lambda: sender.pending() == 0)
     elif end == "flush":
-        assert sender.flush(within_seconds=30)
-    assert sender.close(within_seconds=30)
+        assert sender.flush(within_seconds=300)
+    assert sender.close(within_seconds=300)
 
     assert mlflow_server.client.get_run(run_id).data.metrics == {"system/cpu": 1}
 
@@ -86,7 +86,7 @@ def test_what_mlflow_refuses_costs_nothing_else(mlflow_server: MlflowServer) -> 
     sender.log_metrics({"a": 1.0, "not:allowed?": 2.0, "c": 3.0, "d": float("nan")}, step=1)
     sender.start()
 
-    assert sender.close(within_seconds=20)
+    assert sender.close(within_seconds=300)
 
     data = mlflow_server.client.get_run(run_id).data
     assert data.params == {"epochs": "3", "seed": "1"}
@@ -108,7 +108,7 @@ def test_the_run_is_found_by_its_tag_once_the_operator_has_created_it(
     run_id = mlflow_server.create_run(uid)
     mlflow_server.create_run(uid)
 
-    assert sender.close(within_seconds=20)
+    assert sender.close(within_seconds=300)
     assert connection.resolve()[1] == run_id
     history = mlflow_server.client.get_metric_history(run_id, "train/loss")
     assert history == [Metric("train/loss", 0.5, 77, 1)]
@@ -124,7 +124,7 @@ def test_an_outage_delays_delivery_and_never_the_one_who_logs(
         sender.log_metrics({"train/loss": 1 / step}, step=step)
     assert time.monotonic() - began < 30
     own_server.start()
-    wait_until(lambda: sender.pending() == 0, 60)
+    wait_until(lambda: sender.pending() == 0)
 
     history = mlflow_server.client.get_metric_history(run_id, "train/loss")
     assert sorted(m.step for m in history) == list(range(1, 5001))
@@ -163,7 +163,7 @@ def test_samples_are_an_artifact_and_a_step_of_the_image_slider(
     uploader.sample_image(tmp_path / "absent.png", 1)
     uploader.sample_image(file, 2)
 
-    assert uploader.close(within_seconds=20)
+    assert uploader.close(within_seconds=300)
 
     client = mlflow_server.client
     assert [a.path for a in client.list_artifacts(run_id, "samples")] == ["samples/epoch_002.png"]
