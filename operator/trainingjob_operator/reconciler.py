@@ -85,11 +85,12 @@ class Reconciler:
             run = job.status.mlflow.run_id if job.status.mlflow else None
             with log_context(job=key, attempt=job.status.attempt, run=run):
                 result, again = await self._reconcile(key, job)
-            return again
         except asyncio.CancelledError:
             # The lease is lost, or the process ends: no fault of the job, nor of ours.
             result = "cancelled"
             raise
+        else:
+            return again
         finally:
             self._on_reconcile(result, time.monotonic() - started)
 
