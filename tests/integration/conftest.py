@@ -1,3 +1,3 @@
-from tests.support.fixtures import cluster, kwok, operator, runs
+from tests.support.fixtures import cluster, kwok, operator, operator_settings, runs
 
-__all__ = ["cluster", "kwok", "operator", "runs"]
+__all__ = ["cluster", "kwok", "operator", "operator_settings", "runs"]

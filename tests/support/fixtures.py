@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from localcluster.paths import cache_directory
 
 from localcluster import gobuild
 from tests.support.api import Cluster, Runs
-from tests.support.processes import MlflowServer, OperatorProcess
+from tests.support.processes import HASTY, MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -119,11 +119,21 @@ def runs(mlflow: MlflowServer, cluster: Cluster) -> Runs:
 
 
 @pytest.fixture
+def operator_settings() -> Mapping[str, str]:
+    """Settings of the operator that are not its defaults."""
+    return HASTY
+
+
+@pytest.fixture
 def operator(
-    kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, tmp_path: Path
+    kwok: Kwok,
+    cluster: Cluster,
+    mlflow: MlflowServer,
+    operator_settings: Mapping[str, str],
+    tmp_path: Path,
 ) -> Iterator[OperatorProcess]:
     """One replica of the operator; the jobs of the test are gone before it ends."""
-    replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri)
+    replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, settings=operator_settings)
     replica.start()
     yield replica
     cluster.delete_all()

@@ -70,7 +70,7 @@ class WorkQueue:
             self.add(key, urgent=urgent)
             return
         entry = (self._clock() + seconds, key, urgent)
-        if key in self._due and entry >= self._due[key]:
+        if key in self._due and entry[0] >= self._due[key][0]:
             return
         self._due[key] = entry
         heapq.heappush(self._timetable, entry)

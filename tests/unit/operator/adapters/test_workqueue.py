@@ -48,6 +48,16 @@ async def test_of_several_delays_the_earliest_counts(queue: WorkQueue, clock: Cl
     assert seen == {4.9: [], 5.0: ["a"], 10.0: [], 20.0: []}
 
 
+async def test_of_two_delays_with_the_same_end_the_first_counts(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    queue.add_after("a", 5)
+    queue.add_after("b", 5, urgent=True)
+    queue.add_after("b", 5)
+    clock.now = 5.0
+    assert await taken(queue) == ["b", "a"]
+
+
 async def test_delay_that_is_over_is_no_delay(queue: WorkQueue) -> None:
     queue.add_after("a", 0)
     queue.add_after("b", -1)
