@@ -30,14 +30,14 @@ demo: setup ## Train MNIST on a local cluster and show the job's MLflow run
 	@$(RUN) python -m demo
 
 .PHONY: test
-test: setup ## Run everything that CI runs: lint, unit, integration, e2e
+test: setup frameworks ## Run everything that CI runs: lint, unit, integration, e2e
 	@$(MAKE) -j2 static deploy
 	@$(MAKE) generated actionlint
 	$(TESTS) tests/unit tests/integration
 	$(E2E)
 
 .PHONY: unit
-unit: setup ## Run the unit tests
+unit: setup frameworks ## Run the unit tests
 	$(TESTS) tests/unit
 
 .PHONY: integration
@@ -119,6 +119,17 @@ setup: $(filter .tools/bin/uv,$(UV))
 	@if [ -x .venv/bin/python ]; then $(UV) sync --frozen --quiet; else \
 	    echo "Making the Python environment from uv.lock: several GB, PyTorch with CUDA above all"; \
 	    $(UV) sync --frozen; fi
+
+.PHONY: frameworks
+frameworks: .venv/frameworks/of-uv.lock
+
+# Beside the environment, not in it: pyproject.toml says why.
+.venv/frameworks/of-uv.lock: uv.lock | setup
+	@echo "Installing Lightning and Transformers for the tests of unmodified scripts"
+	@rm -rf $(@D)
+	@$(UV) export --quiet --frozen --only-group frameworks --prune torch | \
+	    $(UV) pip install --quiet --no-deps --target $(@D) --requirements -
+	@touch $@
 
 .tools/bin/uv:
 	@echo "uv is not installed: fetching uv $(UV_VERSION) from PyPI into .tools/"

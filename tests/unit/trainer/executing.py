@@ -10,6 +10,8 @@ from tests.support.processes import free_port
 from tests.unit.trainer.conftest import Trainer
 
 SCRIPTS = Path(__file__).parent / "scripts"
+# Lightning and Transformers, where `make frameworks` puts them.
+FRAMEWORKS = Path(sys.prefix) / "frameworks"
 SECONDS = 300
 
 

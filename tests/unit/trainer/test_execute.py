@@ -13,7 +13,7 @@ from mlflow.entities import RunStatus
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
 from tests.unit.trainer.conftest import Trainer, wait_until
-from tests.unit.trainer.executing import SCRIPTS, ended, script, termination, torchrun
+from tests.unit.trainer.executing import FRAMEWORKS, SCRIPTS, ended, script, termination, torchrun
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
 ) -> None:
     before = runs(mlflow_server)
 
-    code, _, errors = ended(trainer.execute(*script(name)))
+    code, _, errors = ended(trainer.execute(*script(name), PYTHONPATH=str(FRAMEWORKS)))
 
     assert code == 0, errors
     run = mlflow_server.client.get_run(job)
