@@ -39,7 +39,7 @@ RESYNC_SECONDS = 600.0
 STALE_SECONDS = 180.0
 # A new leader lists anew, unless it has just done so at its start.
 FRESH_SECONDS = 2.0
-MLFLOW_WORKERS = 8
+MLFLOW_WORKERS = 2
 # What is under way at the end is waited for so long: cut off, it may happen after the next leader
 # has looked, who then does it again.
 DRAIN_SECONDS = 3.0

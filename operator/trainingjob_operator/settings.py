@@ -46,7 +46,7 @@ class Settings(BaseModel):
     mlflow_allowed_tracking_uris: frozenset[str] = frozenset()
     mlflow_servers: tuple[ServerSettings, ...] = ()
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
-    workers: int = Field(default=32, ge=1, le=64)
+    workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
     http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other hosts
     http_port: int = Field(default=8080, ge=1, le=65535)

@@ -17,6 +17,12 @@ logger = logging.getLogger(__name__)
 
 BACKOFF_BASE_SECONDS = 0.1
 BACKOFF_MAX_SECONDS = 60.0
+# Workers for urgent keys only, for each that takes any. What is begun at the same time shares the
+# servers' processors: with more workers 500 starts at once take longer, and an end in the middle of
+# them waits for seconds.
+URGENT_WORKERS = 3
+
+Entry = tuple[bool, int, str]
 
 
 class WorkQueue:
@@ -36,7 +42,8 @@ class WorkQueue:
         self._clock = clock
         self._backoff_max = backoff_max
         self._uniform = uniform
-        self._ready: asyncio.PriorityQueue[tuple[bool, int, str]] = asyncio.PriorityQueue()
+        self._ready: asyncio.PriorityQueue[Entry] = asyncio.PriorityQueue()
+        self._urgent: asyncio.Queue[Entry] = asyncio.Queue()
         self._sequence = itertools.count()
         self._dirty: dict[str, bool] = {}
         self._working: dict[str, bool] = {}
@@ -62,7 +69,11 @@ class WorkQueue:
             self._make_ready(key)
 
     def _make_ready(self, key: str) -> None:
-        self._ready.put_nowait((not self._dirty[key], next(self._sequence), key))
+        urgent = self._dirty[key]
+        entry = (not urgent, next(self._sequence), key)
+        self._ready.put_nowait(entry)
+        if urgent:
+            self._urgent.put_nowait(entry)
 
     def add_after(self, key: str, seconds: float, *, urgent: bool = False) -> None:
         """Ask for work on a key after a delay; of several delays the earliest end counts."""
@@ -70,8 +81,12 @@ class WorkQueue:
             self.add(key, urgent=urgent)
             return
         entry = (self._clock() + seconds, key, urgent)
-        if key in self._due and entry[0] >= self._due[key][0]:
-            return
+        known = self._due.get(key)
+        if known is not None:
+            # One urgent reason is enough: the earlier look is often for something else.
+            entry = (min(entry[0], known[0]), key, urgent or known[2])
+            if entry == known:
+                return
         self._due[key] = entry
         heapq.heappush(self._timetable, entry)
         self._set_timer()
@@ -88,15 +103,19 @@ class WorkQueue:
         """Start the delays of add_rate_limited anew for a key."""
         self._failures.pop(key, None)
 
-    async def get(self) -> str:
+    async def get(self, *, only_urgent: bool = False) -> str:
         """Wait for a key and take it; the caller must call done() with it."""
         self.release_due()
+        ready = self._urgent if only_urgent else self._ready
         while True:
-            _, _, key = await self._ready.get()
+            _, _, key = await ready.get()
             if self._idle is not None:
                 await asyncio.Future()  # drained: nothing is given out any more
-            # A key that became urgent while it waited stands there twice: the first one counts.
-            if key in self._dirty and key not in self._working:
+            # An urgent key stands in both queues, and one that became urgent while it waited twice
+            # in one: the first one counts.
+            if key in self._working or key not in self._dirty:
+                continue
+            if self._dirty[key] or not only_urgent:
                 break
         self._working[key] = self._dirty.pop(key)
         return key
@@ -134,7 +153,7 @@ class WorkQueue:
     async def run_workers(
         self, count: int, handle: Callable[[str], Awaitable[float | None]]
     ) -> None:
-        """Work on keys with `count` workers until cancelled.
+        """Work on keys with `count` workers, and more for urgent keys only, until cancelled.
 
         `handle` returns the seconds after which it wants the key again, or None; the key's
         back-off then starts anew, unless `handle` has called add_rate_limited for it. A key that
@@ -143,12 +162,14 @@ class WorkQueue:
         cancelled stays in the queue for the workers that may be started later.
         """
         async with asyncio.TaskGroup() as workers:
-            for _ in range(count):
-                workers.create_task(self._work(handle))
+            for number in range(count * (1 + URGENT_WORKERS)):
+                workers.create_task(self._work(handle, only_urgent=number >= count))
 
-    async def _work(self, handle: Callable[[str], Awaitable[float | None]]) -> None:
+    async def _work(
+        self, handle: Callable[[str], Awaitable[float | None]], *, only_urgent: bool
+    ) -> None:
         while True:
-            key = await self.get()
+            key = await self.get(only_urgent=only_urgent)
             failures = self._failures.get(key, 0)
             try:
                 seconds = await handle(key)

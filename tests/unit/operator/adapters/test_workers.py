@@ -27,6 +27,28 @@ async def test_what_was_urgent_comes_again_as_such(queue: WorkQueue, clock: Cloc
     workers.cancel()
 
 
+async def test_what_is_urgent_has_workers_for_itself(queue: WorkQueue) -> None:
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    may_end = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        begun.put_nowait(key)
+        await may_end.wait()
+
+    workers = asyncio.create_task(queue.run_workers(1, handle))
+    for key in ("start", "another"):
+        queue.add(key)
+    async with asyncio.timeout(30):
+        assert await begun.get() == "start"
+        for key in ("end", "another end"):
+            queue.add(key, urgent=True)
+        assert [await begun.get() for _ in range(2)] == ["end", "another end"]
+        assert begun.empty(), "no second start at the same time"
+        may_end.set()
+        assert await begun.get() == "another"
+    workers.cancel()
+
+
 async def test_drain_waits_for_what_is_under_way_and_begins_nothing(queue: WorkQueue) -> None:
     begun: asyncio.Queue[str] = asyncio.Queue()
     may_end = asyncio.Event()

@@ -58,6 +58,17 @@ async def test_of_two_delays_with_the_same_end_the_first_counts(
     assert await taken(queue) == ["b", "a"]
 
 
+@pytest.mark.parametrize("urgent_first", [True, False])
+async def test_of_two_delays_one_is_urgent_and_so_is_the_earlier_end(
+    queue: WorkQueue, clock: Clock, urgent_first: bool
+) -> None:
+    queue.add_after("ordinary", 4)
+    queue.add_after("end", 5, urgent=urgent_first)
+    queue.add_after("end", 6, urgent=not urgent_first)
+    clock.now = 5.0
+    assert await taken(queue) == ["end", "ordinary"]
+
+
 async def test_delay_that_is_over_is_no_delay(queue: WorkQueue) -> None:
     queue.add_after("a", 0)
     queue.add_after("b", -1)
@@ -210,9 +221,12 @@ class Workers:
             case "add":
                 self.asked[key] += 1
                 self.queue.add(key)
+            case "add urgent":
+                self.asked[key] += 1
+                self.queue.add(key, urgent=True)
             case "add later":
                 self.asked[key] += 1
-                self.queue.add_after(key, 3.0)
+                self.queue.add_after(key, 3.0, urgent=count > 2)
             case "fail once":
                 self.failing.add(key)
             case "work":
@@ -239,7 +253,7 @@ class Workers:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "add later", "fail once", "work", "restart"]),
+        st.sampled_from(["add", "add urgent", "add later", "fail once", "work", "restart"]),
         st.sampled_from("abc"),
         st.integers(1, 4),
     ),
