@@ -1,15 +1,13 @@
 """Attempts of a training, each in processes of its own which need not import torch again."""
 
 import multiprocessing
-import os
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tests.support.processes import free_port
+from tests.unit.trainer.rank import train
 
 _SECONDS = 300
 _IMPORTED = [
@@ -51,7 +49,7 @@ class Attempts:
         port = str(free_port())
         processes = [
             context.Process(
-                target=_rank,
+                target=train,
                 args=(
                     ["run", self.task, *self.arguments],
                     self._environment(rank, port) | environment,
@@ -90,14 +88,3 @@ class Attempts:
             "MASTER_PORT": port,
             "GLOO_SOCKET_IFNAME": "lo",
         }
-
-
-def _rank(arguments: list[str], environment: Mapping[str, str]) -> None:
-    from trainingjob_trainer.__main__ import main
-
-    os.environ.update(environment)
-    directory = Path(environment["TINY_RECORD"])
-    sys.path[:0] = [str(Path(__file__).parent), str(directory)]
-    log = directory / f"rank_{environment['RANK']}.log"
-    sys.stdout = sys.stderr = log.open("a", buffering=1)
-    raise SystemExit(main(arguments))
