@@ -12,6 +12,9 @@ POLL_SECONDS = 0.2
 # A shared machine may be that much slower than the one on which a deadline was chosen: the tests
 # wait the longer there, and say nothing else.
 PATIENCE = 5
+# A look that is dear, as one at the runs of 200 jobs, is taken the more seldom: a fifth of the time
+# is spent on looking at most, so that the servers have time for what is waited for.
+PAUSES_FOR_LOOK = 4
 
 
 def wait_for(
@@ -26,12 +29,14 @@ def wait_for(
     seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        ended = time.monotonic()
+        if ended > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {value!r}")
-        time.sleep(poll)
+        time.sleep(max(poll, PAUSES_FOR_LOOK * (ended - began)))
 
 
 @contextmanager
