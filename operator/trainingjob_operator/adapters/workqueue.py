@@ -76,14 +76,17 @@ class WorkQueue:
             self._urgent.put_nowait(entry)
 
     def add_after(self, key: str, seconds: float, *, urgent: bool = False) -> None:
-        """Ask for work on a key after a delay; of several delays the earliest end counts."""
+        """Ask for work on a key after a delay.
+
+        Of several delays the earliest end counts, and one that is urgent makes it urgent.
+        """
         if seconds <= 0:
             self.add(key, urgent=urgent)
             return
         entry = (self._clock() + seconds, key, urgent)
         known = self._due.get(key)
         if known is not None:
-            # One urgent reason is enough: the earlier look is often for something else.
+            # The earlier look is often for something else than the urgent one.
             entry = (min(entry[0], known[0]), key, urgent or known[2])
             if entry == known:
                 return

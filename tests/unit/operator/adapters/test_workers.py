@@ -8,6 +8,18 @@ from trainingjob_operator.adapters.workqueue import WorkQueue
 from tests.unit.operator.adapters.conftest import Clock
 
 
+class Held:
+    """A handler whose work ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.may_end = asyncio.Event()
+
+    async def handle(self, key: str) -> None:
+        self.begun.put_nowait(key)
+        await self.may_end.wait()
+
+
 async def test_what_was_urgent_comes_again_as_such(queue: WorkQueue, clock: Clock) -> None:
     handled: asyncio.Queue[str] = asyncio.Queue()
 
@@ -28,48 +40,36 @@ async def test_what_was_urgent_comes_again_as_such(queue: WorkQueue, clock: Cloc
 
 
 async def test_what_is_urgent_has_workers_for_itself(queue: WorkQueue) -> None:
-    begun: asyncio.Queue[str] = asyncio.Queue()
-    may_end = asyncio.Event()
-
-    async def handle(key: str) -> None:
-        begun.put_nowait(key)
-        await may_end.wait()
-
-    workers = asyncio.create_task(queue.run_workers(1, handle))
+    held = Held()
+    workers = asyncio.create_task(queue.run_workers(1, held.handle))
     for key in ("start", "another"):
         queue.add(key)
     async with asyncio.timeout(30):
-        assert await begun.get() == "start"
+        assert await held.begun.get() == "start"
         for key in ("end", "another end"):
             queue.add(key, urgent=True)
-        assert [await begun.get() for _ in range(2)] == ["end", "another end"]
-        assert begun.empty(), "no second start at the same time"
-        may_end.set()
-        assert await begun.get() == "another"
+        assert [await held.begun.get() for _ in range(2)] == ["end", "another end"]
+        assert held.begun.empty(), "no second start at the same time"
+        held.may_end.set()
+        assert await held.begun.get() == "another"
     workers.cancel()
 
 
 async def test_drain_waits_for_what_is_under_way_and_begins_nothing(queue: WorkQueue) -> None:
-    begun: asyncio.Queue[str] = asyncio.Queue()
-    may_end = asyncio.Event()
-
-    async def handle(key: str) -> None:
-        begun.put_nowait(key)
-        await may_end.wait()
-
-    workers = asyncio.create_task(queue.run_workers(1, handle))
+    held = Held()
+    workers = asyncio.create_task(queue.run_workers(1, held.handle))
     for key in ("a", "b"):
         queue.add(key)
     async with asyncio.timeout(30):
-        assert await begun.get() == "a"
+        assert await held.begun.get() == "a"
         drained = asyncio.create_task(queue.drain(5))
         await asyncio.sleep(0)
         assert not drained.done()
-        may_end.set()
+        held.may_end.set()
         await drained
     workers.cancel()
     await asyncio.gather(workers, return_exceptions=True)
-    assert begun.empty()
+    assert held.begun.empty()
 
 
 async def test_drain_does_not_wait_for_ever(
