@@ -68,7 +68,7 @@ class Tracking:
         self._new: dict[str, str] = {}
         self._queue = WorkQueue(backoff_max=10.0)
         self._writer = RunWriter(server)
-        self._poll_failures: dict[str, int] = {}
+        self._poll_failures: dict[tuple[str, str], int] = {}
         self._answering: dict[str, datetime] = {}
 
     def view(self, key: str, uid: str) -> RunView:
@@ -122,6 +122,7 @@ class Tracking:
         self._tracked.clear()
         self._new.clear()
         self._answering.clear()
+        self._poll_failures.clear()
 
     async def run(self, workers: int) -> None:
         """Call MLflow and poll it until cancelled."""
@@ -199,9 +200,10 @@ class Tracking:
         try:
             found = await self._server(uri).runs_by_id(experiment, ids)
         except MlflowError as error:
-            self._poll_failed(uri, keys, error)
+            self._poll_failed(uri, experiment, keys, error)
             return
-        self._poll_failures[uri] = 0
+        if self._poll_failures.pop((uri, experiment), 0) >= POLL_FAILURES_TOLD:
+            logger.info("MLflow answers again about experiment %s", experiment)
         self._answering.setdefault(uri, self._now())
         for key, tracked in self._of(keys):
             if tracked.info is None or tracked.since >= started:
@@ -231,11 +233,14 @@ class Tracking:
             return
         self._changed(key)
 
-    def _poll_failed(self, uri: str, keys: list[str], error: MlflowError) -> None:
+    def _poll_failed(self, uri: str, experiment: str, keys: list[str], error: MlflowError) -> None:
         self._answering.pop(uri, None)
-        failures = self._poll_failures[uri] = self._poll_failures.get(uri, 0) + 1
+        failures = self._poll_failures.get((uri, experiment), 0) + 1
+        self._poll_failures[uri, experiment] = failures
         if failures < POLL_FAILURES_TOLD:
             return
+        if failures == POLL_FAILURES_TOLD:
+            logger.warning("MLflow does not tell of experiment %s: %s", experiment, error)
         for key, tracked in self._of(keys):
             if tracked.problem is None and not tracked.intent.status.terminal:
                 tracked.problem = str(error)

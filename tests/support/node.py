@@ -10,7 +10,6 @@ from statistics import median
 from typing import Any
 
 import yaml
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from tests.support.api import TERMINAL_STATES, Cluster, Manifest
@@ -43,22 +42,14 @@ class Statuses:
 
 @contextmanager
 def sampled_status(mlflow: MlflowClient, cluster: Cluster, name: str) -> Iterator[Statuses]:
-    """Sample the status of a job's run from when the job tells its id to the end of the body.
-
-    The time in which MLflow does not answer is left out, but for the end.
-    """
+    """Sample the status of a job's run from when the job tells its id to the end of the body."""
     statuses = Statuses()
 
     def follow(ended: threading.Event) -> None:
         run_id = wait_for_run(cluster, name, poll=0.05)
         while True:
             last = ended.is_set()
-            try:
-                status = mlflow.get_run(run_id).info.status
-            except MlflowException:
-                if last:
-                    raise
-                continue
+            status = mlflow.get_run(run_id).info.status
             if statuses.seen[-1:] != [status]:
                 statuses.seen.append(status)
             if last:

@@ -1,5 +1,6 @@
-"""What the tracking keeps of jobs that are gone."""
+"""What the tracking keeps of jobs that are gone, and what it tells of an MLflow that is away."""
 
+import logging
 from dataclasses import replace
 from typing import NoReturn, cast
 
@@ -56,6 +57,56 @@ def test_many_runs_are_polled_less_often() -> None:
             made.want(f"ml/{number}", intent("RUNNING"))
         between.append(made.seconds_between_polls())
     assert between == [5.0, 5.0, 20.0]
+
+
+class Away:
+    """A server that does not answer the first polls."""
+
+    def __init__(self, polls: int) -> None:
+        self.left = polls
+
+    async def runs_by_id(self, _experiment: str, _ids: list[str]) -> dict[str, RunInfo]:
+        self.left -= 1
+        if self.left >= 0:
+            raise MlflowError(None, "CONNECTION_FAILED", "no route", retryable=True)
+        return {RUN.run_id: replace(RUN, status="RUNNING")}
+
+
+@pytest.mark.parametrize(
+    ("away", "told", "logged"),
+    [
+        (1, [], []),
+        (
+            4,
+            [KEY, KEY],
+            [
+                "MLflow does not tell of experiment 7: CONNECTION_FAILED: no route",
+                "MLflow answers again about experiment 7",
+            ],
+        ),
+    ],
+    ids=["a single poll", "an outage"],
+)
+async def test_an_outage_that_polls_see_is_told_once_with_its_end(
+    away: int, told: list[str], logged: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    changed: list[str] = []
+
+    def note(key: str, *, urgent: bool = False) -> None:
+        assert not urgent
+        changed.append(key)
+
+    server = cast("MlflowServer", Away(away))
+    made = Tracking(lambda _: server, note, lambda *_: None, poll_seconds=5)
+    made.want(KEY, intent("RUNNING"))
+    made._tracked[KEY].confirm(intent("RUNNING"), RUN, now=-1.0)
+
+    with caplog.at_level(logging.INFO):
+        for _ in range(away + 2):
+            await made._poll_group("http://mlflow:5000", "7", [KEY])
+
+    assert changed == told
+    assert [record.getMessage() for record in caplog.records] == logged
 
 
 class Refusing:
