@@ -59,7 +59,11 @@ class Sweeper:
             some = experiments[start : start + EXPERIMENTS_PER_SEARCH]
             for status in OPEN:
                 for run in await self._open_runs(server, some, status):
-                    await self._close(server, run)
+                    try:
+                        await self._close(server, run)
+                    except MlflowError as error:
+                        # Often this run's alone, as where its experiment is not ours to write.
+                        logger.warning("run %s cannot be closed: %s", run.run_id, error)
 
     async def _open_runs(
         self, server: MlflowServer, experiments: list[str], status: RunStatus

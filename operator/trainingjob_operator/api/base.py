@@ -11,6 +11,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+# The largest number of seconds that a field takes, 68 years: times stay within the calendar.
+MAX_SECONDS = 2**31 - 1
 GROUP = "trainingjob.dev"
 VERSION = "v1alpha1"
 KIND = "TrainingJob"

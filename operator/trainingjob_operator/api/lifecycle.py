@@ -3,7 +3,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trainingjob_operator.api.base import GROUP, ApiModel
+from trainingjob_operator.api.base import GROUP, MAX_SECONDS, ApiModel
 from trainingjob_operator.api.kubernetes_types import ClaimTemplate
 from trainingjob_operator.api.rules import CHECKPOINT_PATH_RULES, CHECKPOINT_RULES, CLAIM_RULES
 
@@ -90,7 +90,10 @@ class Checkpoint(ApiModel):
         "The volume is mounted there, unless volumeMounts mount it at the path or above it.",
     )
     every_seconds: int = Field(
-        default=300, ge=1, description="Seconds from one checkpoint to the next. Default: 300."
+        default=300,
+        ge=1,
+        le=MAX_SECONDS,
+        description="Seconds from one checkpoint to the next. Default: 300.",
     )
     keep: int = Field(
         default=3, ge=1, description="Number of checkpoints kept; older ones go. Default: 3."
@@ -102,6 +105,7 @@ class StallPolicy(ApiModel):
 
     timeout_seconds: int = Field(
         ge=1,
+        le=MAX_SECONDS,
         description="Seconds without a new training step in MLflow after which a running job has "
         "stalled. Time in which MLflow does not answer does not count. Longer than the longest "
         "validation and the start of training take.",
@@ -148,18 +152,21 @@ class Lifecycle(ApiModel):
     active_deadline_seconds: int | None = Field(
         default=None,
         ge=1,
+        le=MAX_SECONDS,
         description="Seconds from the start to the end of the job over all attempts, without the "
         "time that it was suspended or queued. Can be changed at any time. Default: no limit.",
     )
     pre_running_deadline_seconds: int | None = Field(
         default=None,
         ge=1,
+        le=MAX_SECONDS,
         description="Seconds from the start of each attempt until all of its pods must run. "
         "Can be changed at any time. Default: no limit.",
     )
     ttl_seconds_after_finished: int | None = Field(
         default=None,
         ge=0,
+        le=MAX_SECONDS,
         description="Seconds from the job's end until it is deleted, with its pods; the MLflow "
         "run stays. Can be changed at any time. Default: it is kept.",
     )

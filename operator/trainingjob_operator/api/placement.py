@@ -1,6 +1,6 @@
 from pydantic import Field
 
-from trainingjob_operator.api.base import ApiModel
+from trainingjob_operator.api.base import MAX_SECONDS, ApiModel
 from trainingjob_operator.api.kubernetes_types import (
     Affinity,
     Annotations,
@@ -62,5 +62,6 @@ class PodPlacement(ApiModel):
     termination_grace_period_seconds: int = Field(
         default=60,
         ge=0,
+        le=MAX_SECONDS,
         description="Seconds between SIGTERM and SIGKILL when a pod is stopped. Default: 60.",
     )

@@ -114,6 +114,11 @@ class Goodput(ApiModel):
 class MlflowStatus(ApiModel):
     """The MLflow run of the job as the operator last saw it."""
 
+    tracking_uri: str | None = Field(
+        default=None,
+        description="MLflow server of the run. A job keeps it to its end, whatever becomes of the "
+        "operator's settings.",
+    )
     experiment_id: str | None = Field(default=None, description="Id of the experiment.")
     run_id: str | None = Field(default=None, description="Id of the run.")
     status: str | None = Field(

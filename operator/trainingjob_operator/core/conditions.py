@@ -17,6 +17,8 @@ MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
 MLFLOW_UNAVAILABLE = "MLflowUnavailable"
 RUN_DELETED = "RunDeleted"
+# That of metav1.Condition, in characters.
+MESSAGE_LIMIT = 32768
 
 
 def with_conditions(
@@ -59,7 +61,7 @@ def _condition(old: Condition | None, job: TrainingJob, told: Told, now: datetim
         type=kind,
         status=truth,
         reason=reason,
-        message=message,
+        message=message[:MESSAGE_LIMIT],
         observed_generation=job.metadata.generation,
         last_transition_time=since,
     )

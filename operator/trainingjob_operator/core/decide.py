@@ -41,20 +41,31 @@ def decide(
     """The next plan for one job; an empty plan where all is as it should be."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
-    tracking_uri = servers.resolve(job.spec.mlflow.tracking_uri)
-    context = Context(job, run, now, servers, tracking_uri)
+    context = Context(job, run, now, servers, _tracking_uri(job, servers))
     if job.metadata.deletion_timestamp is not None:
         return deletion.decide_deletion(context, observed)
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
     if contract.FINALIZER not in job.metadata.finalizers:
         return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
-    if tracking_uri is None:
+    if not job.status.attempts and servers.resolve(job.spec.mlflow.tracking_uri) is None:
         return outcome.refused(context)
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
+
+
+def _tracking_uri(job: TrainingJob, servers: Servers) -> str | None:
+    """The MLflow server of the job, None where it may not use the one that it asks for.
+
+    One that has begun keeps its server: its run is there, and its pods write to it, whatever the
+    operator's settings say by now.
+    """
+    stored = job.status.mlflow
+    if stored is not None and stored.tracking_uri and (stored.run_id or job.status.attempts):
+        return stored.tracking_uri
+    return servers.resolve(job.spec.mlflow.tracking_uri)
 
 
 def _alive(context: Context, observed: Observed) -> Plan:

@@ -52,7 +52,8 @@ def _wait_for_run(context: Context) -> Plan:
 def create(context: Context) -> Plan:
     """Create the attempt's objects; the Service first, so that no rank starts without its names.
 
-    The claim of the checkpoints comes with the first attempt and is there for all.
+    The claim of the checkpoints comes with the first attempt that gets so far, and is there for
+    all that follow one which ran.
     """
     job = context.job
     assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
@@ -62,6 +63,6 @@ def create(context: Context) -> Plan:
         service = manifests.headless_service(job)
         actions.insert(0, Action(ActionKind.CREATE_SERVICE, manifest=service))
     claim = manifests.checkpoint_claim(job)
-    if claim is not None and job.status.attempt == 1:
+    if claim is not None and not any(one.running_time for one in job.status.attempts):
         actions.insert(0, Action(ActionKind.CREATE_CLAIM, manifest=claim))
     return Plan(actions=tuple(actions), run=status.run_intent(context, job.status))

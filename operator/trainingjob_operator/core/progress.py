@@ -8,6 +8,8 @@ from trainingjob_operator.core.intent import RunView
 GRAIN = 5
 TOLD_PREFIXES = ("train/", "val/")
 TOLD_AT_MOST = 8
+# MLflow keeps an infinity as 1.8e308; the integers of the API have 64 bits, exact so far in JSON.
+LARGEST = 2**53
 
 
 def with_progress(status: TrainingJobStatus, run: RunView) -> TrainingJobStatus:
@@ -41,4 +43,4 @@ def _progress(metrics: dict[str, float]) -> Progress | None:
 
 
 def _whole(value: float | None) -> int | None:
-    return None if value is None else max(round(value), 0)
+    return None if value is None or value > LARGEST else max(round(value), 0)

@@ -74,7 +74,7 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
     wanted = _with_suspended_time(context, with_progress(wanted, context.run))
     wanted = wanted.model_copy(
         update={
-            "mlflow": _mlflow(context),
+            "mlflow": _mlflow(context, wanted),
             "goodput": goodput.advanced(context.job, wanted, context.now),
             "observed_generation": context.job.metadata.generation,
         }
@@ -118,13 +118,16 @@ def _outage(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, .
     return (EventIntent("Warning", after.reason, after.message),)
 
 
-def _mlflow(context: Context) -> MlflowStatus | None:
+def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:
     stored = context.job.status.mlflow
     identity = context.run_identity
-    if identity is None or context.tracking_uri is None:
+    if context.tracking_uri is None or (identity is None and not wanted.attempts):
         return stored
+    if identity is None:
+        return (stored or MlflowStatus()).model_copy(update={"tracking_uri": context.tracking_uri})
     confirmed = context.run.status or (stored.status if stored else None)
     return MlflowStatus(
+        tracking_uri=context.tracking_uri,
         experiment_id=identity.experiment_id,
         run_id=identity.run_id,
         status=confirmed,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
+# A server may answer with a whole stack trace; its first characters are for people to read.
+MESSAGE_LIMIT = 1000
+
 
 class Transport:
     """Calls endpoints below /api/2.0/mlflow/ and raises MlflowError for all that goes wrong."""
@@ -119,7 +122,7 @@ class Transport:
             raise MlflowError(
                 status,
                 str(decoded["error_code"]),
-                str(decoded.get("message", "")),
+                str(decoded.get("message", ""))[:MESSAGE_LIMIT],
                 retryable=status == 429 or status >= 500,
             )
         text = answer[:200].decode(errors="replace").strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +65,8 @@ class RunInfo:
     """A run: times in milliseconds since 1970 (0 and None: not set).
 
     MLflow takes as the latest value of a metric the one of the highest step, whenever it was;
-    `metric_times` are the times of those.
+    `metric_times` are the times of those. A value that is no finite number, such as the loss of a
+    training that diverged, is left out: no JSON, and so no status, can tell it.
     """
 
     run_id: str
@@ -92,6 +94,10 @@ def decode_run(run: JsonObject) -> RunInfo:
         lifecycle_stage=info["lifecycle_stage"],
         tags={tag["key"]: tag.get("value", "") for tag in data.get("tags") or ()},
         # Not-a-number and infinities come as strings, which float() reads.
-        metrics={metric["key"]: float(metric["value"]) for metric in metrics},
+        metrics={
+            metric["key"]: value
+            for metric in metrics
+            if math.isfinite(value := float(metric["value"]))
+        },
         metric_times={metric["key"]: int(metric["timestamp"]) for metric in metrics},
     )

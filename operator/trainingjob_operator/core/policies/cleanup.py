@@ -7,7 +7,7 @@ from trainingjob_operator.api import CleanPodPolicy
 from trainingjob_operator.core import contract, status
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.policies.deletion import delete_jobs
+from trainingjob_operator.core.policies.deletion import RELEASE_AFTER, delete_jobs
 from trainingjob_operator.core.status import Context
 
 
@@ -15,19 +15,23 @@ def decide_ended(context: Context, observed: Observed) -> Plan:
     """Terminal states never reverse; what is left is to clear up.
 
     Pods that still run when an attempt has failed are stopped by the Job controller, so that only
-    the policy All leaves something to do.
+    the policy All leaves something to do. The time to live waits for the finalizer: a job that
+    went before MLflow was told would leave its run open, to be swept up as KILLED.
     """
-    left = _seconds_to_live(context)
-    if left is not None and left <= 0:
-        metadata = context.job.metadata
-        delete = Action(ActionKind.DELETE_TRAININGJOB, name=metadata.name, uid=metadata.uid)
-        return Plan(actions=(delete,))
     if context.job.spec.clean_pod_policy == CleanPodPolicy.ALL:
         gone = delete_jobs(observed.jobs_of(context.job.metadata.uid))
         if gone:
             return Plan(actions=gone)
-    plan = _release(context)
-    return plan if left is None else replace(plan, requeue_after=left)
+    if contract.FINALIZER in context.job.metadata.finalizers:
+        return _release(context)
+    left = _seconds_to_live(context)
+    if left is None:
+        return Plan()
+    if left > 0:
+        return Plan(requeue_after=left)
+    metadata = context.job.metadata
+    delete = Action(ActionKind.DELETE_TRAININGJOB, name=metadata.name, uid=metadata.uid)
+    return Plan(actions=(delete,))
 
 
 def _seconds_to_live(context: Context) -> float | None:
@@ -38,14 +42,25 @@ def _seconds_to_live(context: Context) -> float | None:
 
 
 def _release(context: Context) -> Plan:
-    """The finalizer goes once MLflow is known to tell the same end."""
+    """The finalizer goes once MLflow is known to tell the same end.
+
+    A server that the operator may use no longer, and that does not answer, is waited for no longer
+    than by a deletion: nobody may ever bring it back.
+    """
     job = context.job
-    if contract.FINALIZER not in job.metadata.finalizers:
-        return Plan()
     if context.tracking_uri is None:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
-    if stored == wanted.status or context.run.deleted:
+    if stored == wanted.status or context.run.deleted or _abandoned(context):
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=wanted)
-    return status.plan(context, job.status)
+    return replace(status.plan(context, job.status), requeue_after=RELEASE_AFTER.total_seconds())
+
+
+def _abandoned(context: Context) -> bool:
+    ended = context.job.status.completion_time
+    return (
+        context.run.problem is not None
+        and context.servers.resolve(context.tracking_uri) is None
+        and (ended is None or context.now - ended >= RELEASE_AFTER)
+    )

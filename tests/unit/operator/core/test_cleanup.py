@@ -18,13 +18,27 @@ LEFT = Observed(
 def test_a_job_lives_for_its_time_after_its_end() -> None:
     spec = {"ttlSecondsAfterFinished": 60}
     held = training_job(spec, CONFIRMED)
-    assert decide(held, NOTHING, run(), NOW, SERVERS) == Plan(
-        actions=REMOVE, run=FINISHED, requeue_after=50.0
-    )
+    assert decide(held, NOTHING, run(), NOW, SERVERS) == Plan(actions=REMOVE, run=FINISHED)
     released = training_job(spec, CONFIRMED, finalizers=[])
     assert decide(released, NOTHING, RunView(), at(79), SERVERS) == Plan(requeue_after=1.0)
     delete = Action(ActionKind.DELETE_TRAININGJOB, name="mnist", uid="u-1")
     assert decide(released, NOTHING, RunView(), at(80), SERVERS) == Plan(actions=(delete,))
+
+
+def test_the_time_to_live_waits_until_mlflow_was_told() -> None:
+    job = training_job({"ttlSecondsAfterFinished": 0}, ENDED)
+    away = run(status="RUNNING", problem="no route")
+    assert decide(job, NOTHING, away, at(10**9), SERVERS).actions == ()
+
+
+def test_a_server_that_may_be_used_no_longer_is_told_if_it_answers_soon() -> None:
+    removed = {**ENDED["mlflow"], "trackingUri": "https://removed.example.com"}
+    job = training_job(status={**ENDED, "mlflow": removed})
+    away = run(status="RUNNING", problem="no route")
+    before, after = (decide(job, NOTHING, away, at(20 + age), SERVERS) for age in (119, 120))
+    assert (before.actions, after.actions) == ((), REMOVE)
+    assert after.run is not None
+    assert after.run.tracking_uri == "https://removed.example.com"
 
 
 def test_without_a_time_to_live_it_stays() -> None:

@@ -158,6 +158,7 @@ def test_a_failure_is_told_whole() -> None:
         "completionTime": "2026-01-01T00:00:21Z",
         "goodput": goodput(starting=5, productive=16),
         "mlflow": {
+            "trackingUri": "http://mlflow:5000",
             "experimentId": "7",
             "runId": "f00d",
             "status": "FAILED",

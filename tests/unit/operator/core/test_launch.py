@@ -81,6 +81,7 @@ def test_with_a_run_the_attempt_is_recorded_before_its_job_is_created() -> None:
         "startTime": "2026-01-01T00:00:30Z",
         "goodput": goodput(queued=30),
         "mlflow": {
+            "trackingUri": "http://mlflow:5000",
             "experimentId": "7",
             "runId": "f00d",
             "status": "SCHEDULED",
@@ -117,12 +118,17 @@ def test_several_nodes_get_their_service_first() -> None:
     assert kinds == [ActionKind.CREATE_SERVICE, ActionKind.CREATE_JOB]
 
 
-def test_the_claim_of_the_checkpoints_comes_with_the_first_attempt_only() -> None:
+def test_the_claim_of_the_checkpoints_is_made_until_an_attempt_ran() -> None:
     template = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     spec = {"checkpoint": {"path": "/checkpoints", "claimTemplate": template}}
     plan = decide(training_job(spec, started()), NOTHING, run(), NOW, SERVERS)
     kinds = [action.kind for action in plan.actions]
     assert kinds == [ActionKind.CREATE_CLAIM, ActionKind.CREATE_JOB]
-    again = started(attempt=2, attempts=[{"attempt": 2, "job": "mnist-2"}])
-    plan = decide(training_job(spec, again), NOTHING, run(), NOW, SERVERS)
-    assert [action.kind for action in plan.actions] == [ActionKind.CREATE_JOB]
+    last = {"attempt": 2, "job": "mnist-2"}
+    for first, expected in (
+        ({"attempt": 1, "runningTime": "2026-01-01T00:00:02Z"}, [ActionKind.CREATE_JOB]),
+        ({"attempt": 1, "outcome": "Suspended"}, [ActionKind.CREATE_CLAIM, ActionKind.CREATE_JOB]),
+    ):
+        again = started(attempt=2, attempts=[first, last])
+        plan = decide(training_job(spec, again), NOTHING, run(), NOW, SERVERS)
+        assert [action.kind for action in plan.actions] == expected

@@ -101,6 +101,7 @@ def test_a_restart_is_told_whole() -> None:
         "failedAttempts": 1,
         "nextAttemptTime": "2026-01-01T00:00:40Z",
         "mlflow": {
+            "trackingUri": "http://mlflow:5000",
             "experimentId": "7",
             "runId": "f00d",
             "status": "SCHEDULED",
