@@ -4,7 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from trainingjob_operator.adapters.events import EventWriter, Subject
@@ -17,6 +19,7 @@ from trainingjob_operator.adapters.kube import (
     Conflict,
     Kube,
     NotFound,
+    Resource,
 )
 from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
@@ -25,7 +28,8 @@ from trainingjob_operator.core import contract
 from trainingjob_operator.core.decide import decide
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
-from trainingjob_operator.core.observe import job_view
+from trainingjob_operator.core.observe import Refusal, job_view
+from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.core.servers import Servers
 from trainingjob_operator.tracking import Tracking
 
@@ -34,6 +38,9 @@ logger = logging.getLogger(__name__)
 # While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
+# No refusals of an object: login, absence of the namespace, a name that is taken, throttling.
+NOT_OF_THE_OBJECT = (401, 404, 409, 429)
+REFUSED_AGAIN_AT_MOST = 60.0
 
 
 class OnReconcile(Protocol):
@@ -41,6 +48,23 @@ class OnReconcile(Protocol):
 
     def __call__(self, result: str, seconds: float) -> None:
         """Count one reconcile."""
+
+
+class RefusedError(Exception):
+    """The API server answered that it does not take an object."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The last refusal that a job's object met, and how many there were."""
+
+    uid: str
+    refusal: Refusal
+    tries: int
 
 
 class Reconciler:
@@ -66,6 +90,7 @@ class Reconciler:
         self._on_stored = on_stored
         self._now = now
         self._doubtful: dict[str, str] = {}
+        self._refusals: dict[str, _Refused] = {}
 
     async def reconcile(self, key: str) -> float | None:
         """Do the next thing for a job; returns the seconds until the next look, if one is due.
@@ -80,6 +105,7 @@ class Reconciler:
                 self._caches.forget(key)
                 self._tracking.forget(key)
                 self._doubtful.pop(key, None)
+                self._refusals.pop(key, None)
                 result = "gone"
                 return None
             run = job.status.mlflow.run_id if job.status.mlflow else None
@@ -97,7 +123,10 @@ class Reconciler:
     async def _reconcile(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
         await self._resolve_doubt(key, job)
         now = self._now().replace(microsecond=0)
-        observed = self._caches.observed(job)
+        known = self._known_refusal(job)
+        observed = replace(
+            self._caches.observed(job), refusal=known.refusal if known is not None else None
+        )
         run = self._tracking.view(key, job.metadata.uid)
         plan = decide(job, observed, run, now, self._servers)
         if plan.run is not None:
@@ -112,7 +141,23 @@ class Reconciler:
             # Our copy is older than the object, or it is gone: the informer brings the truth.
             logger.info("the object has changed meanwhile, deciding again: %s", answer)
             return "conflict", CONFIRMATION_SECONDS
+        except RefusedError as answer:
+            logger.warning("%s", answer)
+            return "refused", self._note_refusal(job, answer.refusal)
         return "changed", 0.0
+
+    def _known_refusal(self, job: TrainingJob) -> _Refused | None:
+        """That of the job itself, not of an earlier one of its name."""
+        known = self._refusals.get(key_of(job))
+        return known if known is not None and known.uid == job.metadata.uid else None
+
+    def _note_refusal(self, job: TrainingJob, refusal: Refusal) -> float:
+        """Keep it for the next decision; returns the seconds until then: none where it is news."""
+        known = self._known_refusal(job)
+        tries = known.tries if known is not None else 0
+        self._refusals[key_of(job)] = _Refused(job.metadata.uid, refusal, tries + 1)
+        news = known is None or known.refusal.reason != refusal.reason
+        return 0.0 if news else min(REFUSED_AGAIN_AT_MOST, 2.0 ** min(tries, 10))
 
     async def _carry_out(self, job: TrainingJob, plan: Plan) -> None:
         for action in plan.actions:
@@ -163,16 +208,23 @@ class Reconciler:
         try:
             found = await self._kube.get(SERVICES, namespace, job.metadata.name)
         except NotFound:
-            await self._kube.create(SERVICES, namespace, action.manifest or {})
+            await self._create(SERVICES, namespace, action.manifest or {})
             return
-        labels = found["metadata"].get("labels", {})
-        if labels.get(contract.LABEL_UID) != job.metadata.uid:
+        owner = found["metadata"].get("labels", {}).get(contract.LABEL_UID)
+        if owner is None:
+            message = (
+                f"Service {job.metadata.name} exists and does not belong to this TrainingJob: "
+                "delete it or give the TrainingJob another name"
+            )
+            raise RefusedError(Refusal(Reason.NAME_CONFLICT, message, final=True))
+        if owner != job.metadata.uid:
+            # That of an earlier TrainingJob goes by itself.
             raise Conflict(409, "AlreadyExists", f"Service {job.metadata.name} is not ours")
 
     async def _create_claim(self, job: TrainingJob, action: Action) -> None:
         """The job's uid is in the name: one of that name is a repeat of ours."""
         try:
-            await self._kube.create(CLAIMS, job.metadata.namespace, action.manifest or {})
+            await self._create(CLAIMS, job.metadata.namespace, action.manifest or {})
         except Conflict:
             logger.info("the claim of the checkpoints is there already")
 
@@ -181,13 +233,29 @@ class Reconciler:
         namespace, manifest = job.metadata.namespace, action.manifest or {}
         name = manifest["metadata"]["name"]
         try:
-            answer = await self._kube.create(JOBS, namespace, manifest)
+            answer = await self._create(JOBS, namespace, manifest)
         except Conflict:
             answer = await self._kube.get(JOBS, namespace, name)
         except ApiError:
             self._doubtful[key_of(job)] = name
             raise
+        self._refusals.pop(key_of(job), None)
         self._caches.remember_created(job_view(answer))
+
+    async def _create(
+        self, resource: Resource, namespace: str, manifest: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Raises RefusedError where the same object would be refused again for now."""
+        try:
+            return await self._kube.create(resource, namespace, manifest)
+        except ApiError as error:
+            if not 400 <= error.status < 500 or error.status in NOT_OF_THE_OBJECT:
+                raise
+            what = f"{manifest['kind']} {manifest['metadata']['name']}"
+            final = error.status == HTTPStatus.UNPROCESSABLE_ENTITY
+            reason = Reason.INVALID_SPEC if final else Reason.FAILED_CREATE
+            message = f"the API server refuses {what}: {error.message}"
+            raise RefusedError(Refusal(reason, message, final)) from error
 
     async def _resolve_doubt(self, key: str, job: TrainingJob) -> None:
         """Ask for a Job whose creation had no answer: it may be there before any watch tells."""

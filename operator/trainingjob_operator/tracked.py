@@ -12,7 +12,10 @@ KEPT_METRICS = ("progress/", "train/", "val/")
 
 @dataclass(slots=True)
 class Tracked:
-    """The state of one job's run; `since` is when the intent changed or MLflow confirmed it."""
+    """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
+
+    `new` says that no run of the job can exist yet.
+    """
 
     intent: RunIntent
     since: float
@@ -24,6 +27,7 @@ class Tracked:
     deleted: bool = False
     steps: Steps = field(default_factory=Steps)
     broken: bool = False
+    new: bool = False
 
     @property
     def settled(self) -> bool:

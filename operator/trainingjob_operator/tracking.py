@@ -1,96 +1,47 @@
 """Keeps each job's MLflow run as its intent says, outside the path of the reconciles.
 
-The reconciler only states what it wants and reads what is known. Calls to MLflow are made by a
-bounded pool of workers over a queue of their own, with back-off; a poller reads the runs of all
-jobs together, sees statuses that another wrote, and brings the metrics that tell the progress.
+The reconciler only states what it wants and reads what is known. Each server has workers and polls
+of its own: one that hangs costs the jobs on it their run, and those on others nothing.
 """
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Callable
 
-from trainingjob_operator.adapters.logs import log_context
-from trainingjob_operator.adapters.mlflow_rest import MlflowError, RunInfo
-from trainingjob_operator.adapters.workqueue import WorkQueue
+from trainingjob_operator.adapters.mlflow_rest import MlflowServer
 from trainingjob_operator.core.intent import RunIntent, RunView
-from trainingjob_operator.run_writer import (
-    DELETED_STAGE,
-    RunDeletedError,
-    RunWriter,
-    Server,
-    gone,
-    restore,
-)
-from trainingjob_operator.tracked import Tracked
-
-logger = logging.getLogger(__name__)
-
-# A run is looked at so long after its job's end: a late write of a dying pod is still corrected.
-RECHECK_SECONDS = 60.0
-POLL_FAILURES_TOLD = 2
-# MLflow builds each run that it answers with in Python, and serves nobody else meanwhile: 500 runs
-# take it a second. So that it has time for what the jobs tell, polls take a tenth of it.
-RUNS_POLLED_PER_SECOND = 50
-
-Correction = Callable[[str, str], None]
-
-
-class Changed(Protocol):
-    """Told that something new is known of a job's run."""
-
-    def __call__(self, key: str, /, *, urgent: bool = False) -> None:
-        """Look at the job; at once where its end is told in MLflow now."""
+from trainingjob_operator.server_tracking import Changed, Correction, ServerTracking
 
 
 class Tracking:
-    """What is wanted and known of all runs; one event loop, calls in a pool of workers."""
+    """What is wanted and known of all runs; one event loop."""
 
     def __init__(
         self,
-        server: Server,
+        server: Callable[[str], MlflowServer],
         changed: Changed,
         corrected: Correction,
         poll_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._server = server
         self._changed = changed
         self._corrected = corrected
         self._poll_seconds = poll_seconds
-        self._clock = clock
-        self._now = now
-        self._tracked: dict[str, Tracked] = {}
+        self._servers: dict[str, ServerTracking] = {}
         self._new: dict[str, str] = {}
-        self._queue = WorkQueue(backoff_max=10.0)
-        self._writer = RunWriter(server)
-        self._poll_failures: dict[tuple[str, str], int] = {}
-        self._answering: dict[str, datetime] = {}
+        self._start: Callable[[ServerTracking], object] | None = None
 
     def view(self, key: str, uid: str) -> RunView:
         """What is known of a job's run; nothing where only an earlier job of that name had one."""
-        tracked = self._tracked.get(key)
-        if tracked is None or tracked.intent.uid != uid:
-            return RunView()
-        since = self._answering.get(tracked.intent.tracking_uri)
-        steps = tracked.steps.view(since) if since and tracked.intent.watch else None
-        return replace(tracked.view(), steps=steps)
+        place = self._place(key)
+        return RunView() if place is None else place.view(key, uid)
 
     def want(self, key: str, intent: RunIntent) -> None:
         """State how a job's run ought to be; returns at once."""
-        tracked = self._tracked.get(key)
-        if tracked is None or tracked.intent.uid != intent.uid:
-            self._tracked[key] = Tracked(intent, self._clock())
-        elif tracked.intent.wanted == intent.wanted:
-            return
-        else:
-            tracked.change(intent, self._clock())
-        # An end goes before the starts of others: it is what people and programs wait for.
-        self._queue.add(key, urgent=intent.status.terminal)
+        server, place = self._of(intent.tracking_uri), self._place(key)
+        if place is not None and place is not server:
+            # That was an earlier job of the name.
+            place.drop(key)
+        server.want(key, intent, new=self._new.pop(key, None) == intent.uid)
 
     def is_new(self, key: str, uid: str) -> None:
         """Take note that no run of this job can exist yet, which saves the search for one.
@@ -101,183 +52,47 @@ class Tracking:
 
     def settling(self, key: str, seconds: float) -> bool:
         """Whether MLflow is likely to confirm within `seconds` of the last change of intent."""
-        tracked = self._tracked.get(key)
-        if tracked is None or tracked.settled or tracked.problem is not None:
-            return False
-        return self._clock() - tracked.since < seconds
+        place = self._place(key)
+        return place is not None and place.settling(key, seconds)
 
     def forget(self, key: str) -> None:
         """Stop tracking a job that is gone; an end that was told is still looked at for a while."""
-        tracked = self._tracked.get(key)
-        if tracked is None or not tracked.closed:
-            self._drop(key)
-
-    def _drop(self, key: str) -> None:
-        self._tracked.pop(key, None)
         self._new.pop(key, None)
-        self._queue.forget(key)
+        place = self._place(key)
+        if place is not None:
+            place.forget(key)
 
     def forget_all(self) -> None:
         """Drop everything, as when another replica leads: it is read anew from the jobs."""
-        self._tracked.clear()
         self._new.clear()
-        self._answering.clear()
-        self._poll_failures.clear()
+        for server in self._servers.values():
+            server.forget_all()
 
     async def run(self, workers: int) -> None:
-        """Call MLflow and poll it until cancelled."""
+        """Call each server with so many workers, and poll it, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run_workers(workers, self._sync))
-            tasks.create_task(self._poll())
+            self._start = lambda server: tasks.create_task(server.run(workers))
+            try:
+                for server in self._servers.values():
+                    self._start(server)
+                await asyncio.Future()
+            finally:
+                self._start = None
 
     async def drain(self, seconds: float) -> None:
         """Begin no more calls, and wait so long at most for those that are under way."""
-        await self._queue.drain(seconds)
+        await asyncio.gather(*(server.drain(seconds) for server in self._servers.values()))
 
-    async def _sync(self, key: str) -> None:
-        tracked = self._tracked.get(key)
-        if tracked is None or tracked.settled:
-            return
-        intent = tracked.intent
-        with log_context(job=key, run=tracked.info.run_id if tracked.info else None):
-            try:
-                new = self._new.pop(key, None) == intent.uid
-                info = await self._writer.bring_about(tracked, intent, new)
-            except MlflowError as error:
-                self._failed(key, tracked, error)
-                return
-            except RunDeletedError as error:
-                # The poller looks whether it is restored.
-                tracked.info = error.info
-                self._run_deleted(key, tracked, str(error))
-                return
-        tracked.confirm(intent, info, self._clock())
-        self._queue.forget(key)
-        self._changed(key, urgent=intent.status.terminal)
+    def _place(self, key: str) -> ServerTracking | None:
+        return next((server for server in self._servers.values() if key in server), None)
 
-    def _failed(self, key: str, tracked: Tracked, error: MlflowError) -> None:
-        if tracked.problem is None:
-            logger.warning("MLflow could not be told %s: %s", tracked.intent.status, error)
-        # A deleted run that another was to replace: the job does not wait for that.
-        tracked.deleted = False
-        self._writer.forget_experiment(tracked.intent)
-        self._queue.add_rate_limited(key)
-        if tracked.failed(error):
-            self._changed(key)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(self.seconds_between_polls())
-            self._drop_finished()
-            for (uri, experiment), keys in self._groups().items():
-                await self._poll_group(uri, experiment, keys)
-
-    def seconds_between_polls(self) -> float:
-        """The time from one poll to the next; longer where there are many runs."""
-        return max(self._poll_seconds, len(self._tracked) / RUNS_POLLED_PER_SECOND)
-
-    def _drop_finished(self) -> None:
-        now = self._clock()
-        for key, tracked in list(self._tracked.items()):
-            if (
-                tracked.settled
-                and tracked.intent.status.terminal
-                and now - tracked.since > RECHECK_SECONDS
-            ):
-                self._drop(key)
-
-    def _groups(self) -> dict[tuple[str, str], list[str]]:
-        groups: dict[tuple[str, str], list[str]] = {}
-        for key, tracked in self._tracked.items():
-            if tracked.info is not None:
-                place = tracked.intent.tracking_uri, tracked.info.experiment_id
-                groups.setdefault(place, []).append(key)
-        return groups
-
-    async def _poll_group(self, uri: str, experiment: str, keys: list[str]) -> None:
-        started = self._clock()
-        ids = [tracked.info.run_id for _, tracked in self._of(keys) if tracked.info]
-        try:
-            found = await self._server(uri).runs_by_id(experiment, ids)
-        except MlflowError as error:
-            self._poll_failed(uri, experiment, keys, error)
-            return
-        if self._poll_failures.pop((uri, experiment), 0) >= POLL_FAILURES_TOLD:
-            logger.info("MLflow answers again about experiment %s", experiment)
-        self._answering.setdefault(uri, self._now())
-        for key, tracked in self._of(keys):
-            if tracked.info is None or tracked.since >= started:
-                continue
-            info = found.get(tracked.info.run_id)
-            if info is None:
-                self._run_deleted(key, tracked, gone(tracked.info.run_id))
-            elif info.lifecycle_stage == DELETED_STAGE:
-                self._run_deleted(key, tracked, restore(info.run_id))
-            else:
-                self._polled(key, tracked, info)
-                await self._watch_steps(key, tracked, info)
-
-    async def _watch_steps(self, key: str, tracked: Tracked, info: RunInfo) -> None:
-        """Where a job's steps are watched and none came for long: read the whole history."""
-        watch, now = tracked.intent.watch, self._now()
-        if watch is None:
-            return
-        tracked.steps.take(info)
-        if not tracked.steps.overdue(watch, now):
-            return
-        try:
-            server = self._server(tracked.intent.tracking_uri)
-            await tracked.steps.look_back(server, info.run_id, now)
-        except MlflowError as error:
-            logger.warning("the steps of %s are not known: %s", key, error)
-            return
-        self._changed(key)
-
-    def _poll_failed(self, uri: str, experiment: str, keys: list[str], error: MlflowError) -> None:
-        self._answering.pop(uri, None)
-        failures = self._poll_failures.get((uri, experiment), 0) + 1
-        self._poll_failures[uri, experiment] = failures
-        if failures < POLL_FAILURES_TOLD:
-            return
-        if failures == POLL_FAILURES_TOLD:
-            logger.warning("MLflow does not tell of experiment %s: %s", experiment, error)
-        for key, tracked in self._of(keys):
-            if tracked.problem is None and not tracked.intent.status.terminal:
-                tracked.problem = str(error)
-                self._changed(key)
-
-    def _run_deleted(self, key: str, tracked: Tracked, message: str) -> None:
-        if not tracked.deleted:
-            logger.warning("%s", message)
-            tracked.was_deleted(message)
-            self._changed(key)
-
-    def _polled(self, key: str, tracked: Tracked, info: RunInfo) -> None:
-        if tracked.deleted:
-            logger.info("run %s is restored", info.run_id)
-            tracked.was_restored(info)
-            self._queue.add(key)
-            self._changed(key)
-        elif tracked.settled and info.status != tracked.intent.status:
-            logger.warning(
-                "run %s was set to %s by another writer, setting it back to %s",
-                info.run_id,
-                info.status,
-                tracked.intent.status,
-            )
-            self._corrected(info.status, tracked.intent.status)
-            tracked.drifted(info)
-            self._queue.add(key)
-        elif tracked.problem is not None:
-            # MLflow answers again: do not wait for the end of the back-off.
-            self._queue.add(key)
-            if tracked.recovered():
-                self._changed(key)
-        if tracked.take_metrics(info.metrics):
-            self._changed(key)
-
-    def _of(self, keys: list[str]) -> Iterator[tuple[str, Tracked]]:
-        for key in keys:
-            tracked = self._tracked.get(key)
-            if tracked is not None:
-                yield key, tracked
+    def _of(self, uri: str) -> ServerTracking:
+        """The tracking of a server, which begins with the first job on it."""
+        known = self._servers.get(uri)
+        if known is not None:
+            return known
+        made = ServerTracking(self._server(uri), self._changed, self._corrected, self._poll_seconds)
+        self._servers[uri] = made
+        if self._start is not None:
+            self._start(made)
+        return made

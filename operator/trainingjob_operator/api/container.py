@@ -12,7 +12,8 @@ from trainingjob_operator.api.kubernetes_types import (
     VolumeMounts,
     Volumes,
 )
-from trainingjob_operator.api.rules import IMAGE_RULES, RESOURCE_RULES
+from trainingjob_operator.api.pod_rules import RESOURCE_RULES
+from trainingjob_operator.api.rules import IMAGE_RULES
 
 Argument = Annotated[str, Field(max_length=65536)]
 

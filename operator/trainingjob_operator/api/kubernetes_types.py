@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 from pydantic.config import JsonDict
 
+from trainingjob_operator.api.pod_rules import TOLERATION_RULES
 from trainingjob_operator.api.rules import QUANTITY_RULES, VARIABLE_RULES, VOLUME_RULES
 
 QUANTITY_SCHEMA: dict[str, Any] = {
@@ -61,7 +62,9 @@ LocalObjectReferences = Annotated[
     list[KubernetesObject], _list("LocalObjectReference", 16, key="name")
 ]
 ResourceRequirements = Annotated[KubernetesObject, _reference("ResourceRequirements")]
-Tolerations = Annotated[list[KubernetesObject], _list("Toleration", 64)]
+Tolerations = Annotated[
+    list[KubernetesObject], _list("Toleration", 64, item_rules=TOLERATION_RULES)
+]
 VolumeMounts = Annotated[list[KubernetesObject], _list("VolumeMount", 64, key="mountPath")]
 Volumes = Annotated[
     list[KubernetesObject], _list("Volume", 64, key="name", item_rules=VOLUME_RULES)

@@ -5,6 +5,7 @@ from pydantic import Field
 
 from trainingjob_operator.api.base import GROUP, MAX_SECONDS, ApiModel
 from trainingjob_operator.api.kubernetes_types import ClaimTemplate
+from trainingjob_operator.api.pod_rules import object_name_rules
 from trainingjob_operator.api.rules import CHECKPOINT_PATH_RULES, CHECKPOINT_RULES, CLAIM_RULES
 
 # The name of this operator for spec.managedBy.
@@ -129,6 +130,7 @@ class Lifecycle(ApiModel):
         default=None,
         min_length=1,
         max_length=63,
+        json_schema_extra=object_name_rules("queueName"),
         description="Kueue LocalQueue of the job. Its batch/v1 Jobs are created suspended, with "
         "the label kueue.x-k8s.io/queue-name, and wait for Kueue to admit them.",
     )

@@ -8,7 +8,11 @@ from trainingjob_operator.api.kubernetes_types import (
     NodeSelector,
     Tolerations,
 )
-from trainingjob_operator.api.rules import pod_metadata_rules
+from trainingjob_operator.api.pod_rules import (
+    NODE_SELECTOR_RULES,
+    object_name_rules,
+    pod_metadata_rules,
+)
 
 MAX_NAME_LENGTH = 253
 
@@ -18,6 +22,7 @@ class PodPlacement(ApiModel):
 
     node_selector: NodeSelector = Field(
         default={},
+        json_schema_extra=NODE_SELECTOR_RULES,
         description="Labels that a node must have to run the pods.",
     )
     tolerations: Tolerations = Field(
@@ -30,22 +35,30 @@ class PodPlacement(ApiModel):
     )
     priority_class_name: str | None = Field(
         default=None,
+        min_length=1,
         max_length=MAX_NAME_LENGTH,
+        json_schema_extra=object_name_rules("priorityClassName"),
         description="PriorityClass of the pods. Default: the cluster's default class.",
     )
     scheduler_name: str | None = Field(
         default=None,
+        min_length=1,
         max_length=MAX_NAME_LENGTH,
+        json_schema_extra=object_name_rules("schedulerName"),
         description="Scheduler that places the pods. Default: default-scheduler.",
     )
     runtime_class_name: str | None = Field(
         default=None,
+        min_length=1,
         max_length=MAX_NAME_LENGTH,
+        json_schema_extra=object_name_rules("runtimeClassName"),
         description="RuntimeClass of the pods, e.g. nvidia. Default: the node's own runtime.",
     )
     service_account_name: str | None = Field(
         default=None,
+        min_length=1,
         max_length=MAX_NAME_LENGTH,
+        json_schema_extra=object_name_rules("serviceAccountName"),
         description="ServiceAccount of the pods. Default: default.",
     )
     pod_labels: Labels = Field(

@@ -27,13 +27,14 @@ MUTABLE = (
 _RESERVED_VARIABLES = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID")
 
 
-def _rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
-    rule: dict[str, JsonValue] = {"rule": expression, "message": message}
+def rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
+    """One CEL rule; `field` is the part that the answer names, below where the rule is."""
+    made: dict[str, JsonValue] = {"rule": expression, "message": message}
     if field:
-        rule["fieldPath"] = f".{field}"
+        made["fieldPath"] = f".{field}"
     if reason:
-        rule["reason"] = reason
-    return rule
+        made["reason"] = reason
+    return made
 
 
 def validations(*rules: dict[str, JsonValue]) -> JsonDict:
@@ -42,7 +43,7 @@ def validations(*rules: dict[str, JsonValue]) -> JsonDict:
 
 
 # The multi-node Service has the job's name, and Service names start with a letter.
-NAME_RULE = _rule(
+NAME_RULE = rule(
     f"self.metadata.name.size() <= {MAX_NAME_LENGTH}"
     " && !format.dns1035Label().validate(self.metadata.name).hasValue()",
     f"metadata.name must have at most {MAX_NAME_LENGTH} characters, only a-z, 0-9 and '-', "
@@ -50,35 +51,42 @@ NAME_RULE = _rule(
 )
 
 _SPEC_RULES = (
-    _rule(
+    rule(
         "!has(self.stallPolicy) || !has(self.stallPolicy.action)"
         " || self.stallPolicy.action != 'Restart' || self.backoffLimit > 0",
         "spec.stallPolicy.action Restart needs a spec.backoffLimit of at least 1: raise it, or "
         "choose Fail",
         "stallPolicy",
     ),
-    _rule(
+    rule(
         "!has(self.volumeMounts) || self.volumeMounts.all(m,"
         " has(self.volumes) && self.volumes.exists(v, v.name == m.name))",
         "spec.volumeMounts must each name an entry of spec.volumes: add the volume or correct "
         "the name",
         "volumeMounts",
     ),
-    _rule(
+    rule(
         "!has(self.sharedMemory) || !has(self.volumeMounts)"
         f" || self.volumeMounts.all(m, m.mountPath != '{SHARED_MEMORY_PATH}')",
         f"spec.volumeMounts must not mount {SHARED_MEMORY_PATH} when spec.sharedMemory is set: "
         "remove one of the two",
         "volumeMounts",
     ),
-    _rule(
+    rule(
+        "!has(self.sharedMemory) || !has(self.checkpoint)"
+        f" || self.checkpoint.path != '{SHARED_MEMORY_PATH}'",
+        f"spec.checkpoint.path must not be {SHARED_MEMORY_PATH} when spec.sharedMemory is set: "
+        "choose another path",
+        "checkpoint",
+    ),
+    rule(
         "!has(self.sharedMemory) || !has(self.volumes)"
         f" || self.volumes.all(v, v.name != '{SHARED_MEMORY_VOLUME}')",
         f"spec.volumes must not have the name {SHARED_MEMORY_VOLUME} when spec.sharedMemory is "
         "set: choose another name",
         "volumes",
     ),
-    _rule(
+    rule(
         "!has(self.checkpoint) || !has(self.checkpoint.volume)"
         " || (has(self.volumes) && self.volumes.exists(v, v.name == self.checkpoint.volume"
         " && (has(v.persistentVolumeClaim) || has(v.csi))))",
@@ -86,14 +94,14 @@ _SPEC_RULES = (
         "persistentVolumeClaim or csi: add the volume or correct the name",
         "checkpoint",
     ),
-    _rule(
+    rule(
         "!has(self.checkpoint) || !has(self.volumeMounts) || self.volumeMounts.all(m,"
         " m.mountPath != self.checkpoint.path"
         " || (has(self.checkpoint.volume) && m.name == self.checkpoint.volume))",
         "spec.volumeMounts must not mount another volume at spec.checkpoint.path: remove the mount",
         "volumeMounts",
     ),
-    _rule(
+    rule(
         "!has(self.checkpoint) || !has(self.volumes)"
         f" || self.volumes.all(v, v.name != '{CHECKPOINT_VOLUME}')",
         f"spec.volumes must not have the name {CHECKPOINT_VOLUME} when spec.checkpoint is set: "
@@ -108,7 +116,7 @@ def spec_rules(schema: JsonDict) -> None:
     properties = schema["properties"]
     assert isinstance(properties, dict)  # noqa: S101 - pydantic gives an object
     fixed = [name for name in properties if name not in MUTABLE]
-    unchanged = _rule(
+    unchanged = rule(
         " && ".join(_same(name) for name in fixed),
         f"spec cannot be changed but for {', '.join(MUTABLE)}: "
         "delete the TrainingJob and create it again",
@@ -123,19 +131,19 @@ def _same(field: str) -> str:
 
 
 CHECKPOINT_PATH_RULES = validations(
-    _rule(
+    rule(
         r"self.matches('^(/[^/:]+)+$') && !self.matches('(^|/)[.][.]?(/|$)')",
         "spec.checkpoint.path must be an absolute path such as /checkpoints",
     )
 )
 
 CHECKPOINT_RULES = validations(
-    _rule(
+    rule(
         "[has(self.volume), has(self.claimName), has(self.claimTemplate)]"
         ".filter(set, set).size() == 1",
         "spec.checkpoint must have exactly one of volume, claimName, claimTemplate",
     ),
-    _rule(
+    rule(
         "!has(self.claimRetention) || has(self.claimTemplate)",
         "spec.checkpoint.claimRetention is only for a claimTemplate: remove it",
         "claimRetention",
@@ -143,7 +151,7 @@ CHECKPOINT_RULES = validations(
 )
 
 CLAIM_RULES = validations(
-    _rule(
+    rule(
         "has(self.accessModes) && self.accessModes.size() > 0 && has(self.resources)"
         " && has(self.resources.requests) && 'storage' in self.resources.requests",
         "spec.checkpoint.claimTemplate must have accessModes, such as [ReadWriteOnce], and "
@@ -152,7 +160,7 @@ CLAIM_RULES = validations(
 )
 
 IMAGE_RULES = validations(
-    _rule(
+    rule(
         r"self.matches('^\\S+$')",
         "spec.image must be an image reference without spaces, "
         "e.g. docker.io/trainingjob/trainer:dev",
@@ -160,14 +168,14 @@ IMAGE_RULES = validations(
 )
 
 PROCESS_COUNT_RULES = validations(
-    _rule(
+    rule(
         "type(self) == int ? self >= 1 : self == 'auto'",
         "spec.numProcPerNode must be auto or a number from 1",
     )
 )
 
 VARIABLE_RULES = validations(
-    _rule(
+    rule(
         "(!self.name.startsWith('TRAININGJOB_') || self.name.startsWith('TRAININGJOB_OPTION_')"
         " || self.name.startsWith('TRAININGJOB_SETTING_'))"
         f" && !self.name.startsWith('PET_') && !(self.name in {list(_RESERVED_VARIABLES)})",
@@ -178,7 +186,7 @@ VARIABLE_RULES = validations(
 )
 
 VOLUME_RULES = validations(
-    _rule(
+    rule(
         f"[{', '.join(f'has(self.{source})' for source in VOLUME_SOURCES)}]"
         ".filter(set, set).size() == 1",
         f"spec.volumes must each have exactly one of {', '.join(VOLUME_SOURCES)}; "
@@ -187,79 +195,30 @@ VOLUME_RULES = validations(
 )
 
 QUANTITY_RULES = validations(
-    _rule(
+    rule(
         "isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
         "must be a quantity such as 500m, 2 or 4Gi",
     )
 )
 
-# A rule of a map is also evaluated when one of its values is no quantity, and would fail then
-# with a second, obscure message.
-_REQUEST = "string(self.requests[name])"
-_LIMIT = "string(self.limits[name])"
-_COMPARISON = (
-    f"!isQuantity({_REQUEST}) || !isQuantity({_LIMIT})"
-    f" || quantity({_REQUEST}).compareTo(quantity({_LIMIT}))"
-)
-
-RESOURCE_RULES = validations(
-    _rule(
-        "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
-        f" !(name in self.limits) || {_COMPARISON} <= 0)",
-        "spec.resourcesPerNode.requests must not exceed spec.resourcesPerNode.limits: "
-        "lower the request or raise the limit",
-        "requests",
-    ),
-    _rule(
-        "!has(self.requests) || self.requests.all(name, !name.contains('/')"
-        f" || (has(self.limits) && name in self.limits && ({_COMPARISON} == 0)))",
-        "spec.resourcesPerNode.requests of devices such as nvidia.com/gpu must equal their "
-        "limits: set only spec.resourcesPerNode.limits",
-        "requests",
-    ),
-    _rule(
-        "!has(self.limits) || self.limits.all(name, !name.contains('/')"
-        f" || {_LIMIT}.matches('^[0-9]+$'))",
-        "spec.resourcesPerNode.limits of devices such as nvidia.com/gpu must be whole numbers, "
-        "e.g. 1",
-        "limits",
-    ),
-)
-
 TRACKING_URI_RULES = validations(
-    _rule(
+    rule(
         "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",
         "spec.mlflow.trackingUri must be a URL that starts with http:// or https://",
     )
 )
 
 EXPERIMENT_RULES = validations(
-    _rule(
+    rule(
         "self.trim() != ''",
         "spec.mlflow.experiment must not be empty: name an experiment or remove the field",
     )
 )
 
 TAG_RULES = validations(
-    _rule(
+    rule(
         "self.all(key, key != '' && !key.startsWith('mlflow.') && !key.startsWith('trainingjob.'))",
         "spec.mlflow.tags must not have keys that are empty or start with mlflow. or "
         "trainingjob.: choose other keys",
     )
 )
-
-
-def pod_metadata_rules(field: str) -> JsonDict:
-    """Rules of the labels or annotations that are added to the pods."""
-    return validations(
-        _rule(
-            "self.all(key, !key.startsWith('trainingjob.dev/'))",
-            f"spec.{field} must not have keys of trainingjob.dev/: the operator sets them; "
-            "choose other keys",
-            reason="FieldValueForbidden",
-        ),
-        _rule(
-            "self.all(key, !format.qualifiedName().validate(key).hasValue())",
-            f"spec.{field} must have keys such as team or example.com/team",
-        ),
-    )

@@ -98,7 +98,7 @@ def _of_state(status: TrainingJobStatus) -> list[Told]:
             return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to make the run")]
         case State.SUSPENDED:
             return [(RUNNING, "False", "Suspended", "spec.suspend is true")]
-        case State.QUEUED:
+        case State.QUEUED if failure is None:
             return [(RUNNING, "False", "Queued", "the Job waits for its queue")]
         case _:
             return [(RUNNING, "False", reason or "PodsStarting", message or "pods are starting")]

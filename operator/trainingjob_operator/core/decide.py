@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from trainingjob_operator.api import MANAGER, State, TrainingJob
 from trainingjob_operator.core import attempts, contract, gang, launch, names, outcome, status
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
-from trainingjob_operator.core.observe import JobView, Observed, PodView
+from trainingjob_operator.core.observe import JobView, Observed, PodView, Refusal
 from trainingjob_operator.core.policies import (
     cleanup,
     deadlines,
@@ -145,13 +145,13 @@ def _advance(context: Context, observed: Observed) -> Plan:
     if stop is not None:
         return stopping.begin(context, stop)
     if child is None:
-        return _without_child(context, pods)
+        return _without_child(context, pods, observed.refusal)
     if child.suspended:
         live = any(pod.live for pod in pods)
         return status.plan(context, job.status) if live else outcome.queued(context)
     if gang.all_started(job, pods):
         return stall.watched(context, outcome.running(context, gang.running_time(pods)))
-    return outcome.starting(context, pods)
+    return outcome.starting(context, child, pods)
 
 
 def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
@@ -194,13 +194,13 @@ def _evidence(context: Context, child: JobView, pods: tuple[PodView, ...]) -> bo
     )
 
 
-def _without_child(context: Context, pods: tuple[PodView, ...]) -> Plan:
+def _without_child(context: Context, pods: tuple[PodView, ...], refusal: Refusal | None) -> Plan:
     last = attempts.current(context.job.status)
     lived = last is not None and last.running_time is not None
     if any(pod.live for pod in pods) or (pods and not lived):
         return status.plan(context, context.job.status)
     if not lived:
-        return launch.create(context)
+        return launch.create(context) if refusal is None else _refused(context, refusal)
     child = names.child_job(context.job.metadata.name, context.job.status.attempt)
     cause = Cause(Reason.JOB_DELETED, f"Job {child} was deleted while it ran")
     match retry.after(context.job, cause):
@@ -208,6 +208,16 @@ def _without_child(context: Context, pods: tuple[PodView, ...]) -> Plan:
             return outcome.restarting(context, cause, restart, None, None)
         case retry.GiveUp(told):
             return outcome.failed(context, cause, told=told)
+
+
+def _refused(context: Context, refusal: Refusal) -> Plan:
+    """What a quota or an admission policy refuses may be taken later: told, and tried again."""
+    if refusal.final:
+        return outcome.failed(context, Cause(refusal.reason, refusal.message))
+    told = context.job.status.failure
+    if told is not None and told.reason == refusal.reason:
+        return launch.create(context)
+    return outcome.waiting(context, refusal.reason, refusal.message)
 
 
 def _name_taken(context: Context, child: JobView) -> Plan:

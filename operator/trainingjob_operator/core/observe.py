@@ -95,18 +95,28 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the API server does not take an object of the attempt; `final`: it never will."""
+
+    reason: str
+    message: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that the caches know of one TrainingJob's children.
 
     `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
     the TrainingJob's Jobs of other attempts; `gone` are pods that failed and were deleted a
-    moment ago.
+    moment ago; `refusal` is the answer to the last try to create what the attempt needs.
     """
 
     job: JobView | None
     pods: tuple[PodView, ...]
     earlier: tuple[JobView, ...] = ()
     gone: tuple[PodView, ...] = ()
+    refusal: Refusal | None = None
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
         """The child Jobs of all attempts, without a foreign one."""

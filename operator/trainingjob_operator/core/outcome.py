@@ -4,6 +4,7 @@ An Event is a write of its own. It tells what went wrong or what somebody asked 
 steps from Starting to Succeeded are told by the state and the conditions.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trainingjob_operator.api import Failure, Outcome, State
@@ -17,13 +18,16 @@ from trainingjob_operator.core.status import Context, plan
 
 # What a container waits for in an ordinary start; anything else is told in the status.
 ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing", "Unschedulable"})
+# A Job's pods come within moments; where a quota or an admission policy refuses them, or their
+# ServiceAccount or PriorityClass is missing, only events of the Job tell of it.
+PODS_MISSED_AFTER = timedelta(seconds=30)
 
 
 def queued(context: Context) -> Plan:
     """The child Job is suspended and has no pods: its queue has not admitted it, or no longer."""
     old = context.job.status
     if old.state == State.QUEUED:
-        return plan(context, old)
+        return plan(context, old.model_copy(update={"failure": None}))
     wanted = old.model_copy(update={"state": State.QUEUED, "running_time": None, "failure": None})
     message = f"attempt {old.attempt} waits for its queue"
     return plan(context, wanted, EventIntent("Normal", "Queued", message))
@@ -50,7 +54,7 @@ def suspended(context: Context) -> Plan:
     return plan(context, wanted, EventIntent("Normal", "Suspended", "spec.suspend is true"))
 
 
-def starting(context: Context, pods: tuple[PodView, ...]) -> Plan:
+def starting(context: Context, child: JobView, pods: tuple[PodView, ...]) -> Plan:
     """Not all ranks run yet; a cause that needs somebody's hand is told."""
     old = context.job.status
     if old.state == State.QUEUED:
@@ -59,14 +63,33 @@ def starting(context: Context, pods: tuple[PodView, ...]) -> Plan:
         admitted = old.model_copy(update={"state": State.STARTING, "attempts": record})
         message = f"attempt {old.attempt} was admitted by its queue"
         return plan(context, admitted, EventIntent("Normal", "Admitted", message))
-    waiting = _problem(pods)
-    if waiting is None:
-        return plan(context, old.model_copy(update={"failure": None}))
-    if old.failure is not None and old.failure.reason == waiting.reason:
+    problem, left = _problem(pods), _until_missed(context, pods)
+    if problem is None and left == 0:
+        some = f"{len(pods)} of {context.job.spec.num_nodes}"
+        told = f"Job {child.name} has {some} pods: `kubectl describe job {child.name}` tells why"
+        problem = Waiting(Reason.FAILED_CREATE, told)
+    if problem is None:
+        held = plan(context, old.model_copy(update={"failure": None}))
+        return replace(held, requeue_after=left)
+    if old.failure is not None and old.failure.reason == problem.reason:
         return plan(context, old)
-    failure = Failure(reason=waiting.reason, message=waiting.message)
-    event = EventIntent("Warning", waiting.reason, waiting.message)
-    return plan(context, old.model_copy(update={"failure": failure}), event)
+    return waiting(context, problem.reason, problem.message)
+
+
+def _until_missed(context: Context, pods: tuple[PodView, ...]) -> float | None:
+    """Seconds until pods that are not there ought to be; None where all are."""
+    last = attempts.current(context.job.status)
+    if len(pods) >= context.job.spec.num_nodes or context.job.status.state != State.STARTING:
+        return None
+    since = (last.start_time if last is not None else None) or context.now
+    return max((since + PODS_MISSED_AFTER - context.now).total_seconds(), 0.0)
+
+
+def waiting(context: Context, reason: str, message: str) -> Plan:
+    """The attempt cannot start for a reason that needs somebody's hand."""
+    failure = Failure(reason=reason, message=message)
+    told = context.job.status.model_copy(update={"failure": failure})
+    return plan(context, told, EventIntent("Warning", reason, message))
 
 
 def running(context: Context, since: datetime | None) -> Plan:
@@ -212,6 +235,6 @@ def refused(context: Context) -> Plan:
 
 
 def _problem(pods: tuple[PodView, ...]) -> Waiting | None:
-    waiting = [pod.waiting for pod in pods if pod.waiting is not None]
-    told = (one for one in waiting if one.reason not in ORDINARY_WAITING)
+    known = [pod.waiting for pod in pods if pod.waiting is not None]
+    told = (one for one in known if one.reason not in ORDINARY_WAITING)
     return next(told, None)

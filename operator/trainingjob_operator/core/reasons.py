@@ -13,6 +13,8 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DISRUPTION_LIMIT_EXCEEDED = "DisruptionLimitExceeded"
+    FAILED_CREATE = "FailedCreate"
+    INVALID_SPEC = "InvalidSpec"
     JOB_DELETED = "JobDeleted"
     JOB_FAILED = "JobFailed"
     NAME_CONFLICT = "NameConflict"

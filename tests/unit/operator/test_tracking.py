@@ -1,5 +1,6 @@
 """What the tracking keeps of jobs that are gone, and what it tells of an MLflow that is away."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import NoReturn, cast
@@ -8,6 +9,7 @@ import pytest
 from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
 from trainingjob_operator.core.intent import RunView
 from trainingjob_operator.run_writer import RunWriter
+from trainingjob_operator.server_tracking import ServerTracking
 from trainingjob_operator.tracked import Tracked
 from trainingjob_operator.tracking import Tracking
 
@@ -18,14 +20,18 @@ KEY = "ml/mnist"
 RUN = RunInfo("f00d", "7", "FINISHED", 0, 1, "active", {}, {})
 
 
-def tracking() -> Tracking:
+class Unused:
+    """A server that nobody may call."""
+
+
+def tracking() -> ServerTracking:
     def unexpected(*told: str, urgent: bool = False) -> NoReturn:
         raise AssertionError(told, urgent)
 
-    return Tracking(unexpected, unexpected, unexpected, poll_seconds=5)
+    return ServerTracking(cast("MlflowServer", Unused()), unexpected, unexpected, poll_seconds=5)
 
 
-def confirmed(status: str, ended: bool) -> Tracking:
+def confirmed(status: str, ended: bool) -> ServerTracking:
     made = tracking()
     wanted = intent(status, ended_at=at(20) if ended else None)
     made.want(KEY, wanted)
@@ -97,16 +103,79 @@ async def test_an_outage_that_polls_see_is_told_once_with_its_end(
         changed.append(key)
 
     server = cast("MlflowServer", Away(away))
-    made = Tracking(lambda _: server, note, lambda *_: None, poll_seconds=5)
+    made = ServerTracking(server, note, lambda *_: None, poll_seconds=5)
     made.want(KEY, intent("RUNNING"))
     made._tracked[KEY].confirm(intent("RUNNING"), RUN, now=-1.0)
 
     with caplog.at_level(logging.INFO):
         for _ in range(away + 2):
-            await made._poll_group("http://mlflow:5000", "7", [KEY])
+            await made._poll_experiment("7", [KEY])
 
     assert changed == told
     assert [record.getMessage() for record in caplog.records] == logged
+
+
+class Hanging:
+    """A server that answers nothing until it is told to give up."""
+
+    def __init__(self) -> None:
+        self.given_up = asyncio.Event()
+
+    async def experiment_id(self, _name: str) -> str:
+        await self.given_up.wait()
+        raise MlflowError(None, "TIMEOUT", "no answer", retryable=True)
+
+
+class Answering:
+    """A server that makes each run."""
+
+    async def experiment_id(self, _name: str) -> str:
+        return "7"
+
+    async def find_runs(self, _experiment: str, _uid: str) -> list[RunInfo]:
+        return []
+
+    async def create_run(self, _experiment: str, name: str, *_: object) -> RunInfo:
+        return replace(RUN, run_id=name, status="RUNNING")
+
+    async def set_status(self, run_id: str, status: str, _end: int) -> RunInfo:
+        return replace(RUN, run_id=run_id, status=status)
+
+    async def set_tags(self, _run_id: str, _tags: dict[str, str]) -> None:
+        pass
+
+
+async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once() -> None:
+    hanging, answering = Hanging(), Answering()
+    servers = {"http://hangs:5000": hanging, "http://answers:5000": answering}
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    def note(key: str, *, urgent: bool = False) -> None:
+        told.put_nowait(f"{key}{' urgent' if urgent else ''}")
+
+    def wants(number: int, uri: str) -> None:
+        wanted = intent("SCHEDULED", uid=f"u-{number}", tracking_uri=uri, identity=None)
+        made.want(f"ml/{number}", wanted)
+
+    made = Tracking(
+        lambda uri: cast("MlflowServer", servers[uri]), note, lambda *_: None, poll_seconds=5
+    )
+    for number in range(20):
+        wants(number, "http://hangs:5000")
+    running = asyncio.create_task(made.run(1))
+    async with asyncio.timeout(60):
+        wants(20, "http://answers:5000")
+        assert await told.get() == "ml/20"
+        assert made.view("ml/20", "u-20").status == "SCHEDULED"
+
+        hanging.given_up.set()
+        assert sorted([await told.get() for _ in range(20)]) == sorted(
+            f"ml/{number}" for number in range(20)
+        )
+        wants(21, "http://hangs:5000")
+        assert made.view("ml/21", "u-21").problem == "TIMEOUT: no answer"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 class Refusing:
@@ -133,7 +202,7 @@ async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> 
     server = Refusing()
     wanted = intent("FINISHED", ended_at=at(20))
     tracked = Tracked(wanted, 0.0, info=replace(RUN, status="RUNNING", metrics={"train/loss": 1.0}))
-    writer = RunWriter(lambda _: cast("MlflowServer", server))
+    writer = RunWriter(cast("MlflowServer", server))
 
     with pytest.raises(MlflowError):
         await writer.bring_about(tracked, wanted, new=False)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from trainingjob_operator.api import State
+from trainingjob_operator.api import Failure, State
 from trainingjob_operator.core import attempts
 from trainingjob_operator.core.observe import PodView
 from trainingjob_operator.core.policies.failure import Cause
@@ -25,7 +25,7 @@ def overdue(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
         return Cause(Reason.DEADLINE_EXCEEDED, f"the job did not end within {limit}")
     if starting is not None and context.now >= starting:
         limit = f"spec.preRunningDeadlineSeconds ({spec.pre_running_deadline_seconds} s)"
-        return _not_started(f"not all pods ran within {limit}", pods)
+        return _not_started(f"not all pods ran within {limit}", pods, context.job.status.failure)
     return None
 
 
@@ -57,12 +57,14 @@ def start_end(context: Context) -> datetime | None:
     return last.start_time + timedelta(seconds=limit)
 
 
-def _not_started(what: str, pods: tuple[PodView, ...]) -> Cause:
+def _not_started(what: str, pods: tuple[PodView, ...], told: Failure | None) -> Cause:
     stuck = [
         (pod, pod.waiting)
         for pod in sorted(pods, key=lambda one: one.rank)
         if pod.waiting is not None and pod.waiting.reason not in ORDINARY_WAITING
     ]
+    if not stuck and told is not None:
+        return Cause(told.reason or Reason.DEADLINE_EXCEEDED, f"{what}: {told.message}")
     if not stuck:
         return Cause(Reason.DEADLINE_EXCEEDED, what)
     pod, waiting = stuck[0]

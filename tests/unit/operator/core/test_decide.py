@@ -202,6 +202,20 @@ def test_a_server_that_is_not_allowed_ends_the_job_before_any_pod() -> None:
     assert decide(refused, NOTHING, RunView(), NOW, SERVERS) == Plan(actions=REMOVE)
 
 
+def test_a_job_that_has_begun_keeps_its_server_whatever_the_settings_say() -> None:
+    removed = {**RUNNING["mlflow"], "trackingUri": "https://removed.example.com"}
+    status = {**RUNNING, "mlflow": removed}
+    for asked in (None, "https://removed.example.com"):
+        job = training_job({"mlflow": {"trackingUri": asked}}, status)
+        plan = decide(job, Observed(child(complete=True), ()), run("RUNNING"), NOW, SERVERS)
+        assert (wire(plan)["state"], wire(plan)["mlflow"]["trackingUri"]) == (
+            "Succeeded",
+            "https://removed.example.com",
+        )
+        assert plan.run is not None
+        assert plan.run.tracking_uri == "https://removed.example.com"
+
+
 def test_an_allowed_server_is_used() -> None:
     job = training_job({"mlflow": {"trackingUri": "http://other/"}})
     plan = decide(job, NOTHING, RunView(), NOW, SERVERS)
@@ -244,6 +258,12 @@ def test_progress_is_told_in_steps_of_five_percent() -> None:
         "estimatedRemainingSeconds": 61,
         "remaining": "1m1s",
         "metrics": {"train/loss": 0.5},
+    }
+    endless = run("RUNNING", metrics=(("progress/percentage", 9.0), ("progress/step", 1.8e308)))
+    assert wire(decide(job, observed, endless, NOW, SERVERS))["progress"] == {
+        "percentage": 9,
+        "completed": "9%",
+        "metrics": {},
     }
     told = training_job(status=first)
     assert decide(told, observed, view(46.4), NOW, SERVERS).status is None

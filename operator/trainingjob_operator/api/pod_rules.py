@@ -1,0 +1,102 @@
+"""The CEL rules about the pods: their resources, where they run, their labels."""
+
+from pydantic.config import JsonDict
+
+from trainingjob_operator.api.rules import rule, validations
+
+# A rule of a map is also evaluated when one of its values is no quantity, and would fail then
+# with a second, obscure message.
+_REQUEST = "string(self.requests[name])"
+_LIMIT = "string(self.limits[name])"
+_COMPARISON = (
+    f"!isQuantity({_REQUEST}) || !isQuantity({_LIMIT})"
+    f" || quantity({_REQUEST}).compareTo(quantity({_LIMIT}))"
+)
+
+_KNOWN = "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$"
+
+RESOURCE_RULES = validations(
+    rule(
+        f"!has(self.requests) || self.requests.all(name, name.matches('{_KNOWN}'))",
+        "spec.resourcesPerNode.requests must name cpu, memory, ephemeral-storage, hugepages-SIZE "
+        "or a device with its domain, such as nvidia.com/gpu",
+        "requests",
+    ),
+    rule(
+        f"!has(self.limits) || self.limits.all(name, name.matches('{_KNOWN}'))",
+        "spec.resourcesPerNode.limits must name cpu, memory, ephemeral-storage, hugepages-SIZE "
+        "or a device with its domain, such as nvidia.com/gpu",
+        "limits",
+    ),
+    rule(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
+        f" !(name in self.limits) || {_COMPARISON} <= 0)",
+        "spec.resourcesPerNode.requests must not exceed spec.resourcesPerNode.limits: "
+        "lower the request or raise the limit",
+        "requests",
+    ),
+    rule(
+        "!has(self.requests) || self.requests.all(name, !name.contains('/')"
+        f" || (has(self.limits) && name in self.limits && ({_COMPARISON} == 0)))",
+        "spec.resourcesPerNode.requests of devices such as nvidia.com/gpu must equal their "
+        "limits: set only spec.resourcesPerNode.limits",
+        "requests",
+    ),
+    rule(
+        "!has(self.limits) || self.limits.all(name, !name.contains('/')"
+        f" || {_LIMIT}.matches('^[0-9]+$'))",
+        "spec.resourcesPerNode.limits of devices such as nvidia.com/gpu must be whole numbers, "
+        "e.g. 1",
+        "limits",
+    ),
+)
+
+
+def pod_metadata_rules(field: str) -> JsonDict:
+    """Rules of the labels or annotations that are added to the pods."""
+    return validations(
+        rule(
+            "self.all(key, !key.startsWith('trainingjob.dev/'))",
+            f"spec.{field} must not have keys of trainingjob.dev/: the operator sets them; "
+            "choose other keys",
+            reason="FieldValueForbidden",
+        ),
+        rule(
+            "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+            f"spec.{field} must have keys such as team or example.com/team",
+        ),
+    )
+
+
+NODE_SELECTOR_RULES = validations(
+    rule(
+        "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+        "spec.nodeSelector must have keys such as pool or nvidia.com/gpu.product",
+    )
+)
+
+TOLERATION_RULES = validations(
+    rule(
+        "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+        "spec.tolerations with the operator Exists must have no value: remove it, or use Equal",
+    ),
+    rule(
+        "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+        "spec.tolerations without a key must have the operator Exists",
+    ),
+    rule(
+        "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        "spec.tolerations with tolerationSeconds must have the effect NoExecute",
+    ),
+)
+
+
+def object_name_rules(field: str) -> JsonDict:
+    """Rules of a field that is the name of another object."""
+    return validations(
+        rule(
+            "!format.dns1123Subdomain().validate(self).hasValue()",
+            f"spec.{field} must be the name of an object: a-z, 0-9, '-' and '.', with a letter or "
+            "digit first and last",
+        )
+    )
