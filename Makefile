@@ -108,8 +108,9 @@ actionlint: setup
 	"$$($(LOCALCLUSTER) tool actionlint)" -color
 
 .PHONY: generated
-generated: setup # Fails when a generated file is not what its source says
+generated: setup # Fails when a generated file is not what its source says, or the CRD is refused
 	$(RUN) python -m trainingjob_operator.crd --check
+	"$$($(LOCALCLUSTER) tool crd-check)" manifests/crd.yaml
 	helm="$$($(LOCALCLUSTER) tool helm)"; \
 	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \
 	    $(RUN) python helm/generate.py --check --helm "$$helm"

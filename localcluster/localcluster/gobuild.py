@@ -76,6 +76,7 @@ TOOLS: dict[str, Tool] = {
         Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
         Tool("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
         Tool("kind", "kind", "sigs.k8s.io/kind"),
+        Tool("crd-check", "crd-check", "."),
     )
 }
 CONTROL_PLANE_TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")

@@ -132,7 +132,8 @@ def test_a_time_to_live_waits_for_mlflow(
 
     def says_unavailable() -> bool:
         conditions = {one["type"]: one for one in cluster.status("short")["conditions"]}
-        return conditions["MLflowSynced"]["reason"] == "MLflowUnavailable"
+        reason: str = conditions["MLflowSynced"]["reason"]
+        return reason == "MLflowUnavailable"
 
     wait_for("it ended", partial(has_state, cluster, "short", "Succeeded"), 60)
     wait_for("MLflow is told to be away", says_unavailable, 120)
