@@ -8,7 +8,7 @@ from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowServer
 from trainingjob_operator.proxies import environment_proxy
 from trainingjob_operator.settings import Settings, SettingsError
 
-# MLflow's own names: environment variables for the default server, files for the others.
+# MLflow's own names: of the files of a login, and of environment variables for the default server.
 LOGIN = {
     "username": "MLFLOW_TRACKING_USERNAME",
     "password": "MLFLOW_TRACKING_PASSWORD",
@@ -30,6 +30,8 @@ class MlflowServers:
         self._on_call = on_call
         self._clients: dict[str, MlflowServer] = {}
         default = {field: environment.get(name, "") for field, name in LOGIN.items()}
+        if settings.mlflow_login_directory:
+            default |= _login(settings.mlflow_login_directory)
         self._open(
             settings.mlflow_tracking_uri,
             Credentials(**default, ca_path=environment.get(CA_PATH, "")),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from trainingjob_operator.core.servers import Servers
@@ -43,6 +43,7 @@ class Settings(BaseModel):
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
     mlflow_tracking_uri: str = Field(pattern=r"^https?://[^/]+")
     mlflow_ui_url: str | None = None
+    mlflow_login_directory: Path | None = None
     mlflow_allowed_tracking_uris: frozenset[str] = frozenset()
     mlflow_servers: tuple[ServerSettings, ...] = ()
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
@@ -69,6 +70,18 @@ class Settings(BaseModel):
     @classmethod
     def _json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("mlflow_servers")
+    @classmethod
+    def _each_once(
+        cls, value: tuple[ServerSettings, ...], info: ValidationInfo
+    ) -> tuple[ServerSettings, ...]:
+        """Two entries for one server would be two logins, of which one is used."""
+        uris = [info.data.get("mlflow_tracking_uri"), *(one.uri for one in value)]
+        for uri in uris:
+            if uris.count(uri) > 1:
+                raise ValueError(f"{uri} is there twice, or is the default server")
+        return value
 
     @property
     def servers(self) -> Servers:

@@ -1,4 +1,4 @@
-{{/* The operator's settings, and MLflow's credentials under MLflow's own names. */}}
+{{/* The operator's settings, and where MLflow's credentials are. */}}
 {{- define "trainingjob-operator.env" -}}
 {{- $mlflow := .Values.mlflow -}}
 - name: TRAININGJOB_OPERATOR_NAMESPACE
@@ -33,15 +33,9 @@
   value: {{ .Values.operator.logLevel | quote }}
 - name: TRAININGJOB_OPERATOR_LOG_FORMAT
   value: {{ .Values.operator.logFormat | quote }}
-{{- with $mlflow.existingSecret }}
-{{- range $name := list "MLFLOW_TRACKING_TOKEN" "MLFLOW_TRACKING_USERNAME" "MLFLOW_TRACKING_PASSWORD" }}
-- name: {{ $name }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ $mlflow.existingSecret }}
-      key: {{ $name }}
-      optional: true
-{{- end }}
+{{- if $mlflow.existingSecret }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY
+  value: /etc/mlflow-login
 {{- end }}
 {{- if and $mlflow.ca.configMap $mlflow.ca.secret }}
 {{- fail "mlflow.ca.configMap and mlflow.ca.secret are both set: the CA certificate comes from one of them" }}
@@ -49,5 +43,8 @@
 {{- if or $mlflow.ca.configMap $mlflow.ca.secret }}
 - name: MLFLOW_TRACKING_SERVER_CERT_PATH
   value: /etc/mlflow-ca/{{ $mlflow.ca.key }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}

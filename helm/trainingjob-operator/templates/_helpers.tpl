@@ -25,8 +25,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{- define "trainingjob-operator.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{/* An image of the values: by digest, else by tag, else by the chart's appVersion. Takes (list root image). */}}
+{{- define "trainingjob-operator.imageReference" -}}
+{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
+{{- end -}}
 {{- end -}}
 
 {{/* The default tracking server. Says what to do when there is none. */}}
@@ -40,16 +46,7 @@ http://mlflow.{{ .Release.Namespace }}.svc:5000
 {{- end -}}
 {{- end -}}
 
-{{/* The restricted Pod Security Standard, but for the volumes. */}}
-{{- define "trainingjob-operator.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
+{{/* With podSecurityContext the restricted Pod Security Standard. */}}
 {{- define "trainingjob-operator.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -124,14 +124,11 @@ def environment(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any
         ),
         (
             'mlflow.existingSecret="login"',
-            {
-                name: {"secretKeyRef": {"name": "login", "key": name, "optional": True}}
-                for name in (
-                    "MLFLOW_TRACKING_TOKEN",
-                    "MLFLOW_TRACKING_USERNAME",
-                    "MLFLOW_TRACKING_PASSWORD",
-                )
-            },
+            {"TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY": "/etc/mlflow-login"},
+        ),
+        (
+            'extraEnv=[{"name":"HTTPS_PROXY","value":"http://proxy.example.com:3128"}]',
+            {"HTTPS_PROXY": "http://proxy.example.com:3128"},
         ),
         (
             'mlflow.ca={"configMap":"company-ca"}',
@@ -143,6 +140,29 @@ def test_environment_that_a_value_adds(
     render: Render, value: str, expected: dict[str, Any]
 ) -> None:
     assert environment(render(value)) == {**environment(render()), **expected}
+
+
+def test_login_is_mounted_where_the_environment_says(render: Render) -> None:
+    pod = render('mlflow.existingSecret="login"')["Deployment", NAME]["spec"]["template"]["spec"]
+    mount = {"name": "mlflow-login", "mountPath": "/etc/mlflow-login", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"]
+    assert {"name": "mlflow-login", "secret": {"secretName": "login"}} in pod["volumes"]
+
+
+def test_a_digest_counts_more_than_a_tag(render: Render) -> None:
+    digest = "sha256:" + "0123456789abcdef" * 4
+    image = f'{{"repository":"r.example.com/op","tag":"1","digest":"{digest}"}}'
+    pod = render(f"image={image}")["Deployment", NAME]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == f"r.example.com/op@{digest}"
+
+
+def test_ids_are_left_to_a_platform_that_chooses_them(render: Render) -> None:
+    none = '{"runAsUser":null,"runAsGroup":null,"fsGroup":null}'
+    pod = render(f"podSecurityContext={none}")["Deployment", NAME]["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def test_ca_certificate_is_mounted_where_the_environment_says(render: Render) -> None:

@@ -18,6 +18,7 @@ Template = Callable[..., subprocess.CompletedProcess[str]]
         (["replicaCount=2"], "additional properties 'replicaCount' not allowed"),
         (['replicas="2"'], "got string, want integer"),
         (['operator.logLevel="LOUD"'], "value must be one of"),
+        (['image.digest="latest"'], "does not match pattern"),
         (["operator.workers=0"], "minimum: got 0, want 1"),
         (["mlflow.demo.nodePort=80"], "minimum: got 80, want 30,000"),
         (

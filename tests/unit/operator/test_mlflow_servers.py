@@ -33,6 +33,15 @@ def test_a_login_without_one_is_refused(
     assert str(tmp_path) in str(error.value)
 
 
+def test_the_login_of_the_default_server_is_named_too(tmp_path: Path) -> None:
+    environment = {
+        "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY": str(tmp_path),
+    }
+    with pytest.raises(SettingsError, match=f"login in {tmp_path}: there is no MLFLOW_TRACKING"):
+        MlflowServers(read_settings(environment), {}, lambda *_: None)
+
+
 @pytest.mark.parametrize("text", [None, "no certificate"])
 def test_a_ca_that_cannot_be_read_is_named(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "ca.crt"

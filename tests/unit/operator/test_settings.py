@@ -26,6 +26,17 @@ WRONG = [
         {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": "https://a"},
         "TRAININGJOB_OPERATOR_MLFLOW_SERVERS: Value error, Expecting value",
     ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "http://mlflow:5000/"}]'},
+        "http://mlflow:5000 is there twice, or is the default server",
+    ),
+    (
+        {
+            **URI,
+            "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "https://a/"}, {"uri": "https://a"}]',
+        },
+        "https://a is there twice, or is the default server",
+    ),
 ]
 
 
