@@ -6,7 +6,15 @@ from typing import Any
 from tests.support.chaos.upstream import CORE, JOBS, TRAININGJOBS, Json, Refused, Upstream
 
 # Times and durations depend on the machine, ids on chance.
-VARYING_KEYS = ("experimentId", "goodput", "node", "runId", "suspendedSince", "url")
+VARYING_KEYS = (
+    "experimentId",
+    "goodput",
+    "node",
+    "runId",
+    "suspendedSince",
+    "trackingUri",
+    "url",
+)
 VARYING_ENDINGS = ("Seconds", "Time")
 POD_SUFFIX = re.compile(r"\b(job-\d+-\d+)-[a-z0-9]{5}\b")
 VARYING_TAGS = (

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 import aiohttp
 import orjson
@@ -63,9 +62,21 @@ class Stream:
         self.abort()
 
 
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _who(request: web.BaseRequest) -> str:
+    login: str = aiohttp.BasicAuth.decode(request.headers["Authorization"]).login
+    return login
+
+
 @dataclass(eq=False)
 class Proxy:
-    """Addresses for each replica and server; `applied` are the writes that a server accepted."""
+    """An address of the API server for each replica, one of MLflow for all.
+
+    A job keeps its MLflow server's address, so that all must know it by the same: there a replica
+    is told by the name that it logs in with. `applied` are the writes that a server accepted.
+    """
 
     upstream: Upstream
     namespace: str
@@ -78,15 +89,19 @@ class Proxy:
     _runners: list[web.ServerRunner] = field(default_factory=list)
 
     async def __aenter__(self) -> "Proxy":
-        for replica, server in product(self.replicas, Server):
-            handler = web.Server(self._handler(replica, server), access_log=None)
-            runner = web.ServerRunner(handler, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self._runners.append(runner)
-            self.addresses[replica, server] = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        mlflow = await self._listen(self._handler(None, Server.MLFLOW))
+        for replica in self.replicas:
+            self.addresses[replica, Server.MLFLOW] = mlflow
+            api = await self._listen(self._handler(replica, Server.API))
+            self.addresses[replica, Server.API] = api
         return self
+
+    async def _listen(self, handle: Handler) -> str:
+        runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._runners.append(runner)
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     async def __aexit__(self, *_: object) -> None:
         self.break_streams()
@@ -99,11 +114,9 @@ class Proxy:
             if not replicas or stream.call.replica in replicas:
                 stream.abort()
 
-    def _handler(
-        self, replica: str, server: Server
-    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    def _handler(self, replica: str | None, server: Server) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            call = await self._call(replica, server, request)
+            call = await self._call(replica or _who(request), server, request)
             if call.kind is Kind.WRITE:
                 self.writes.append(call)
             try:

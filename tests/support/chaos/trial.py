@@ -121,6 +121,7 @@ class Trial:
         }
         environment = {f"TRAININGJOB_OPERATOR_{key}": value for key, value in settings.items()}
         environment["KUBECONFIG"] = str(kubeconfig)
+        environment |= {"MLFLOW_TRACKING_USERNAME": replica, "MLFLOW_TRACKING_PASSWORD": "none"}
         self._lives[replica] = await self._laboratory.zygote.begin(environment, self._log)
 
     async def kill(self, replica: str) -> None:
