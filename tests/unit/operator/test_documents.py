@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import trainingjob_operator
@@ -120,3 +121,7 @@ def test_the_alerts_are_rules_over_metrics_that_there_are() -> None:
     used = set(re.findall(r"trainingjob_\w+", expressions))
     assert len(used) == 3
     assert used <= {name for name, _, _ in exposed()}
+
+
+def test_the_version_of_mlflow_is_that_of_the_tests() -> None:
+    assert f"the tests run with {version('mlflow')}." in (DOCS / "install.md").read_text()
