@@ -51,7 +51,7 @@ def run() -> list[str]:
     report.print_evidence(evidence, report.download_pictures(client, run_id, evidence, OUTPUT))
     print(f"\nMLflow UI  {tracking_uri}/#/experiments/{job['status']['mlflow']['experimentId']}")
     print(f"This run   {job['status']['mlflow']['url']}")
-    print('The cluster stays up. In this shell: eval "$(uv run localcluster env)"')
+    print('The cluster stays up. In this shell: eval "$(.venv/bin/localcluster env)"')
     print("Remove it: make clean")
     return report.wrong_history(follower.history) + evidence.missing()
 

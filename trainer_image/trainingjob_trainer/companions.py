@@ -20,7 +20,7 @@ FLUSH_SECONDS = 900.0
 """When training is done: nobody comes after it who would deliver the rest."""
 FLUSH_AFTER_FAILURE_SECONDS = 60.0
 FLUSH_AFTER_SIGNAL_SECONDS = 10.0
-"""With the 15 s of `--stop-seconds`, inside the 30 s that Kubernetes grants by default."""
+"""With the 15 s of `--stop-seconds`, inside the 60 s of `terminationGracePeriodSeconds`."""
 
 _MONITOR_SECONDS = 5.0
 

@@ -28,8 +28,9 @@ class TrainingJobSpec(Lifecycle, PodPlacement, TrainerContainer):
     num_proc_per_node: NumProcPerNode = Field(
         default="auto",
         json_schema_extra=PROCESS_COUNT_RULES,
-        description="Processes of torchrun in each pod: a number from 1, or auto for one per GPU "
-        "(one where there is none). Default: auto.",
+        description="Processes of torchrun in each pod: a number from 1, or auto for one per "
+        "nvidia.com/gpu (one where there is none; for MIG and other devices give the number). "
+        "Default: auto.",
     )
     mlflow: Mlflow = Field(
         default=Mlflow(),

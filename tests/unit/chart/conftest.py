@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def chart() -> Path:
 @pytest.fixture(scope="session")
 def helm() -> str:
     """Path of the helm binary, built at its first use."""
-    command = ["localcluster", "tool", "helm"]
+    command = [sys.executable, "-m", "localcluster", "tool", "helm"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 

@@ -266,7 +266,7 @@ def test_definition_can_be_left_out(render: Render) -> None:
 def test_monitors(render: Render) -> None:
     objects = render(
         'monitoring.serviceMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
-        "monitoring.podMonitor.enabled=true",
+        'monitoring.podMonitor={"enabled":true,"interval":"1m30s"}',
     )
     service_monitor = objects["ServiceMonitor", NAME]
     assert service_monitor["metadata"]["labels"] == {**LABELS, "release": "prometheus"}
@@ -279,7 +279,7 @@ def test_monitors(render: Render) -> None:
         "selector": {"matchExpressions": [{"key": "trainingjob.dev/name", "operator": "Exists"}]},
         "podTargetLabels": ["trainingjob.dev/name", "trainingjob.dev/attempt"],
         "podMetricsEndpoints": [
-            {"port": "metrics", "honorLabels": True, "path": "/metrics", "interval": "15s"}
+            {"port": "metrics", "honorLabels": True, "path": "/metrics", "interval": "1m30s"}
         ],
     }
 

@@ -21,6 +21,8 @@ Template = Callable[..., subprocess.CompletedProcess[str]]
         (['image.digest="latest"'], "does not match pattern"),
         (["operator.workers=0"], "minimum: got 0, want 1"),
         (["mlflow.demo.nodePort=80"], "minimum: got 80, want 30,000"),
+        (['monitoring.podMonitor={"interval":"30s1m"}'], "does not match pattern"),
+        (['monitoring.podMonitor={"interval":""}'], "minLength: got 0, want 1"),
         (
             ['mlflow.trackingUri="http://a"', 'mlflow.ca={"configMap":"a","secret":"b"}'],
             "mlflow.ca.configMap and mlflow.ca.secret are both set",

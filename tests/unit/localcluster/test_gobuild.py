@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from localcluster.gobuild import TOOLS, Tool, cache_key, parse_version, required_go
-from localcluster.paths import TOOL_MODULES
+from localcluster.gobuild import TOOLS, Tool, cache_key, parse_version, required_go, uv_program
+from localcluster.paths import REPOSITORY, TOOL_MODULES
 
 TOOL = Tool("x", "x", "example.org/x")
 
@@ -43,3 +43,19 @@ def test_every_tool_is_pinned() -> None:
     for tool in TOOLS.values():
         assert (TOOL_MODULES / tool.module / "go.mod").exists(), tool.name
     assert required_go() >= (1, 26)
+
+
+def test_uv_is_that_of_make_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
+    assert uv_program() == str(REPOSITORY / ".tools" / "bin" / "uv")
+    # A version manager's shim without a uv behind it.
+    (tmp_path / "uv").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "uv").chmod(0o755)
+    assert uv_program() == str(REPOSITORY / ".tools" / "bin" / "uv")
+    (tmp_path / "uv").write_text("#!/bin/sh\nexit 0\n")
+    assert uv_program() == "uv"
+    monkeypatch.setenv("UV", "/opt/uv")
+    assert uv_program() == "/opt/uv"

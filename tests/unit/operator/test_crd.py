@@ -63,7 +63,8 @@ def test_generated_files_are_up_to_date() -> None:
                     }
                 ],
                 "description": "Processes of torchrun in each pod: a number from 1, or auto for "
-                "one per GPU (one where there is none). Default: auto.",
+                "one per nvidia.com/gpu (one where there is none; for MIG and other devices give "
+                "the number). Default: auto.",
                 "default": "auto",
             },
         ),

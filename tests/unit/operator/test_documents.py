@@ -4,15 +4,19 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import trainingjob_operator
 import trainingjob_trainer
+import yaml
+from prometheus_client import Metric
+from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.api import State
 from trainingjob_operator.core.policies.run_status import RUN_STATUS, TERMINAL_STATES
 from trainingjob_operator.core.reasons import Reason
 
-from tests.support.documents import documented_transitions, table_rows
+from tests.support.documents import DOCS, documented_transitions, table_rows
 
 OPERATOR = Path(trainingjob_operator.__file__).parent
 TRAINER = Path(trainingjob_trainer.__file__).parent
@@ -74,3 +78,50 @@ def test_the_state_diagram_has_every_state_and_no_way_back_from_an_end() -> None
     edges = documented_transitions()
     assert {new for _, new in edges} == set(State)
     assert not {old for old, _ in edges} & TERMINAL_STATES
+
+
+def exposed() -> set[tuple[str, str, frozenset[str]]]:
+    """Name, type and labels of the operator's metrics, as they are once all are used."""
+    metrics = OperatorMetrics("1.2.3")
+    metrics.observe_jobs(lambda: {"Running": 1})
+    metrics.observe_goodput(lambda: {"lost": 1})
+    metrics.observe_informer("pods", lambda: 1)
+    metrics.on_restart("Evicted", charged=False)
+    metrics.on_failure("Evicted")
+    metrics.on_reconcile("error", 1)
+    metrics.on_request("get", "pods", 200, 1)
+    metrics.on_mlflow_call("runs/get", "ok", 1)
+    metrics.mlflow_status_corrections.labels("FINISHED", "FAILED").inc()
+    families = [one for one in metrics.registry.collect() if not one.name.startswith("process_")]
+    assert all(one.samples for one in families)
+    return {(full_name(one), one.type, labels(one)) for one in families}
+
+
+def full_name(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def labels(family: Metric) -> frozenset[str]:
+    return frozenset(family.samples[0].labels) - {"le"}
+
+
+def test_the_table_of_the_operators_metrics_is_that_of_the_code() -> None:
+    rows = table_rows("operator-metrics.md", columns=4)[1:]
+    assert all(row[3] for row in rows)
+    told = [(row[0].strip("`"), row[1], frozenset(re.findall(r"\w+", row[2]))) for row in rows]
+    assert len(told) == len(exposed())
+    assert set(told) == exposed()
+
+
+def test_the_alerts_are_rules_over_metrics_that_there_are() -> None:
+    page = (DOCS / "operator-metrics.md").read_text()
+    [text] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    [group] = yaml.safe_load(text)["groups"]
+    expressions = " ".join(rule["expr"] for rule in group["rules"])
+    used = set(re.findall(r"trainingjob_\w+", expressions))
+    assert len(used) == 3
+    assert used <= {name for name, _, _ in exposed()}
+
+
+def test_the_version_of_mlflow_is_that_of_the_tests() -> None:
+    assert f"the tests run with {version('mlflow')}." in (DOCS / "install.md").read_text()

@@ -15,7 +15,7 @@ from trainingjob_trainer.execute.child import OVER, SHOW_STACKS, Child
 from trainingjob_trainer.stacks import collect
 
 _PATIENCE_SECONDS = 10.0
-"""From SIGTERM until the stacks are shown; well inside the 30 s that Kubernetes grants."""
+"""From SIGTERM until the stacks are shown; well inside `terminationGracePeriodSeconds`."""
 _SHOWN_COMMAND = 80
 
 _logger = logging.getLogger("trainingjob-exec")
