@@ -15,7 +15,9 @@ class Means:
 
     def add(self, values: dict[str, Tensor], images: int) -> None:
         """Add the means of one batch of `images` images."""
-        self._add({name: value.detach() * images for name, value in values.items()}, images)
+        # Half precision has no room for sums: at 16,384 bf16 goes in steps of 128.
+        weighted = {name: value.detach().float() * images for name, value in values.items()}
+        self._add(weighted, images)
 
     def include(self, other: "Means") -> None:
         """Add all that `other` has."""
