@@ -1,7 +1,10 @@
 """Checkpoints are written beside the training, which goes on whatever the disk does."""
 
+from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from trainingjob_trainer.checkpoint import (
     Checkpointer,
@@ -59,6 +62,33 @@ def test_a_disk_that_takes_nothing_does_not_stop_training(tmp_path: Path) -> Non
     saving.save(1, own={}, shared={})
     saving.wait()
     assert saving.last_step == 1
+
+
+def test_numbers_of_numpy_are_read_as_those_of_python(tmp_path: Path) -> None:
+    """What `np.cos` in a LambdaLR makes of the learning rate."""
+    saving = checkpointer(tmp_path)
+    rates = {"lr": np.float64(0.1), "last": (np.float32(0.5), [np.int64(3), np.bool_(True)])}
+
+    saving.save(1, own=rates, shared={"model": rates}, best={"value": np.float64(0.1)})
+    saving.wait()
+
+    read = {"lr": 0.1, "last": (0.5, [3, True])}
+    assert saving.store.read(1, rank=0) == ({"model": read}, read)
+    assert saving.store.read_best() == {"value": 0.1, "model": read}
+
+
+@pytest.mark.parametrize("value", [date(2026, 1, 1), np.zeros(2), lambda: 0])
+def test_a_state_that_no_attempt_could_read_ends_training_at_the_first_checkpoint(
+    tmp_path: Path, value: object
+) -> None:
+    saving = checkpointer(tmp_path)
+    kind = type(value)
+    told = rf"shared/scheduler/dates/1 in it, a {kind.__module__}.{kind.__qualname__}: "
+
+    with pytest.raises(TypeError, match=told):
+        saving.save(1, own={}, shared={"scheduler": {"step": 1, "dates": ["today", value]}})
+
+    assert saving.store.steps() == []
 
 
 def test_the_time_of_a_checkpoint_is_measured(tmp_path: Path) -> None:
