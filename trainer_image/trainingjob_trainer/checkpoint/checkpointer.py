@@ -152,11 +152,20 @@ class Checkpointer:
             try:
                 distributed.all_reduce(done, distributed.ReduceOp.MIN, group=self._group)
             except RuntimeError as error:
-                done.zero_()
                 _logger.error("no checkpoint of step %d: a rank is gone: %s", step, error)  # noqa: TRY400 - the message says it all
-            else:
-                if own and not done:
-                    _logger.error("no checkpoint of step %d: another rank could not write", step)
+                checkpoint_errors.inc()
+                # It may be whole for all that: what is there is left to the next attempt.
+                return False
+            if own and not done:
+                _logger.error("no checkpoint of step %d: another rank could not write", step)
         if not done:
             checkpoint_errors.inc()
+            if self._rank == 0:
+                self._clean_up(step)
         return bool(done)
+
+    def _clean_up(self, step: int) -> None:
+        try:
+            self.store.clean_up(step)
+        except OSError:
+            _logger.exception("what there is of the checkpoint of step %d stays", step)
