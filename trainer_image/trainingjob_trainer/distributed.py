@@ -3,9 +3,9 @@
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.monitor.cgroup import Cgroup
+
+_T = TypeVar("_T")
 
 _logger = logging.getLogger(__name__)
 
@@ -78,9 +80,13 @@ class Ranks:
         """Return which flags at least one rank raises."""
         return [bool(count) for count in self._reduced(flags, distributed.ReduceOp.MAX)]
 
-    def highest(self, value: int) -> int:
-        """Return the largest value of all ranks."""
-        return self._reduced([value], distributed.ReduceOp.MAX)[0]
+    def of_all(self, value: _T) -> list[_T]:
+        """Return the value of each rank."""
+        if self._group is None:
+            return [value]
+        values: list[Any] = [None] * distributed.get_world_size(self._group)
+        distributed.all_gather_object(values, value, group=self._group)
+        return values
 
     def of_first(self, values: list[int]) -> list[int]:
         """Return the values of rank 0."""
@@ -144,7 +150,24 @@ def share_buffers(model: nn.Module) -> None:
             distributed.broadcast(buffer, src=0)
 
 
-def sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]:
+def means_over_ranks(
+    sums: Mapping[str, float], images: int, ranks: Ranks, device: torch.device
+) -> dict[str, float]:
+    """Return the means of named sums over the images of all ranks; some ranks may have none.
+
+    Raises:
+        ValueError: what the ranks have are not sums of the same names.
+    """
+    named = [names for names in ranks.of_all(list(sums)) if names]
+    names = named[0] if named else []
+    for others in named:
+        if set(others) != set(names):
+            raise ValueError(f"metrics differ between the ranks: {names} and {others}")
+    total, *totals = _sum_over_ranks([images, *(sums.get(name, 0.0) for name in names)], device)
+    return {name: value / total for name, value in zip(names, totals, strict=True)} if total else {}
+
+
+def _sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]:
     """Add up `values` over all ranks, element by element."""
     if not distributed.is_initialized():
         return list(values)

@@ -15,10 +15,10 @@ from trainingjob_trainer import random_state
 from trainingjob_trainer.best import BestEpoch
 from trainingjob_trainer.best_model import BestModel
 from trainingjob_trainer.checkpoint import Checkpointer
-from trainingjob_trainer.distributed import Ranks, share_buffers, sum_over_ranks
+from trainingjob_trainer.distributed import Ranks, means_over_ranks, share_buffers
 from trainingjob_trainer.exporter import TrainingMetrics
 from trainingjob_trainer.options import OptionError, RunOptions
-from trainingjob_trainer.progress import Means, Progress
+from trainingjob_trainer.progress import Means, Progress, check_same_batches
 from trainingjob_trainer.reporting import Reporter, Timed
 from trainingjob_trainer.resume import check_same_training, newest_usable, seen_by_all
 from trainingjob_trainer.samples import save_sample_predictions
@@ -92,7 +92,7 @@ class TrainingLoop:
         """
         self._resume()
         self.progress.started_seconds = time.monotonic()
-        self._validation_calls = self._ranks.highest(len(self.loaders.validation))
+        self._validation_calls = max(self._ranks.of_all(len(self.loaders.validation)))
         while self.progress.epoch < self.progress.epochs or not self.progress.validated:
             if self.best.exhausted:
                 self._end_early()
@@ -110,6 +110,7 @@ class TrainingLoop:
 
     def _train_epoch(self, batches: Iterator[Batch], left: int) -> None:
         progress = self.progress
+        check_same_batches(self._ranks.of_all(left))
         progress.expect(math.ceil(left / self._accumulate))
         self._reporter.begin_epoch()
         timed = Timed(batches)
@@ -160,9 +161,9 @@ class TrainingLoop:
         for _ in range(calls):
             self._stop_if_asked()
         self._validation_random = None
-        sums = means.sums()
-        images, *totals = sum_over_ranks([means.images, *sums.values()], self._place.device)
-        return dict(zip(sums, (total / images for total in totals), strict=True)) if images else {}
+        # The question under way is not that of the next step, which asks for more.
+        self._ranks.settle()
+        return means_over_ranks(means.sums(), means.images, self._ranks, self._place.device)
 
     def _stop_if_asked(self) -> None:
         self._hooks.alive()
@@ -185,8 +186,6 @@ class TrainingLoop:
             )
             if file is not None:
                 self._hooks.samples_drawn(Path(file), progress.epoch)
-        # The validation's question under way is not that of the next step, which asks for more.
-        self._ranks.settle()
         if self._checkpointer is None:
             if is_best and self._place.rank == 0:
                 self._best_model.keep(self.best, self.model)

@@ -56,7 +56,10 @@ class DataRequest:
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """Data of one rank: training batches, and validation batches which no other rank repeats."""
+    """Data of one rank: training batches, and validation batches which no other rank repeats.
+
+    All ranks have the same number of training batches; of the others a rank may have none.
+    """
 
     train: Loader
     validation: Loader

@@ -1,7 +1,6 @@
 """The MLflow adapter against the real server: what we rely on, and what it tells of errors."""
 
 import asyncio
-import math
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -176,7 +175,7 @@ async def test_tags_are_written_over(server: MlflowServer, experiment: str) -> N
     }
 
 
-async def test_latest_metrics_come_with_a_search_even_those_that_are_no_numbers(
+async def test_latest_metrics_come_with_a_search_but_for_those_that_are_no_numbers(
     server: MlflowServer, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {})
@@ -186,7 +185,6 @@ async def test_latest_metrics_come_with_a_search_even_those_that_are_no_numbers(
     ]
     await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": metrics})
     found = (await server.runs_by_id(experiment, [run.run_id]))[run.run_id].metrics
-    assert math.isnan(found.pop("loss"))
     # MLflow's SQL stores keep an infinity as the largest number.
     assert found.pop("ratio") > 1e300
     assert found == {"percentage": 40.5}

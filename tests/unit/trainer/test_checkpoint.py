@@ -123,7 +123,7 @@ def test_what_one_rank_cannot_write_is_no_checkpoint_for_any(tmp_path: Path) -> 
     two_ranks(tmp_path, broken=True)
 
     store = CheckpointStore(tmp_path / "checkpoints", keep=3)
-    assert store.problem(8, 0) == store.problem(8, 1) == "incomplete: rank 0 did not finish it"
+    assert store.steps() == [7], "nothing is left of the other one"
     assert store.problem(7, 0) is None
     for rank in range(WORLD):
         log = (tmp_path / f"{rank}.log").read_text()

@@ -101,6 +101,20 @@ def test_what_is_told_of_a_classification() -> None:
     ]
 
 
+def test_one_score_is_that_of_class_1() -> None:
+    scores = torch.tensor([[5.0], [-5.0], [5.0], [float("nan")]])
+    data = {"image": torch.rand(4, 1, 4, 4), "label": torch.tensor([1, 0, 0, 1])}
+
+    samples = predict(Answer(scores), [data], torch.device("cpu"))  # type: ignore[list-item]  # a Batch in all but name
+
+    assert [(s.caption, s.correct) for s in samples] == [
+        (("1  (99.3 %)", "target 1"), True),
+        (("0  (99.3 %)", "target 0"), True),
+        (("1  (99.3 %)", "target 0"), False),
+        (("scores not finite", "target 1"), None),
+    ]
+
+
 def test_what_is_told_of_an_image_to_image_task() -> None:
     images = torch.zeros(2, 1, 2, 2)
     answers = torch.stack([torch.full((1, 2, 2), 0.75), torch.full((1, 2, 2), float("inf"))])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from trainingjob_trainer.sampling import ResumableSampler
 from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
 
@@ -60,12 +60,20 @@ class TinyTask(Task):
         generator = torch.Generator().manual_seed(1)
         images = torch.rand(SAMPLES, 1, 2, 2, generator=generator)
         data = TensorDataset(images, (images.sum(dim=(1, 2, 3)) > 2).long())
-        if os.environ.get("TINY_LOADER") == "shuffle":
-            train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
-        else:
-            sampler = ResumableSampler(data, request)
-            train = DataLoader(data, request.batch_size, sampler=sampler, collate_fn=collate)
-        share = torch.utils.data.Subset(data, range(request.rank, 20, request.world_size))
+        match os.environ.get("TINY_LOADER"):
+            case "shuffle":
+                train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
+            case "unequal":
+                share = Subset(data, range(request.rank * request.batch_size, SAMPLES))
+                train = DataLoader(share, request.batch_size, collate_fn=collate)
+            case _:
+                sampler = ResumableSampler(data, request)
+                train = DataLoader(data, request.batch_size, sampler=sampler, collate_fn=collate)
+        validating = [int(rank) for rank in os.environ.get("TINY_VALIDATING", "").split()]
+        ranks = validating or list(range(request.world_size))
+        if request.rank not in ranks:
+            return Loaders(train=train, validation=[])
+        share = Subset(data, range(ranks.index(request.rank), 20, len(ranks)))
         return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Histogram
 from torch import distributed
 from torch.distributed import ProcessGroup
 
+from trainingjob_trainer.checkpoint.readable import check_readable
 from trainingjob_trainer.checkpoint.shares import share_of, split
 from trainingjob_trainer.checkpoint.snapshot import Snapshot
 from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
@@ -49,6 +50,7 @@ class Checkpointer:
         self._group = group
         self._every_seconds = every_seconds
         self._snapshot = Snapshot()
+        self._checked = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._last_seconds = time.monotonic()
@@ -82,6 +84,9 @@ class Checkpointer:
             own: of this rank.
             shared: by all ranks, `model` among it; each rank copies and writes its share.
             best: says why this model is the best so far, if it is; rank 0 writes it beside.
+
+        Raises:
+            TypeError: a state holds what no attempt could read; found by the first checkpoint.
         """
         self.wait()
         first = self._rank == 0
@@ -94,6 +99,11 @@ class Checkpointer:
                 "best": {**best, "model": shared["model"]} if best and first else None,
             }
         )
+        if not self._checked:
+            # Else nobody knew before a restart, which would fail, and so would all after it.
+            check_readable(parts["own"], "own")
+            check_readable(parts["skeleton"], "shared")
+            self._checked = True
         new = step != self.last_step
         best_state = parts.pop("best")
         self._writing = self._thread.submit(
@@ -142,11 +152,20 @@ class Checkpointer:
             try:
                 distributed.all_reduce(done, distributed.ReduceOp.MIN, group=self._group)
             except RuntimeError as error:
-                done.zero_()
                 _logger.error("no checkpoint of step %d: a rank is gone: %s", step, error)  # noqa: TRY400 - the message says it all
-            else:
-                if own and not done:
-                    _logger.error("no checkpoint of step %d: another rank could not write", step)
+                checkpoint_errors.inc()
+                # It may be whole for all that: what is there is left to the next attempt.
+                return False
+            if own and not done:
+                _logger.error("no checkpoint of step %d: another rank could not write", step)
         if not done:
             checkpoint_errors.inc()
+            if self._rank == 0:
+                self._clean_up(step)
         return bool(done)
+
+    def _clean_up(self, step: int) -> None:
+        try:
+            self.store.clean_up(step)
+        except OSError:
+            _logger.exception("what there is of the checkpoint of step %d stays", step)

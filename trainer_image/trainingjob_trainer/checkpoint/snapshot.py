@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,8 @@ class Snapshot:
     def take(self, state: Any) -> Any:
         """Return a copy of nested dicts, lists and tuples with their tensors.
 
-        It is valid until the next call.
+        It is valid until the next call. Numbers of NumPy become Python's: a learning rate may be
+        one, and a checkpoint that is read as data cannot hold it.
         """
         copy = self._copy(state, ())
         if torch.cuda.is_available():
@@ -36,6 +38,8 @@ class Snapshot:
                 return [self._copy(item, (*path, i)) for i, item in enumerate(value)]
             case tuple():
                 return tuple(self._copy(item, (*path, i)) for i, item in enumerate(value))
+            case np.generic():
+                return value.item()
             case _:
                 return value
 

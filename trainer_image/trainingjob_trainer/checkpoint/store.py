@@ -146,9 +146,30 @@ class CheckpointStore:
             _logger.warning("no best model in %s: %s", self.directory, error)
         return None
 
+    def clean_up(self, step: int) -> None:
+        """Remove what a writing that failed left, and make room if there is none for the next one.
+
+        Then one checkpoint fewer is kept from now on, but always one.
+
+        Raises:
+            OSError: the disk cannot be read.
+        """
+        complete = self._complete_steps()
+        if step not in complete:
+            self._remove([step])
+        # Not by the error: of a full volume torch may say no more than "unexpected pos 704".
+        if complete and shutil.disk_usage(self.directory).free < self._bytes(complete[0]):
+            self._keep = max(1, min(self._keep, len(complete)) - 1)
+            _logger.warning(
+                "%s has no room for another checkpoint: %d kept from now on; one more must fit in",
+                self.directory,
+                self._keep,
+            )
+            self.prune()
+
     def prune(self) -> None:
         """Keep the newest complete checkpoints, and what is newer than these."""
-        complete = [step for step in self.steps() if self._complete(step)]
+        complete = self._complete_steps()
         if len(complete) >= self._keep:
             oldest = complete[self._keep - 1]
             self._remove(step for step in self.steps() if step < oldest)
@@ -160,6 +181,12 @@ class CheckpointStore:
     def _remove(self, steps: Any) -> None:
         for step in steps:
             shutil.rmtree(self._of(step), ignore_errors=True)
+
+    def _complete_steps(self) -> list[int]:
+        return [step for step in self.steps() if self._complete(step)]
+
+    def _bytes(self, step: int) -> int:
+        return sum(file.stat().st_size for file in self._of(step).iterdir())
 
     def _complete(self, step: int) -> bool:
         world_size = self._world_size(step)

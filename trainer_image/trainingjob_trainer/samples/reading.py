@@ -42,6 +42,9 @@ def predict(model: nn.Module, loader: Iterable[Batch], device: torch.device) -> 
 
 
 def _classified(images: Tensor, output: Tensor, labels: Tensor | None) -> list[Sample]:
+    if output.shape[1] == 1:
+        # The score of class 1 alone, for a sigmoid: that is the softmax beside a score of 0.
+        output = torch.cat([torch.zeros_like(output), output], dim=1)
     confidences, classes = output.softmax(dim=1).max(dim=1)
     samples = []
     for index, image in enumerate(images):

@@ -38,7 +38,8 @@ def save_sample_predictions(
     were, and no memory is held. An error is logged with its cause and counted, never raised.
 
     Args:
-        model: gives class scores (N, classes) or images (N, C, H, W) for images (N, C, H, W).
+        model: gives class scores (N, classes) or images (N, C, H, W) for images (N, C, H, W);
+            one column is the score of class 1, as for BCEWithLogitsLoss.
         val_loader: batches, dicts with "image" and, for the target, "label" (N,) or "target"
             (N, C, H, W).
         device: where the model is.
