@@ -138,6 +138,21 @@ def test_torchrun_and_all_its_ranks_stop_on_sigterm(trainer: Trainer, tmp_path: 
     assert termination(trainer)["message"] == "stopped by SIGTERM"
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_after_sigterm_the_workers_of_a_loader_serve_until_the_checkpoint_is_written(
+    trainer: Trainer, ranks: int
+) -> None:
+    command = script("loader_script.py")
+    process = trainer.execute(*(command if ranks == 1 else torchrun(*command[1:])))
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(ranks)] == [b"ready\n"] * ranks
+
+    process.send_signal(signal.SIGTERM)
+    code, output, errors = ended(process)
+
+    assert (code, output) == (143, "saved\n" * ranks), errors
+
+
 def test_stacks_of_all_processes_when_asked_by_sigquit_also_of_one_in_native_code(
     trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
 ) -> None:
