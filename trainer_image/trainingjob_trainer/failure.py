@@ -49,9 +49,9 @@ class Termination:
         while True:
             short = replace(
                 self,
-                message=_shorten(self.message, limit),
-                exception=_shorten(self.exception, 200),
-                frame=_shorten(self.frame, 500),
+                message=_shorten(_encodable(self.message), limit),
+                exception=_shorten(_encodable(self.exception), 200),
+                frame=_shorten(_encodable(self.frame), 500),
             )
             text = json.dumps(asdict(short), ensure_ascii=False)
             if len(text.encode()) <= MAX_MESSAGE_BYTES:
@@ -151,6 +151,11 @@ def _is_user_code(filename: str) -> bool:
     if path.is_relative_to(_PACKAGE):
         return path.is_relative_to(_PACKAGE / "tasks")
     return path.exists() and not any(path.is_relative_to(library) for library in _LIBRARIES)
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8 has no bytes for: Python has it in the name of a file in another code."""
+    return text.encode(errors="replace").decode()
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -1,10 +1,13 @@
 """SIGTERM: the pod is to end. Training stops at the next step, or is left where it hangs."""
 
 import logging
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
+
+from trainingjob_trainer.forks import keep_workers_out_of_group
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +45,11 @@ class StopRequest:
         self._sender.setblocking(False)
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda _number, _frame: self._request())
+        # A signal to a child that has not let go of all this yet is kept from it until it has.
+        os.register_at_fork(
+            before=_hold_back, after_in_child=_be_as_any_other, after_in_parent=_let_through
+        )
+        keep_workers_out_of_group()
         threading.Thread(target=self._listen, name="stop-request", daemon=True).start()
 
     def done(self) -> None:
@@ -62,3 +70,18 @@ class StopRequest:
             self._on_stuck()
         else:
             self._on_done()
+
+
+def _be_as_any_other() -> None:
+    """Have SIGTERM end this process, a forked child, and tell the parent nothing of it."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_through()
+
+
+def _hold_back() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

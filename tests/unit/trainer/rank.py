@@ -13,6 +13,7 @@ def train(arguments: list[str], environment: Mapping[str, str]) -> None:
     """Run the command line with these variables; ends the process with its exit code."""
     from trainingjob_trainer.__main__ import main
 
+    os.setsid()  # as torchrun starts a rank
     os.environ.update(environment)
     directory = Path(environment["TINY_RECORD"])
     sys.path[:0] = [str(Path(__file__).parent), str(directory)]

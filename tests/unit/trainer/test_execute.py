@@ -42,9 +42,11 @@ def status(server: MlflowServer, run_id: str) -> tuple[str, int | None]:
 
 
 def runs(server: MlflowServer) -> set[str]:
-    client = server.client
-    experiments = [one.experiment_id for one in client.search_experiments()]
-    return {run.info.run_id for run in client.search_runs(experiments)}
+    return {run.info.run_id for run in server.client.search_runs(list(experiments(server)))}
+
+
+def experiments(server: MlflowServer) -> set[str]:
+    return {one.experiment_id for one in server.client.search_experiments()}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
     metric: str,
     parameter: tuple[str, str],
 ) -> None:
-    before = runs(mlflow_server)
+    before = runs(mlflow_server), experiments(mlflow_server)
 
     code, _, errors = ended(trainer.execute(*script(name), PYTHONPATH=str(FRAMEWORKS)))
 
@@ -73,8 +75,39 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
     assert "system/rank_0_memory_usage_megabytes" in run.data.metrics
     assert parameter in run.data.params.items()
     assert status(mlflow_server, job) == ("SCHEDULED", None)
-    assert runs(mlflow_server) == before, "no second run"
+    assert (runs(mlflow_server), experiments(mlflow_server)) == before, "no second run"
     assert not trainer.termination_log.exists()
+
+
+@pytest.mark.parametrize(
+    "chosen", ["experiment_name='absent'", "experiment_name='{name}'", "experiment_id='{id}'"]
+)
+def test_a_script_that_sets_an_experiment_logs_to_the_run_of_the_job_and_finds_earlier_runs(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str, chosen: str
+) -> None:
+    client = mlflow_server.client
+    name = f"pretraining of {job}"
+    experiment_id = client.create_experiment(name)
+    earlier = client.create_run(experiment_id).info.run_id
+    before = runs(mlflow_server), experiments(mlflow_server)
+
+    code, output, errors = ended(
+        trainer.execute(
+            sys.executable,
+            "-c",
+            "import mlflow\n"
+            f"mlflow.set_experiment({chosen.format(name=name, id=experiment_id)})\n"
+            f"[run] = mlflow.search_runs(experiment_names=['{name}'], output_format='list')\n"
+            "print(run.info.run_id)\n"
+            "mlflow.log_metric('train/loss', 1)\n",
+            MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+        )
+    )
+
+    assert (code, output) == (0, f"{earlier}\n"), errors
+    assert "train/loss" in client.get_run(job).data.metrics
+    assert (runs(mlflow_server), experiments(mlflow_server)) == before
+    assert errors.count("spec.mlflow.experiment is the place for its name") == 1
 
 
 def test_output_passes_unchanged_and_at_once_and_metrics_are_served(
@@ -136,6 +169,21 @@ def test_torchrun_and_all_its_ranks_stop_on_sigterm(trainer: Trainer, tmp_path: 
 
     assert code == 143, errors
     assert termination(trainer)["message"] == "stopped by SIGTERM"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_after_sigterm_the_workers_of_a_loader_serve_until_the_checkpoint_is_written(
+    trainer: Trainer, ranks: int
+) -> None:
+    command = script("loader_script.py")
+    process = trainer.execute(*(command if ranks == 1 else torchrun(*command[1:])))
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(ranks)] == [b"ready\n"] * ranks
+
+    process.send_signal(signal.SIGTERM)
+    code, output, errors = ended(process)
+
+    assert (code, output) == (143, "saved\n" * ranks), errors
 
 
 def test_stacks_of_all_processes_when_asked_by_sigquit_also_of_one_in_native_code(

@@ -133,6 +133,17 @@ def test_a_place_that_cannot_be_written_is_logged(
     assert "cannot write the termination message" in caplog.text
 
 
+def test_a_file_name_in_another_code_does_not_keep_the_cause_from_being_told(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "termination-log"
+    path = b"/data/caf\xe9.png".decode(errors="surrogateescape")
+
+    write_termination_message(describe_exception(ValueError(f"cannot decode {path}")), log)
+
+    assert json.loads(log.read_text())["message"] == "cannot decode /data/caf?.png"
+
+
 @given(message=st.text(max_size=9000), exception=st.text(max_size=2000), frame=st.text())
 def test_the_kubelet_never_cuts_the_message(message: str, exception: str, frame: str) -> None:
     text = Termination("UserException", message, exception, frame).to_json()

@@ -96,8 +96,10 @@ def test_after_sigkill_the_repeated_steps_are_the_same(
         (("--precision", "fp16"), {}),
         (("--precision", "bf16"), {}),
         ((), {"TINY_LOADER": "shuffle"}),
+        # After the signal its step still needs more batches than the workers have made.
+        (("--accumulate", "15"), {"TINY_WORKERS": "2"}),
     ],
-    ids=["fp16", "bf16", "a loader without our sampler"],
+    ids=["fp16", "bf16", "a loader without our sampler", "a loader with workers"],
 )
 def test_scalers_and_other_loaders_resume_too(
     tmp_path: Path,

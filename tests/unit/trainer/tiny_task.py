@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ class TinyTask(Task):
         generator = torch.Generator().manual_seed(1)
         images = torch.rand(SAMPLES, 1, 2, 2, generator=generator)
         data = TensorDataset(images, (images.sum(dim=(1, 2, 3)) > 2).long())
+<<<<<<< HEAD
         match os.environ.get("TINY_LOADER"):
             case "shuffle":
                 train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
@@ -74,6 +76,21 @@ class TinyTask(Task):
         if request.rank not in ranks:
             return Loaders(train=train, validation=[])
         share = Subset(data, range(ranks.index(request.rank), 20, len(ranks)))
+=======
+        if os.environ.get("TINY_LOADER") == "shuffle":
+            train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
+        else:
+            workers = int(os.environ.get("TINY_WORKERS", "0"))
+            train = DataLoader(
+                data,
+                request.batch_size,
+                sampler=ResumableSampler(data, request),
+                num_workers=workers,
+                multiprocessing_context="fork" if workers else None,
+                collate_fn=collate,
+            )
+        share = torch.utils.data.Subset(data, range(request.rank, 20, request.world_size))
+>>>>>>> trainer-t1
         return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -86,8 +103,14 @@ class TinyTask(Task):
         with (Path(os.environ["TINY_RECORD"]) / f"rank_{self.rank}").open("a") as file:
             file.write(line)
         if os.environ.get("TINY_SIGNAL") == f"{count} {self.rank}":
-            os.kill(os.getpid(), getattr(signal, os.environ["TINY_SIGNAL_NAME"]))
+            send_as_torchrun(getattr(signal, os.environ["TINY_SIGNAL_NAME"]))
         return loss
+
+
+def send_as_torchrun(number: int) -> None:
+    """Send a signal from another process to all of the group that this one leads."""
+    command = ["sh", "-c", f"kill -{number} -{os.getpid()}"]
+    subprocess.run(command, check=True, start_new_session=True)
 
 
 def slow_down_disk(seconds: float) -> None:

@@ -26,7 +26,7 @@ def _run_hidden_one() -> None:
 
 
 def _install(directory: str) -> None:
-    """Have exceptions that end this process recorded, and stacks written when asked for."""
+    """Have exceptions recorded, stacks written when asked for, and workers spared by signals."""
     previous = sys.excepthook
 
     def record(
@@ -48,6 +48,12 @@ def _install(directory: str) -> None:
         write_stacks_when_asked()
     except (ImportError, OSError) as reason:
         sys.stderr.write(f"trainingjob-exec: no stacks of this process: {reason}\n")
+    try:
+        from trainingjob_trainer.forks import keep_workers_out_of_group
+
+        keep_workers_out_of_group()
+    except ImportError as reason:
+        sys.stderr.write(f"trainingjob-exec: signals reach workers of this process: {reason}\n")
 
 
 if _DIRECTORY:
