@@ -41,6 +41,9 @@ def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel
     """
     from mlflow.models import infer_signature
 
+    if len(example) == 1:
+        # A tracer takes a batch of one for the only size that there is.
+        example = torch.cat([example, example])
     with torch.no_grad():
         output: Tensor = model(example)
     signature = infer_signature(example.numpy(), output.numpy())

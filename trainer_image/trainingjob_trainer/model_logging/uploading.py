@@ -55,7 +55,7 @@ def log_model(
         client: of the tracking server.
         run_id: the run that owns the model.
         model: maps images (N, C, H, W) to scores or images; it is copied to the CPU.
-        example: at least two images, so that the batch size stays free.
+        example: images.
         abandoned: whether to give up between two calls.
 
     Raises:
