@@ -35,7 +35,7 @@ class ModelThread(threading.Thread):
     """Logs models one after the other, for as long as somebody waits."""
 
     def __init__(
-        self, connection: RunConnection, models: Sequence[TrainedModel], example: Tensor
+        self, connection: RunConnection, models: Sequence[TrainedModel], example: Tensor | None
     ) -> None:
         super().__init__(name="model-logging", daemon=True)
         self._connection = connection
@@ -99,7 +99,7 @@ class Services(Companions):
             self.uploader.sample_image(file, epoch)
 
     def log_models(
-        self, models: Sequence[TrainedModel], example: Tensor, stopped: Callable[[], bool]
+        self, models: Sequence[TrainedModel], example: Tensor | None, stopped: Callable[[], bool]
     ) -> None:
         """Log models now; training is over. Ends when `stopped`, or after some minutes.
 

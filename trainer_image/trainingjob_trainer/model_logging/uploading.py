@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from trainingjob_trainer.model_logging.saving import SavedModel, save_model
+from trainingjob_trainer.model_logging.saving import (
+    SavedModel,
+    Weights,
+    save_model,
+    save_weights,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,10 +33,10 @@ class AbandonedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model as it was after `step` ≥ 1, and what it is called in the run."""
+    """A model as it was after `step` ≥ 1, or its weights, and what it is called in the run."""
 
     name: str
-    module: nn.Module
+    module: nn.Module | Weights
     step: int
 
 
@@ -39,7 +44,7 @@ def log_model(
     client: "MlflowClient",
     run_id: str,
     model: TrainedModel,
-    example: Tensor,
+    example: Tensor | None,
     abandoned: Callable[[], bool] = lambda: False,
 ) -> str:
     """Log a model as a LoggedModel of the run and return its URI; one that is there is left.
@@ -55,7 +60,7 @@ def log_model(
         client: of the tracking server.
         run_id: the run that owns the model.
         model: maps images (N, C, H, W) to scores or images; it is copied to the CPU.
-        example: images.
+        example: images; without any, only the weights are logged.
         abandoned: whether to give up between two calls.
 
     Raises:
@@ -67,9 +72,8 @@ def log_model(
     for logged in _models_of(client, experiment_id, run_id):
         if (logged.name, logged.tags.get(STEP_TAG)) == (model.name, str(model.step)):
             return str(logged.model_uri)
-    module = copy.deepcopy(model.module).cpu().eval()
     with tempfile.TemporaryDirectory() as directory:
-        saved = save_model(module, example.detach().cpu(), Path(directory))
+        saved = _save(model.module, example, Path(directory))
         _go_on_unless(abandoned)
         if saved.format is None:
             client.log_artifacts(run_id, str(saved.path), model.name)
@@ -90,6 +94,22 @@ def log_model(
             raise
     _link(client, run_id, logged.model_id, model.step, run.data.metrics)
     return str(logged.model_uri)
+
+
+def _save(model: nn.Module | Weights, example: Tensor | None, directory: Path) -> SavedModel:
+    """Save a model that is copied first, since it may be in use; what cannot be, as weights."""
+    if example is not None:
+        example = example.detach().cpu()
+    if not isinstance(model, nn.Module):
+        return save_weights(model, example, directory)
+    if example is None:
+        return save_weights(model.state_dict(), None, directory)
+    try:
+        copied = copy.deepcopy(model).cpu().eval()
+    except Exception as error:  # noqa: BLE001 - whatever a user's model holds: a lock, a file
+        _logger.warning("the model cannot be copied: %s", error)
+        return save_weights(model.state_dict(), example, directory)
+    return save_model(copied, example, directory)
 
 
 def remove_unfinished(client: "MlflowClient", run_id: str) -> None:
