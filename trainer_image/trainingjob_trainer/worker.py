@@ -152,7 +152,9 @@ class Worker:
         else:
             if best is not None:
                 models.append(TrainedModel("best_model", best, loop.best.step))
-        self._services.log_models(models, _images_of(loop), lambda: self._stop.requested)
+        self._services.log_models(
+            models, _images_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
+        )
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
             raise TrainingStoppedError

@@ -148,7 +148,7 @@ def test_what_cannot_be_read_after_the_training_is_no_failure_of_it(
     worker = Worker(RunOptions("mnist"), Contract())
     logged: list[tuple[list[TrainedModel], Tensor | None]] = []
     monkeypatch.setattr(
-        worker._services, "log_models", lambda models, images, _: logged.append((models, images))
+        worker._services, "log_models", lambda models, images, *_: logged.append((models, images))
     )
     loop: Any = SimpleNamespace(
         model=nn.Flatten(),

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from trainingjob_trainer.model_logging.saving import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
 
 STEP_TAG = "trainingjob.step"
 """Tag of a LoggedModel: the step that it was trained to."""
@@ -71,6 +71,7 @@ def log_model(
     experiment_id = run.info.experiment_id
     for logged in _models_of(client, experiment_id, run_id):
         if (logged.name, logged.tags.get(STEP_TAG)) == (model.name, str(model.step)):
+            _link(client, run, logged.model_id, model.step)
             return str(logged.model_uri)
     with tempfile.TemporaryDirectory() as directory:
         saved = _save(model.module, example, Path(directory))
@@ -92,7 +93,8 @@ def log_model(
         except BaseException:
             client.delete_logged_model(logged.model_id)
             raise
-    _link(client, run_id, logged.model_id, model.step, run.data.metrics)
+    # Anew: its metrics may have come meanwhile, as after an outage.
+    _link(client, client.get_run(run_id), logged.model_id, model.step)
     return str(logged.model_uri)
 
 
@@ -151,22 +153,25 @@ def _go_on_unless(abandoned: Callable[[], bool]) -> None:
         raise AbandonedError
 
 
-def _link(
-    client: "MlflowClient", run_id: str, model_id: str, step: int, metrics: dict[str, Any]
-) -> None:
-    """Show the model as an output of the run, with its validation metrics.
+def _link(client: "MlflowClient", run: "Run", model_id: str, step: int) -> None:
+    """Show the model as an output of the run, with its validation metrics, unless it is one.
 
     These have one point an epoch: their history is short, whatever else the run has. The same
     point with the model's id is one point in the run's history still.
     """
     from mlflow.entities import LoggedModelOutput, Metric
 
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if model_id in {output.model_id for output in outputs}:
+        return
+    run_id = run.info.run_id
     points = [
         Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run_id)
-        for key in metrics
+        for key in run.data.metrics
         if key.startswith("val/")
         for m in client.get_metric_history(run_id, key)
         if m.step == step and m.model_id is None
     ]
     client.log_batch(run_id, metrics=points)
+    # Last, as it says that the above is done.
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
