@@ -25,14 +25,22 @@ class BestModel:
 
     def load(
         self, best: BestEpoch, step: int, model: nn.Module, store: CheckpointStore | None
-    ) -> nn.Module | None:
-        """Return the best model; None if it is that of `step`, or nothing is left of it."""
+    ) -> nn.Module | dict[str, Any] | None:
+        """Return the best model; None if it is that of `step`, or nothing is left of it.
+
+        Of a model that cannot be copied these are the weights.
+        """
         if best.value is None or best.step == step:
             return None
         kept = store.read_best() if store else self._kept
         if kept is None or kept["step"] != best.step:
             _logger.warning("the best model, that of step %d, is not to be found", best.step)
             return None
-        model = copy.deepcopy(model)
-        model.load_state_dict(kept["model"])
-        return model
+        try:
+            copied = copy.deepcopy(model)
+        except Exception as error:  # noqa: BLE001 - whatever a user's model holds: a lock, a file
+            _logger.warning("the model cannot be copied: %s", error)
+            weights: dict[str, Any] = kept["model"]
+            return weights
+        copied.load_state_dict(kept["model"])
+        return copied

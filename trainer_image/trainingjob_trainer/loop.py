@@ -103,8 +103,8 @@ class TrainingLoop:
         if self._checkpointer:
             self._checkpointer.wait()
 
-    def best_model(self) -> nn.Module | None:
-        """Return the model of the best epoch on rank 0, if that is not the model of now."""
+    def best_model(self) -> nn.Module | dict[str, Any] | None:
+        """Return the model of the best epoch on rank 0, or its weights; None: it is that of now."""
         store = self._checkpointer.store if self._checkpointer else None
         return self._best_model.load(self.best, self.progress.step, self.model, store)
 

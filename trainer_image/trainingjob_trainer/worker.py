@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
 from trainingjob_trainer.companions import (
@@ -142,16 +143,18 @@ class Worker:
         )
 
     def _log_models(self, loop: TrainingLoop) -> None:
-        with torch.no_grad():
-            batch = next(iter(loop.loaders.validation), None)
-        if batch is None:
-            _logger.warning("no model in MLflow: there is no validation image to describe it by")
-            return
+        """Log the models; an error of that is one in the log, for the training is done."""
         models = [TrainedModel("model", loop.model, loop.progress.step)]
-        best = loop.best_model()
-        if best is not None:
-            models.append(TrainedModel("best_model", best, loop.best.step))
-        self._services.log_models(models, batch["image"][:4], lambda: self._stop.requested)
+        try:
+            best = loop.best_model()
+        except Exception:
+            _logger.exception("no best model in MLflow: it cannot be read")
+        else:
+            if best is not None:
+                models.append(TrainedModel("best_model", best, loop.best.step))
+        self._services.log_models(
+            models, _images_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
+        )
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
             raise TrainingStoppedError
@@ -207,6 +210,20 @@ class Worker:
             epoch=epoch,
             step=step,
         )
+
+
+def _images_of(loop: TrainingLoop) -> Tensor | None:
+    """Return images to describe a model by; None if none can be had."""
+    try:
+        with torch.no_grad():
+            batch = next(iter(loop.loaders.validation), None)
+        if batch is not None:
+            return batch["image"][:4]
+    except Exception:
+        _logger.exception("only weights go to MLflow: no validation image can be had")
+    else:
+        _logger.warning("only weights go to MLflow: there is no validation image")
+    return None
 
 
 def _nothing() -> None:

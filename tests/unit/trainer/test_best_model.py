@@ -1,5 +1,6 @@
 """The best model comes back as it was, from memory or from the disk."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ def model(weight: float) -> nn.Linear:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, weight)
     return layer
+
+
+class LockHolder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ def test_without_checkpoints_it_is_kept_in_memory(best: BestEpoch) -> None:
 
     found = kept.load(best, 20, training, None)
 
-    assert found is not None
+    assert isinstance(found, nn.Module)
     assert found.state_dict()["weight"].item() == 1.0
     assert training.weight.item() == 2.0
 
@@ -44,8 +51,19 @@ def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> 
 
     found = BestModel().load(best, 20, model(2.0), store)
 
-    assert found is not None
+    assert isinstance(found, nn.Module)
     assert found.state_dict()["weight"].item() == 1.0
+
+
+def test_of_a_model_that_cannot_be_copied_it_is_the_weights(best: BestEpoch) -> None:
+    kept, training = BestModel(), model(1.0)
+    training.register_module("lock", LockHolder())
+    kept.keep(best, training)
+
+    found = kept.load(best, 20, training, None)
+
+    assert isinstance(found, dict)
+    assert found["weight"].item() == 1.0
 
 
 def test_the_final_model_is_not_logged_twice(best: BestEpoch) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trainingjob_trainer.contract import Contract
+from trainingjob_trainer.tracking import RunConnection, Sender, Uploader, rest
 
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request
@@ -124,6 +126,42 @@ def test_a_call_too_large_for_a_slow_server_becomes_smaller_ones(
 
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
     assert history(mlflow_server, run_id) == all_of(1, 1_000)
+
+
+def test_an_upload_may_take_longer_than_a_call_for_metrics(
+    mlflow_server: MlflowServer, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers to a file when it is in its store, after a call was given up as slow."""
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    monkeypatch.setattr(rest, "_TIMEOUT_SECONDS", 1.0)
+    tried_again = threading.Event()
+
+    def slow(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if len(proxy.batches) > 1:
+            tried_again.set()
+        elif request.method == "PUT" or proxy.batches:
+            tried_again.wait(60)
+        return forward()
+
+    file = tmp_path / "stacks.txt"
+    file.write_text("all threads")
+    with FaultyServer(slow, mlflow_server.uri) as proxy:
+        connection = RunConnection(Contract(tracking_uri=proxy.uri, run_id=run_id))
+        sender, uploader = Sender(connection), Uploader(connection)
+        uploader.start()
+        uploader.file(file, "hangs")
+        wait_until(lambda: "PUT" in methods_of(proxy))
+        sender.start()
+        log_steps(sender, 1, 10)
+        assert uploader.close(within_seconds=300)
+        assert sender.close(within_seconds=300)
+
+    assert methods_of(proxy).count("PUT") == 1
+    assert history(mlflow_server, run_id) == all_of(1, 10)
+
+
+def methods_of(proxy: FaultyServer) -> list[str]:
+    return [request.method for _, request in proxy.requests]
 
 
 @pytest.mark.parametrize("as_date", [False, True])

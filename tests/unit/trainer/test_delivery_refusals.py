@@ -15,10 +15,15 @@ from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
 def test_what_mlflow_refuses_is_found_by_halving(
     mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with FaultyServer(lambda _, forward: forward(), mlflow_server.uri) as proxy:
+    def refuse(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if b"refused" in request.body:
+            return Answer.error(400, "INVALID_PARAMETER_VALUE")
+        return forward()
+
+    with FaultyServer(refuse, mlflow_server.uri) as proxy:
         sender = sender_to(proxy.uri, run_id)
         log_steps(sender, 1, 700)
-        sender.log_metrics({"not:allowed?": 1.0}, step=1)
+        sender.log_metrics({"refused": 1.0}, step=1)
         log_steps(sender, 701, 900)
         sender.start()
         assert sender.close(within_seconds=300)
@@ -26,7 +31,7 @@ def test_what_mlflow_refuses_is_found_by_halving(
     assert history(mlflow_server, run_id) == all_of(1, 900)
     assert len(proxy.batches) < 25
     assert [text for text in caplog.messages if "MLflow refuses" in text] == [
-        text for text in caplog.messages if "not:allowed?" in text
+        text for text in caplog.messages if "refused" in text
     ]
     assert sender.dropped._value.get() == 1
 
@@ -51,7 +56,30 @@ def test_ten_thousand_keys_of_which_some_are_very_long(
         "pppp": "v" * 6_000,
         "text": "_",
     }
-    assert caplog.text.count("MLflow cannot take the key") == 1
+    assert caplog.text.count("MLflow cannot take the key") == len(long_keys) + 2
+
+
+def test_a_name_that_mlflow_does_not_take_is_mended_and_that_is_said_once(
+    mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with FaultyServer(lambda _, forward: forward(), mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        sender.start()
+        for step in range(1, 4):
+            sender.log_metrics({"acc@1": step, "time [s]": step, "/a//b": step}, step=step)
+            assert sender.flush(within_seconds=300)
+        sender.log_params({"räume (m²)": 3})
+        sender.set_tags({"a#b": "c"})
+        assert sender.close(within_seconds=300)
+
+    data = mlflow_server.client.get_run(run_id).data
+    assert data.metrics == {"acc_1": 3, "time _s_": 3, "_/a/_/b": 3}
+    assert data.params == {"räume _m²_": "3"}
+    assert data.tags["a_b"] == "c"
+    assert [message for message in caplog.messages if "acc@1" in message] == [
+        "MLflow cannot take the key 'acc@1': it becomes 'acc_1'"
+    ]
+    assert "refuses" not in caplog.text
 
 
 @pytest.mark.parametrize("status", [401, 403])

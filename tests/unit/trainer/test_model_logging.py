@@ -1,3 +1,4 @@
+import importlib
 import logging
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from trainingjob_trainer.model_logging import (
     log_model,
     remove_unfinished,
 )
+from trainingjob_trainer.model_logging.saving import save_model
 
 from tests.support.processes import MlflowServer
 
@@ -123,6 +125,21 @@ print(mlflow.pytorch.load_model({path!r})(torch.ones(3, 1, 4, 4)).tolist())
 """
 
 
+def said_alone(model: str | Path, directory: Path) -> str:
+    """Return what a model says to ones, in a process that has nothing but packages."""
+    program = ALONE.format(packages=sysconfig.get_path("purelib"), path=str(model))
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize("kind", ["pt2", "pickle"])
 def test_a_process_with_nothing_but_the_requirements_can_load_it(
     mlflow_server: MlflowServer, run_id: str, tmp_path: Path, kind: str
@@ -134,21 +151,43 @@ def test_a_process_with_nothing_but_the_requirements_can_load_it(
     )
     path = mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path))
 
-    program = ALONE.format(packages=sysconfig.get_path("purelib"), path=path)
-    result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-
-    assert result.returncode == 0, result.stderr
-    expected = module(torch.ones(3, 1, 4, 4)).tolist()
-    assert result.stdout.splitlines()[-1] == str(expected)
+    assert said_alone(path, tmp_path) == str(module(torch.ones(3, 1, 4, 4)).tolist())
     requirements = (Path(path) / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in requirements] == ["mlflow", "torch", "numpy"]
+
+
+def test_a_pickled_model_takes_along_the_files_that_its_own_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "halving.py").write_text("def halve(images):\n    return images / 2\n")
+    (project / "scaling.py").write_text("import halving\n")
+    (project / "halving_net.py").write_text(
+        "import scaling\n"
+        "from halving import halve\n"
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def forward(self, images):\n"
+        "        if images.sum() > 0:\n"  # which no tracer can follow
+        "            return halve(images)\n"
+        "        return scaling.halving.halve(images)\n"
+    )
+    monkeypatch.syspath_prepend(project)
+    net = importlib.import_module("halving_net").Net()
+
+    saved = save_model(net, torch.rand(2, 1, 4, 4), tmp_path)
+
+    assert saved.format == "pickle"
+    ones = torch.ones(3, 1, 4, 4)
+    assert said_alone(saved.path, tmp_path) == str((ones / 2).tolist())
+
+
+def test_a_single_image_leaves_the_batch_size_free(tmp_path: Path) -> None:
+    saved = save_model(nn.Flatten(), torch.rand(1, 1, 4, 4), tmp_path)
+
+    assert saved.format == "pt2"
+    assert mlflow.pytorch.load_model(str(saved.path))(torch.rand(5, 1, 4, 4)).shape == (5, 16)
 
 
 def test_a_model_is_linked_without_the_history_of_every_metric(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,13 +19,19 @@ from tests.support.processes import MlflowServer
 MODEL = TrainedModel("model", nn.Flatten(), 7)
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["too-slow", "asked-to-stop"])
+@pytest.mark.parametrize(
+    ("nodes", "asked", "why"),
+    [(1, False, "not done in 840 s"), (2, False, "not done in 240 s"), (1, True, "asked to stop")],
+    ids=["too-slow", "too-slow-for-other-nodes", "asked-to-stop"],
+)
 def test_an_upload_that_hangs_is_given_up_and_leaves_no_half_of_a_model(
     mlflow_server: MlflowServer,
     run_id: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    nodes: int,
     asked: bool,
+    why: str,
 ) -> None:
     uploads, over = threading.Event(), threading.Event()
 
@@ -40,11 +47,57 @@ def test_an_upload_that_hangs_is_given_up_and_leaves_no_half_of_a_model(
 
     monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=clock))
     with FaultyServer(hang_at_uploads, mlflow_server.uri) as proxy:
-        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id))
-        ours.log_models([MODEL], torch.rand(2, 1, 4, 4), lambda: asked and uploads.is_set())
+        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id, num_nodes=nodes))
+        ours.log_models(
+            [MODEL], torch.rand(2, 1, 4, 4), lambda: asked and uploads.is_set(), Path("/data")
+        )
         over.set()
 
-    why = "asked to stop" if asked else "not done in 240 s"
-    assert f"not all models are in MLflow: {why}" in caplog.text
+    kept = "the weights are in the newest checkpoint below /data"
+    assert f"not all models are in MLflow: {why}; {kept}" in caplog.text
     found = mlflow_server.client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
     assert found == []
+
+
+def test_a_model_is_logged_with_its_metrics_when_mlflow_is_back(
+    mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is away as the training ends, and again when all but the link of the model is done."""
+    away = {"": 6, "/runs/outputs": 4}
+
+    def outages(request: Request, forward: Callable[[], Answer]) -> Answer:
+        for path, left in away.items():
+            if left and request.path.endswith(path):
+                away[path] -= 1
+                return Answer(503)
+        return forward()
+
+    with FaultyServer(outages, mlflow_server.uri) as proxy:
+        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id, monitor_enabled=False))
+        ours.start()
+        ours.log_training_metrics({"val/loss": 0.25}, MODEL.step)
+        ours.log_models([MODEL], torch.rand(2, 1, 4, 4), lambda: False, None)
+        ours.close(300)
+
+    assert list(away.values()) == [0, 0]
+    [logged] = mlflow_server.client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
+    assert logged.status == "READY"
+    assert [(m.key, m.value, m.step) for m in logged.metrics or []] == [("val/loss", 0.25, 7)]
+    run = mlflow_server.client.get_run(run_id)
+    assert run.outputs is not None
+    assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
+    assert "not in MLflow" not in caplog.text
+
+
+def test_a_model_that_is_refused_is_not_tried_again_and_that_is_said(
+    mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_large_files(request: Request, forward: Callable[[], Answer]) -> Answer:
+        return Answer(413) if request.path.endswith(".pt2") else forward()
+
+    with FaultyServer(no_large_files, mlflow_server.uri) as proxy:
+        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id))
+        ours.log_models([MODEL], torch.rand(2, 1, 4, 4), lambda: False, None)
+
+    assert len([r for _, r in proxy.requests if r.path.endswith(".pt2")]) == 1
+    assert "model is not in MLflow; no checkpoint has the weights" in caplog.text

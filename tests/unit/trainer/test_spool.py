@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlflow.utils.validation import path_not_unique, validate_param_and_metric_name
 from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.tracking import Spool
 from trainingjob_trainer.tracking.batch import Batch, fit_key, join
@@ -227,11 +228,13 @@ def test_calls_are_as_full_as_mlflow_allows(parts: list[Batch], count: int, whol
     assert join(parts) == (count, whole)
 
 
-@given(st.text(st.characters(), max_size=600))
+@given(st.text(st.characters() | st.sampled_from("/."), max_size=600))
 def test_every_key_fits(key: str) -> None:
     fitted = fit_key(key)
     assert len(fitted) <= 250
     assert fitted.encode().decode() == fitted
+    assert validate_param_and_metric_name(fitted)
+    assert not path_not_unique(fitted)
     assert fit_key(fitted) == fitted
 
 

@@ -61,7 +61,6 @@ class TinyTask(Task):
         generator = torch.Generator().manual_seed(1)
         images = torch.rand(SAMPLES, 1, 2, 2, generator=generator)
         data = TensorDataset(images, (images.sum(dim=(1, 2, 3)) > 2).long())
-<<<<<<< HEAD
         match os.environ.get("TINY_LOADER"):
             case "shuffle":
                 train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
@@ -69,28 +68,20 @@ class TinyTask(Task):
                 share = Subset(data, range(request.rank * request.batch_size, SAMPLES))
                 train = DataLoader(share, request.batch_size, collate_fn=collate)
             case _:
-                sampler = ResumableSampler(data, request)
-                train = DataLoader(data, request.batch_size, sampler=sampler, collate_fn=collate)
+                workers = int(os.environ.get("TINY_WORKERS", "0"))
+                train = DataLoader(
+                    data,
+                    request.batch_size,
+                    sampler=ResumableSampler(data, request),
+                    num_workers=workers,
+                    multiprocessing_context="fork" if workers else None,
+                    collate_fn=collate,
+                )
         validating = [int(rank) for rank in os.environ.get("TINY_VALIDATING", "").split()]
         ranks = validating or list(range(request.world_size))
         if request.rank not in ranks:
             return Loaders(train=train, validation=[])
         share = Subset(data, range(ranks.index(request.rank), 20, len(ranks)))
-=======
-        if os.environ.get("TINY_LOADER") == "shuffle":
-            train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
-        else:
-            workers = int(os.environ.get("TINY_WORKERS", "0"))
-            train = DataLoader(
-                data,
-                request.batch_size,
-                sampler=ResumableSampler(data, request),
-                num_workers=workers,
-                multiprocessing_context="fork" if workers else None,
-                collate_fn=collate,
-            )
-        share = torch.utils.data.Subset(data, range(request.rank, 20, request.world_size))
->>>>>>> trainer-t1
         return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:

@@ -3,22 +3,22 @@
 import json
 import logging
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainingjob_trainer.model_logging.description import HALF, as_arrays, signature_of
 from trainingjob_trainer.model_logging.own_code import carried_along
 
-if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
-
 Format = Literal["pt2", "pickle"]
+Weights = Mapping[str, Any]
 
 _REQUIRED = ("mlflow", "torch", "numpy")
 
@@ -37,17 +37,24 @@ def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel
     """Save a model that is on the CPU and in evaluation mode, below `directory`.
 
     pt2 is a traced graph, which loads without the user's code and takes any batch size; pickle
-    takes along the code that no pip requirement gives; the last resort are weights and signature.
+    takes along the code that no pip requirement gives; the last resort are weights, with signature
+    and input example. A model that takes only bf16 or fp16 becomes one of fp32, as the examples of
+    MLflow are.
     """
-    from mlflow.models import infer_signature
-
-    with torch.no_grad():
-        output: Tensor = model(example)
-    signature = infer_signature(example.numpy(), output.numpy())
+    if len(example) == 1:
+        # A tracer takes a batch of one for the only size that there is.
+        example = torch.cat([example, example])
+    if example.dtype in HALF:
+        example = example.float()
+    try:
+        output = _run(model, example)
+    except Exception as error:  # noqa: BLE001 - whatever a user's model does on a CPU
+        _logger.warning("the model does not run on the CPU: %s", _first_line(error))
+        return save_weights(model.state_dict(), example, directory)
     arguments: dict[str, Any] = {
         "pytorch_model": model,
-        "signature": signature,
-        "input_example": example.numpy(),
+        "signature": signature_of(example, output),
+        "input_example": as_arrays(example),
     }
     formats: tuple[Format, ...] = ("pt2", "pickle")
     for serialization in formats:
@@ -61,7 +68,35 @@ def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel
             )
         else:
             return SavedModel(path, serialization)
-    return SavedModel(_save_weights(directory / "weights", model, signature), None)
+    return save_weights(model.state_dict(), example, directory, output)
+
+
+def _run(model: nn.Module, example: Tensor) -> object:
+    with torch.no_grad():
+        try:
+            return model(example)
+        except Exception as error:
+            if not any(parameter.dtype in HALF for parameter in model.parameters()):
+                raise
+            _logger.warning("the model is saved in fp32: %s", _first_line(error))
+            return model.float()(example)
+
+
+def save_weights(
+    weights: Weights, example: Tensor | None, directory: Path, output: object = None
+) -> SavedModel:
+    """Save what is left of a model that cannot be saved whole, with what is known about it."""
+    path = directory / "weights"
+    path.mkdir()
+    torch.save(
+        {key: item.cpu() if isinstance(item, Tensor) else item for key, item in weights.items()},
+        path / "state_dict.pt",
+    )
+    if example is not None:
+        signature = signature_of(example, output)
+        (path / "signature.json").write_text(json.dumps(signature.to_dict(), indent=2))
+        np.save(path / "input_example.npy", as_arrays(example))
+    return SavedModel(path, None)
 
 
 def _save(path: Path, serialization: Format, model: nn.Module, arguments: dict[str, Any]) -> None:
@@ -78,28 +113,18 @@ def _save(path: Path, serialization: Format, model: nn.Module, arguments: dict[s
         )
 
 
-def _compare(path: Path, example: Tensor, output: Tensor) -> None:
+def _compare(path: Path, example: Tensor, output: object) -> None:
     """Load what was saved, as others will, on other images too.
 
     Raises:
-        ValueError: it does not say what the model says.
+        AssertionError: it does not say what the model says, or that cannot be compared.
     """
     import mlflow.pytorch
 
     with torch.no_grad():
         loaded = mlflow.pytorch.load_model(str(path))
         again = loaded(example)
-    if again.shape != output.shape or not torch.allclose(
-        again, output, rtol=1e-3, atol=1e-4, equal_nan=True
-    ):
-        raise ValueError("loaded again, it gives another output")
-
-
-def _save_weights(path: Path, model: nn.Module, signature: "ModelSignature") -> Path:
-    path.mkdir()
-    torch.save(model.state_dict(), path / "state_dict.pt")
-    (path / "signature.json").write_text(json.dumps(signature.to_dict(), indent=2))
-    return path
+    torch.testing.assert_close(again, output, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def _environment(packages: list[str]) -> dict[str, Any]:

@@ -6,15 +6,20 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from trainingjob_trainer.model_logging.saving import SavedModel, save_model
+from trainingjob_trainer.model_logging.saving import (
+    SavedModel,
+    Weights,
+    save_model,
+    save_weights,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
 
 STEP_TAG = "trainingjob.step"
 """Tag of a LoggedModel: the step that it was trained to."""
@@ -28,10 +33,10 @@ class AbandonedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model as it was after `step` ≥ 1, and what it is called in the run."""
+    """A model as it was after `step` ≥ 1, or its weights, and what it is called in the run."""
 
     name: str
-    module: nn.Module
+    module: nn.Module | Weights
     step: int
 
 
@@ -39,7 +44,7 @@ def log_model(
     client: "MlflowClient",
     run_id: str,
     model: TrainedModel,
-    example: Tensor,
+    example: Tensor | None,
     abandoned: Callable[[], bool] = lambda: False,
 ) -> str:
     """Log a model as a LoggedModel of the run and return its URI; one that is there is left.
@@ -55,7 +60,7 @@ def log_model(
         client: of the tracking server.
         run_id: the run that owns the model.
         model: maps images (N, C, H, W) to scores or images; it is copied to the CPU.
-        example: at least two images, so that the batch size stays free.
+        example: images; without any, only the weights are logged.
         abandoned: whether to give up between two calls.
 
     Raises:
@@ -66,10 +71,10 @@ def log_model(
     experiment_id = run.info.experiment_id
     for logged in _models_of(client, experiment_id, run_id):
         if (logged.name, logged.tags.get(STEP_TAG)) == (model.name, str(model.step)):
+            _link(client, run, logged.model_id, model.step)
             return str(logged.model_uri)
-    module = copy.deepcopy(model.module).cpu().eval()
     with tempfile.TemporaryDirectory() as directory:
-        saved = save_model(module, example.detach().cpu(), Path(directory))
+        saved = _save(model.module, example, Path(directory))
         _go_on_unless(abandoned)
         if saved.format is None:
             client.log_artifacts(run_id, str(saved.path), model.name)
@@ -88,8 +93,25 @@ def log_model(
         except BaseException:
             client.delete_logged_model(logged.model_id)
             raise
-    _link(client, run_id, logged.model_id, model.step, run.data.metrics)
+    # Anew: its metrics may have come meanwhile, as after an outage.
+    _link(client, client.get_run(run_id), logged.model_id, model.step)
     return str(logged.model_uri)
+
+
+def _save(model: nn.Module | Weights, example: Tensor | None, directory: Path) -> SavedModel:
+    """Save a model that is copied first, since it may be in use; what cannot be, as weights."""
+    if example is not None:
+        example = example.detach().cpu()
+    if not isinstance(model, nn.Module):
+        return save_weights(model, example, directory)
+    if example is None:
+        return save_weights(model.state_dict(), None, directory)
+    try:
+        copied = copy.deepcopy(model).cpu().eval()
+    except Exception as error:  # noqa: BLE001 - whatever a user's model holds: a lock, a file
+        _logger.warning("the model cannot be copied: %s", error)
+        return save_weights(model.state_dict(), example, directory)
+    return save_model(copied, example, directory)
 
 
 def remove_unfinished(client: "MlflowClient", run_id: str) -> None:
@@ -131,22 +153,25 @@ def _go_on_unless(abandoned: Callable[[], bool]) -> None:
         raise AbandonedError
 
 
-def _link(
-    client: "MlflowClient", run_id: str, model_id: str, step: int, metrics: dict[str, Any]
-) -> None:
-    """Show the model as an output of the run, with its validation metrics.
+def _link(client: "MlflowClient", run: "Run", model_id: str, step: int) -> None:
+    """Show the model as an output of the run, with its validation metrics, unless it is one.
 
     These have one point an epoch: their history is short, whatever else the run has. The same
     point with the model's id is one point in the run's history still.
     """
     from mlflow.entities import LoggedModelOutput, Metric
 
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if model_id in {output.model_id for output in outputs}:
+        return
+    run_id = run.info.run_id
     points = [
         Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run_id)
-        for key in metrics
+        for key in run.data.metrics
         if key.startswith("val/")
         for m in client.get_metric_history(run_id, key)
         if m.step == step and m.model_id is None
     ]
     client.log_batch(run_id, metrics=points)
+    # Last, as it says that the above is done.
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])

@@ -20,6 +20,8 @@ MAX_KEY_CHARACTERS = 250
 
 _HASH_CHARACTERS = 8
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_NO_CHARACTER_OF_A_KEY = re.compile(r"[^/\w.\- :]")
+_NO_FOLDERS = frozenset({"", ".", ".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,13 @@ def join(batches: Sequence[Batch]) -> tuple[int, Batch]:
 
 
 def fit_key(key: str) -> str:
-    """Return a key that MLflow can take: valid Unicode, and not longer than 250 characters.
+    """Return a key that MLflow can take, with "_" for what it cannot, of 250 characters at most.
 
-    A long key is cut, and ends in a hash of the whole, so that two long keys stay two.
+    That is all but letters, digits, and / _ . - space and colon, and what is no path to it, as
+    "loss//a". A long key is cut, and ends in a hash of the whole, so that two long keys stay two.
     """
-    key = fit_text(key)
+    key = _NO_CHARACTER_OF_A_KEY.sub("_", key)
+    key = "/".join("_" if part in _NO_FOLDERS else part for part in key.split("/"))
     if len(key) <= MAX_KEY_CHARACTERS:
         return key
     digest = hashlib.sha256(key.encode()).hexdigest()[:_HASH_CHARACTERS]

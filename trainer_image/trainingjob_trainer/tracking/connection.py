@@ -25,7 +25,6 @@ _CLIENT_DEFAULTS = {
     # MLflow's own defaults block one call to a dead server for four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     # A training pod calls nobody but the tracking server it was given.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }

@@ -230,7 +230,7 @@ class Delivery(threading.Thread):
         return True
 
     def _timeout_seconds(self) -> float | None:
-        """Leave the usual limit to MLflow's own setting; keep to the deadline at the end."""
+        """Leave the usual limit to the call; keep to the deadline at the end."""
         if not self._closing.requested.is_set():
             return None
         return max(0.1, min(_TIMEOUT_SECONDS, self._closing.remaining_seconds()))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _CONTENT_REFUSED = frozenset({400, 413, 422})
 _HELD = frozenset({401, 403, 404})
+_TIMEOUT_SECONDS = 10.0
+"""Of this call only: a server that uploads a model to its store answers when that is done."""
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _SHOWN_CHARACTERS = 300
 
@@ -46,16 +48,21 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         uri: http or https.
         run_id: the run.
         batch: what to log.
-        timeout_seconds: for connecting and for each wait; by default MLFLOW_HTTP_REQUEST_TIMEOUT.
+        timeout_seconds: for connecting and for each wait; by default 10, unless somebody has set
+            MLFLOW_HTTP_REQUEST_TIMEOUT.
 
     Raises:
         UnavailableError (also TooSlowError, ServerFailedError), HeldError, RefusedError: not
             delivered, or not known to be.
     """
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
+    if timeout_seconds is None:
+        is_set = MLFLOW_HTTP_REQUEST_TIMEOUT.is_set()  # type: ignore[no-untyped-call]  # MLflow's
+        timeout_seconds = None if is_set else _TIMEOUT_SECONDS
     credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]  # MLflow's
     try:
         response: Response = http_request(  # type: ignore[no-untyped-call]  # MLflow's

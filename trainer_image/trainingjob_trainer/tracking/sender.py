@@ -53,7 +53,7 @@ class Sender:
         self._oldest_seconds: float | None = None
         self._hurry = False
         self._in_hand = 0
-        self._told_of_long_keys = False
+        self._told_of: set[str] = set()
         self._changed = threading.Condition()
         self._closing = Closing()
         self._delivery = Delivery(connection, self._spool, self._closing)
@@ -244,15 +244,9 @@ class Sender:
 
     def _fit_key(self, key: str) -> str:
         fitted = fit_key(key)
-        if fitted != key and not self._told_of_long_keys:
-            self._told_of_long_keys = True
-            _logger.warning(
-                "MLflow cannot take the key %.100s… of %d characters: it becomes %s; "
-                "other such keys are shortened without a word",
-                key,
-                len(key),
-                fitted,
-            )
+        if fitted != key and key not in self._told_of:
+            self._told_of.add(key)
+            _logger.warning("MLflow cannot take the key %.120r: it becomes %r", key, fitted)
         return fitted
 
 

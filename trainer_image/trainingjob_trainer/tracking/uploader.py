@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainingjob_trainer.tracking.backoff import Backoff, Closing
-from trainingjob_trainer.tracking.connection import (
-    RunConnection,
-    RunNotFoundError,
-    http_status,
-)
+from trainingjob_trainer.tracking.connection import RunConnection
+from trainingjob_trainer.tracking.outage import is_outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +24,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Uploader(threading.Thread):
-    """Uploads in order. An upload that the server refuses is logged; an outage is outlasted."""
+    """An upload that the server refuses is logged; an outage is outlasted.
+
+    In order, but what fails goes behind the others: it may be that file which the server fails on.
+    """
 
     def __init__(self, connection: RunConnection) -> None:
         super().__init__(name="mlflow-uploader", daemon=True)
@@ -64,10 +64,11 @@ class Uploader(threading.Thread):
             self._changed.notify()
         while self.is_alive() and not self._closing.expired():
             self.join(min(_JOIN_SECONDS, self._closing.remaining_seconds()))
-        if self._waiting:
-            left = ", ".join(description for description, _ in self._waiting)
-            _logger.error("not uploaded in time: %s", left)
-        return not self._waiting
+        with self._changed:
+            left = [description for description, _ in self._waiting]
+        if left:
+            _logger.error("not uploaded in time: %s", ", ".join(left))
+        return not left
 
     def shorten(self, within_seconds: float) -> None:
         """End `close`, which runs in another thread, within `within_seconds`."""
@@ -82,10 +83,12 @@ class Uploader(threading.Thread):
                 if not self._waiting or self._closing.expired():
                     return
                 description, upload = self._waiting[0]
-            if self._try(description, upload):
-                with self._changed:
-                    self._waiting.popleft()
-            else:
+            done = self._try(description, upload)
+            with self._changed:
+                self._waiting.popleft()
+                if not done:
+                    self._waiting.append((description, upload))
+            if not done:
                 self._backoff.wait(self._closing)
 
     def _put(self, description: str, upload: "Upload") -> None:
@@ -102,21 +105,10 @@ class Uploader(threading.Thread):
             client, run_id = self._connection.resolve()
             upload(client, run_id)
         except Exception as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 _logger.exception("cannot upload %s", description)
                 return True
             self._backoff.failed(error)
             return False
         self._backoff.succeeded()
         return True
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the same upload may work later."""
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
-    if isinstance(error, MlflowException):
-        return http_status(error) != 400
-    network = (RequestException, ConnectionError, TimeoutError, RunNotFoundError)
-    return isinstance(error, network)
