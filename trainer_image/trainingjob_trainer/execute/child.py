@@ -23,8 +23,7 @@ OVER = 0
 class Child:
     """Runs in a process group of its own, so that a signal reaches all that it starts.
 
-    A shell would keep a signal that it alone got from the script. Workers that belong to a Python
-    process leave the group (`forks`).
+    But for forked workers of its Python processes: those leave the group (`forks`).
 
     Standard input and output are inherited. Standard error goes through a pipe, byte by byte as it
     comes, so that its end can be told when the command fails.
