@@ -24,7 +24,7 @@ from trainingjob_operator.adapters.kube import (
 from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
 from trainingjob_operator.caches import Caches, key_of
-from trainingjob_operator.core import contract
+from trainingjob_operator.core import contract, names
 from trainingjob_operator.core.decide import decide
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
@@ -212,11 +212,8 @@ class Reconciler:
             return
         owner = found["metadata"].get("labels", {}).get(contract.LABEL_UID)
         if owner is None:
-            message = (
-                f"Service {job.metadata.name} exists and does not belong to this TrainingJob: "
-                "delete it or give the TrainingJob another name"
-            )
-            raise RefusedError(Refusal(Reason.NAME_CONFLICT, message, final=True))
+            taken = names.taken("Service", job.metadata.name)
+            raise RefusedError(Refusal(Reason.NAME_CONFLICT, taken, final=True))
         if owner != job.metadata.uid:
             # That of an earlier TrainingJob goes by itself.
             raise Conflict(409, "AlreadyExists", f"Service {job.metadata.name} is not ours")

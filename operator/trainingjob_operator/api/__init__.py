@@ -11,6 +11,7 @@ from trainingjob_operator.api.lifecycle import (
 from trainingjob_operator.api.resource import ObjectMeta, TrainingJob
 from trainingjob_operator.api.spec import TrainingJobSpec
 from trainingjob_operator.api.status import (
+    MESSAGE_LIMIT,
     Attempt,
     Condition,
     Failure,
@@ -27,6 +28,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "MANAGER",
+    "MESSAGE_LIMIT",
     "PLURAL",
     "VERSION",
     "ApiModel",

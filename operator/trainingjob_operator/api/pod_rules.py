@@ -1,5 +1,6 @@
 """The CEL rules about the pods: their resources, where they run, their labels."""
 
+from pydantic import JsonValue
 from pydantic.config import JsonDict
 
 from trainingjob_operator.api.rules import rule, validations
@@ -52,6 +53,13 @@ RESOURCE_RULES = validations(
 )
 
 
+def _keys_rule(field: str, such_as: str) -> dict[str, JsonValue]:
+    return rule(
+        "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+        f"spec.{field} must have keys such as {such_as}",
+    )
+
+
 def pod_metadata_rules(field: str) -> JsonDict:
     """Rules of the labels or annotations that are added to the pods."""
     return validations(
@@ -61,19 +69,11 @@ def pod_metadata_rules(field: str) -> JsonDict:
             "choose other keys",
             reason="FieldValueForbidden",
         ),
-        rule(
-            "self.all(key, !format.qualifiedName().validate(key).hasValue())",
-            f"spec.{field} must have keys such as team or example.com/team",
-        ),
+        _keys_rule(field, "team or example.com/team"),
     )
 
 
-NODE_SELECTOR_RULES = validations(
-    rule(
-        "self.all(key, !format.qualifiedName().validate(key).hasValue())",
-        "spec.nodeSelector must have keys such as pool or nvidia.com/gpu.product",
-    )
-)
+NODE_SELECTOR_RULES = validations(_keys_rule("nodeSelector", "pool or nvidia.com/gpu.product"))
 
 TOLERATION_RULES = validations(
     rule(

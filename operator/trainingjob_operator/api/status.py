@@ -5,6 +5,9 @@ from pydantic import Field, computed_field
 
 from trainingjob_operator.api.base import ApiModel, Timestamp
 
+# Characters of a condition's message, as of metav1.Condition.
+MESSAGE_LIMIT = 32768
+
 
 class State(StrEnum):
     """Where a job is in its life; the summary of its conditions."""
@@ -30,7 +33,9 @@ class Condition(ApiModel):
     reason: str = Field(
         default="", max_length=1024, description="UpperCamelCase word that programs may compare."
     )
-    message: str = Field(default="", max_length=32768, description="Explanation for people.")
+    message: str = Field(
+        default="", max_length=MESSAGE_LIMIT, description="Explanation for people."
+    )
     observed_generation: int | None = Field(
         default=None, ge=0, description="metadata.generation that the condition is about."
     )

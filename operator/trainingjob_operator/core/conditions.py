@@ -3,7 +3,13 @@
 from datetime import datetime
 from typing import Literal
 
-from trainingjob_operator.api import Condition, State, TrainingJob, TrainingJobStatus
+from trainingjob_operator.api import (
+    MESSAGE_LIMIT,
+    Condition,
+    State,
+    TrainingJob,
+    TrainingJobStatus,
+)
 from trainingjob_operator.core.intent import RunStatus, RunView
 
 Truth = Literal["True", "False", "Unknown"]
@@ -17,8 +23,6 @@ MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
 MLFLOW_UNAVAILABLE = "MLflowUnavailable"
 RUN_DELETED = "RunDeleted"
-# That of metav1.Condition, in characters.
-MESSAGE_LIMIT = 32768
 
 
 def with_conditions(

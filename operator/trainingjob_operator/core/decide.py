@@ -226,8 +226,5 @@ def _name_taken(context: Context, child: JobView) -> Plan:
         return Plan(
             run=status.run_intent(context, context.job.status), requeue_after=NAME_TAKEN_RECHECK
         )
-    message = (
-        f"Job {child.name} exists and does not belong to this TrainingJob: "
-        "delete it or give the TrainingJob another name"
-    )
-    return outcome.failed(context, Cause(Reason.NAME_CONFLICT, message))
+    taken = names.taken("Job", child.name)
+    return outcome.failed(context, Cause(Reason.NAME_CONFLICT, taken))

@@ -26,6 +26,14 @@ def checkpoint_claim(name: str, uid: str) -> str:
     return f"{name}-checkpoints-{uid[:8]}"
 
 
+def taken(kind: str, name: str) -> str:
+    """What is told about an object of a name that we need and of another owner."""
+    return (
+        f"{kind} {name} exists and does not belong to this TrainingJob: "
+        "delete it or give the TrainingJob another name"
+    )
+
+
 def labels(name: str, uid: str, attempt: int) -> dict[str, str]:
     """Labels of an attempt's Job and pods."""
     return {**service_selector(name, uid), contract.LABEL_ATTEMPT: str(attempt)}

@@ -233,7 +233,7 @@ def test_every_key_fits(key: str) -> None:
     fitted = fit_key(key)
     assert len(fitted) <= 250
     assert fitted.encode().decode() == fitted
-    assert validate_param_and_metric_name(fitted)  # type: ignore[no-untyped-call]  # it has none
+    assert validate_param_and_metric_name(fitted)  # type: ignore[no-untyped-call]  # MLflow's
     assert not path_not_unique(fitted)  # type: ignore[no-untyped-call]  # as above
     assert fit_key(fitted) == fitted
 

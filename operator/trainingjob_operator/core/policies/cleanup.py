@@ -7,7 +7,7 @@ from trainingjob_operator.api import CleanPodPolicy
 from trainingjob_operator.core import contract, status
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.policies.deletion import RELEASE_AFTER, delete_jobs
+from trainingjob_operator.core.policies.deletion import RELEASE_AFTER, delete_jobs, given_up
 from trainingjob_operator.core.status import Context
 
 
@@ -52,15 +52,8 @@ def _release(context: Context) -> Plan:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
-    if stored == wanted.status or context.run.deleted or _abandoned(context):
+    removed = context.servers.resolve(context.tracking_uri) is None
+    abandoned = removed and given_up(context, job.status.completion_time)
+    if stored == wanted.status or context.run.deleted or abandoned:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=wanted)
     return replace(status.plan(context, job.status), requeue_after=RELEASE_AFTER.total_seconds())
-
-
-def _abandoned(context: Context) -> bool:
-    ended = context.job.status.completion_time
-    return (
-        context.run.problem is not None
-        and context.servers.resolve(context.tracking_uri) is None
-        and (ended is None or context.now - ended >= RELEASE_AFTER)
-    )

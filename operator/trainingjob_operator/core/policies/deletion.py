@@ -1,7 +1,7 @@
 """A TrainingJob deleted before its end: pods first, then its run is KILLED, then it may go."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from trainingjob_operator.core import contract, run_tags, status
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
@@ -44,7 +44,8 @@ def _close_run(context: Context) -> Plan:
     if context.job.status.state not in TERMINAL_STATES:
         intent = _killed(context, intent)
     nothing_to_tell = context.run.missing or context.run.deleted
-    if context.run.status == intent.status or nothing_to_tell or _overdue(context):
+    overdue = given_up(context, context.job.metadata.deletion_timestamp)
+    if context.run.status == intent.status or nothing_to_tell or overdue:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=intent)
     return Plan(run=intent, requeue_after=RELEASE_AFTER.total_seconds())
 
@@ -59,10 +60,10 @@ def _only_existing(intent: RunIntent) -> RunIntent:
     return replace(intent, create=False)
 
 
-def _overdue(context: Context) -> bool:
-    deleted = context.job.metadata.deletion_timestamp
+def given_up(context: Context, since: datetime | None) -> bool:
+    """Whether an MLflow that does not answer has been waited for long enough since a moment."""
     return (
         context.run.problem is not None
-        and deleted is not None
-        and context.now - deleted >= RELEASE_AFTER
+        and since is not None
+        and context.now - since >= RELEASE_AFTER
     )
