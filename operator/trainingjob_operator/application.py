@@ -18,18 +18,18 @@ from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, ApiError, Kube, NotFound
 from trainingjob_operator.adapters.leader import LeaderElector
 from trainingjob_operator.adapters.metrics import OperatorMetrics
+from trainingjob_operator.adapters.proxies import environment_proxy
 from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
-from trainingjob_operator.caches import Caches, key_of
+from trainingjob_operator.cluster.caches import Caches, key_of
+from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.core import contract, goodput, reasons
 from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
-from trainingjob_operator.core.servers import Servers
-from trainingjob_operator.mlflow_servers import MlflowServers
-from trainingjob_operator.proxies import environment_proxy
-from trainingjob_operator.reconciler import Reconciler
+from trainingjob_operator.core.tracking_uris import TrackingUris
+from trainingjob_operator.runs.clients import ClientPool
+from trainingjob_operator.runs.router import RunRouter
+from trainingjob_operator.runs.sweeper import Sweeper
 from trainingjob_operator.settings import Settings
-from trainingjob_operator.sweeping import Sweeper
-from trainingjob_operator.tracking import Tracking
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Application:
         self._kube = kube
         self._metrics = metrics
         self._queue = WorkQueue()
-        self._mlflow = MlflowServers(settings, os.environ, metrics.on_mlflow_call)
+        self._mlflow = ClientPool(settings, os.environ, metrics.on_mlflow_call)
         ours = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
         self._trainingjobs: Informer[TrainingJob] = Informer(
             kube.source(TRAININGJOBS), TrainingJob.model_validate, key_of, self._queue.add
@@ -70,7 +70,7 @@ class Application:
             on_gone=lambda pod: self._caches.remember_gone(pod),
         )
         self._caches = Caches(self._trainingjobs, self._jobs, self._pods)
-        self._tracking = Tracking(
+        self._runs = RunRouter(
             self._mlflow,
             self._queue.add,
             lambda was, now: metrics.mlflow_status_corrections.labels(was, now).inc(),
@@ -108,7 +108,7 @@ class Application:
 
     async def stop(self) -> None:
         """End what is under way, and hand the lease over at once."""
-        await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._tracking.drain(DRAIN_SECONDS))
+        await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._runs.drain(DRAIN_SECONDS))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -122,22 +122,22 @@ class Application:
         informers = (self._trainingjobs, self._jobs, self._pods)
         # What is missing in a copy must really be missing, or an attempt would start twice.
         await asyncio.gather(*(one.refresh(FRESH_SECONDS) for one in informers))
-        servers = replace(self._settings.servers, cluster=await self._cluster_uid())
+        uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
         self._enqueue_all()
         reconciler = Reconciler(
             self._kube,
             self._caches,
-            self._tracking,
+            self._runs,
             EventWriter(self._kube, self._settings.identity),
-            servers,
+            uris,
             self._metrics.on_reconcile,
             self._count,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tracking.run(MLFLOW_WORKERS))
+            tasks.create_task(self._runs.run(MLFLOW_WORKERS))
             tasks.create_task(self._queue.run_workers(self._settings.workers, reconciler.reconcile))
-            if servers.cluster:
-                tasks.create_task(self._sweeper(servers).run())
+            if uris.cluster:
+                tasks.create_task(self._sweeper(uris).run())
 
     async def _cluster_uid(self) -> str:
         """What tells this cluster's runs from others; "" where it may not be read."""
@@ -151,10 +151,10 @@ class Application:
                 logger.warning("the namespace kube-system cannot be read: %s", error)
                 await asyncio.sleep(1)
 
-    def _sweeper(self, servers: Servers) -> Sweeper:
-        uris = (servers.default_uri, *sorted(servers.allowed_uris - {servers.default_uri}))
+    def _sweeper(self, uris: TrackingUris) -> Sweeper:
+        all_uris = (uris.default_uri, *sorted(uris.allowed_uris - {uris.default_uri}))
         closed = self._metrics.orphaned_runs.inc
-        return Sweeper(self._mlflow, uris, servers.cluster, self._lookup, closed)
+        return Sweeper(self._mlflow, all_uris, uris.cluster, self._lookup, closed)
 
     def _pod_news(self, pod: PodView) -> None:
         """An end goes before the starts of other jobs: it is what people and programs wait for."""
@@ -179,7 +179,7 @@ class Application:
             self._metrics.on_failure(reason)
 
     async def _step_down(self) -> None:
-        self._tracking.forget_all()
+        self._runs.forget_all()
 
     async def _resync(self) -> None:
         """Look at every job now and then: a safety net, since a quiet job causes no writes."""

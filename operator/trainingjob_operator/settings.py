@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.core.tracking_uris import TrackingUris
 
 PREFIX = "TRAININGJOB_OPERATOR_"
 
@@ -84,10 +84,10 @@ class Settings(BaseModel):
         return value
 
     @property
-    def servers(self) -> Servers:
+    def tracking_uris(self) -> TrackingUris:
         """Which MLflow servers jobs may use."""
         others = self.mlflow_servers
-        return Servers(
+        return TrackingUris(
             default_uri=self.mlflow_tracking_uri,
             ui_url=self.mlflow_ui_url or self.mlflow_tracking_uri,
             allowed_uris=self.mlflow_allowed_tracking_uris | {one.uri for one in others},

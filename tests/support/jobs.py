@@ -6,10 +6,12 @@ from typing import Any
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core.intent import RunIdentity, RunStatus, RunView
 from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView
-from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.core.tracking_uris import TrackingUris
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SERVERS = Servers("http://mlflow:5000", "https://mlflow.example.com", frozenset({"http://other"}))
+SERVERS = TrackingUris(
+    "http://mlflow:5000", "https://mlflow.example.com", frozenset({"http://other"})
+)
 RUN = RunIdentity("7", "f00d")
 # In everything that belongs to the job `mnist`.
 OWNER = {

@@ -9,7 +9,7 @@ from trainingjob_operator.core import decide as decision
 from trainingjob_operator.core.contract import TAG_FAILURE, TAG_GOODPUT, TAG_OUTCOME
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus, RunView
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.core.tracking_uris import TrackingUris
 
 from tests.support.jobs import RUN, at, goodput, started
 
@@ -26,7 +26,7 @@ ENDED = started(
 
 
 def decide(
-    job: TrainingJob, observed: Observed, run: RunView, now: datetime, servers: Servers
+    job: TrainingJob, observed: Observed, run: RunView, now: datetime, servers: TrackingUris
 ) -> Plan:
     """decide() without the tags that tell what became of attempts: test_run_tags.py has those."""
     plan = decision.decide(job, observed, run, now, servers)

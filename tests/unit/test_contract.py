@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from trainingjob_operator.core import contract, manifests
+from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
-from trainingjob_operator.core.policies.failure import Cause, cause_of
+from trainingjob_operator.core.policies.failure import cause_of
 from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.failure import Termination
 from trainingjob_trainer.options import parse_options

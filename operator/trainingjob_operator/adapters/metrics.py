@@ -47,7 +47,11 @@ class OperatorMetrics:
         self.reconciles.labels(result).inc()
         self.reconcile_duration.observe(seconds)
         if result == "error":
-            self.reconcile_errors.inc()
+            self.on_error("reconcile")
+
+    def on_error(self, loop: str) -> None:
+        """Count an error that a loop kept to one key, run or server, and outlived."""
+        self.errors.labels(loop).inc()
 
     def observe_queue(self, depth: Callable[[], float]) -> None:
         """Read the queue's depth from `depth` at every scrape."""
@@ -93,7 +97,9 @@ class OperatorMetrics:
 
     def _reconcile(self) -> None:
         self.reconciles = self._counter("reconcile", "Reconciles by their result.", "result")
-        self.reconcile_errors = self._counter("reconcile_errors", "Reconciles that failed.")
+        self.errors = self._counter(
+            "errors", "Errors that a loop kept to one key, run or server.", "loop"
+        )
         self.reconcile_duration = self._histogram(
             "reconcile_duration_seconds", "Time that a reconcile took."
         )

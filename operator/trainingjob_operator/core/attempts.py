@@ -4,8 +4,8 @@ from datetime import datetime
 
 from trainingjob_operator.api import Attempt, Failure, State, TrainingJobStatus
 from trainingjob_operator.core import goodput, names
-from trainingjob_operator.core.policies.failure import Cause
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.cause import Cause
+from trainingjob_operator.core.context import Context
 
 # Older ones go, so that the status stays small however often a job is disrupted.
 KEPT = 10

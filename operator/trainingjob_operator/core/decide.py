@@ -8,24 +8,24 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trainingjob_operator.api import MANAGER, State, TrainingJob
-from trainingjob_operator.core import attempts, contract, gang, launch, names, outcome, status
+from trainingjob_operator.core import attempts, contract, gang, names
+from trainingjob_operator.core.cause import Cause
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
 from trainingjob_operator.core.observe import JobView, Observed, PodView, Refusal
-from trainingjob_operator.core.policies import (
+from trainingjob_operator.core.plans import (
     cleanup,
-    deadlines,
     deletion,
-    disruption,
-    failure,
-    retry,
-    stall,
+    launch,
+    outcome,
+    status,
     stopping,
+    watching,
 )
-from trainingjob_operator.core.policies.failure import Cause
-from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+from trainingjob_operator.core.policies import deadlines, disruption, failure, retry, stall
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.servers import Servers
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.run_status import TERMINAL_STATES
+from trainingjob_operator.core.tracking_uris import TrackingUris
 
 # A foreign object goes by the garbage collector: seconds until the next look at it.
 NAME_TAKEN_RECHECK = 2.0
@@ -36,19 +36,19 @@ STARTING_TOLD_AFTER = timedelta(seconds=10)
 
 
 def decide(
-    job: TrainingJob, observed: Observed, run: RunView, now: datetime, servers: Servers
+    job: TrainingJob, observed: Observed, run: RunView, now: datetime, uris: TrackingUris
 ) -> Plan:
     """The next plan for one job; an empty plan where all is as it should be."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
-    context = Context(job, run, now, servers, _tracking_uri(job, servers))
+    context = Context(job, run, now, uris, _tracking_uri(job, uris))
     if job.metadata.deletion_timestamp is not None:
         return deletion.decide_deletion(context, observed)
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
     if contract.FINALIZER not in job.metadata.finalizers:
         return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
-    if not job.status.attempts and servers.resolve(job.spec.mlflow.tracking_uri) is None:
+    if not job.status.attempts and uris.resolve(job.spec.mlflow.tracking_uri) is None:
         return outcome.refused(context)
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
     if left is None:
@@ -56,7 +56,7 @@ def decide(
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
 
 
-def _tracking_uri(job: TrainingJob, servers: Servers) -> str | None:
+def _tracking_uri(job: TrainingJob, uris: TrackingUris) -> str | None:
     """The MLflow server of the job, None where it may not use the one that it asks for.
 
     One that has begun keeps its server: its run is there, and its pods write to it, whatever the
@@ -65,7 +65,7 @@ def _tracking_uri(job: TrainingJob, servers: Servers) -> str | None:
     stored = job.status.mlflow
     if stored is not None and stored.tracking_uri and (stored.run_id or job.status.attempts):
         return stored.tracking_uri
-    return servers.resolve(job.spec.mlflow.tracking_uri)
+    return uris.resolve(job.spec.mlflow.tracking_uri)
 
 
 def _alive(context: Context, observed: Observed) -> Plan:
@@ -150,7 +150,7 @@ def _advance(context: Context, observed: Observed) -> Plan:
         live = any(pod.live for pod in pods)
         return status.plan(context, job.status) if live else outcome.queued(context)
     if gang.all_started(job, pods):
-        return stall.watched(context, outcome.running(context, gang.running_time(pods)))
+        return watching.watched(context, outcome.running(context, gang.running_time(pods)))
     return outcome.starting(context, child, pods)
 
 
@@ -188,7 +188,7 @@ def _evidence(context: Context, child: JobView, pods: tuple[PodView, ...]) -> bo
 
     Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
     """
-    told = any(pod.disruption or failure.has_failed(pod) for pod in pods)
+    told = any(pod.disruption or pod.failed for pod in pods)
     return told or context.now - (child.ended_at or context.now) >= timedelta(
         seconds=EVIDENCE_SECONDS
     )

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core.observe import JobView, PodView
-from trainingjob_operator.core.policies import failure
 
 
 def all_started(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
@@ -31,7 +30,7 @@ def ended_by_themselves(job: TrainingJob, child: JobView, pods: tuple[PodView, .
 
 def any_failed(pods: tuple[PodView, ...]) -> bool:
     """Whether a pod has failed."""
-    return any(failure.has_failed(pod) for pod in pods)
+    return any(pod.failed for pod in pods)
 
 
 def with_end(child: JobView, pods: tuple[PodView, ...]) -> JobView:

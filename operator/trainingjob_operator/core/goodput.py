@@ -15,8 +15,8 @@ from trainingjob_operator.api import (
     TrainingJobSpec,
     TrainingJobStatus,
 )
-from trainingjob_operator.core.policies.failure import EXIT_TERMINATED
-from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+from trainingjob_operator.core.cause import EXIT_TERMINATED
+from trainingjob_operator.core.run_status import TERMINAL_STATES
 
 # The sum that a state's time belongs to; that of Running is divided when it ends.
 SUM_OF_STATE = {

@@ -63,6 +63,11 @@ class PodView:
         return self.phase not in ENDED_PHASES
 
     @property
+    def failed(self) -> bool:
+        """Whether it ended otherwise than with 0."""
+        return self.phase == "Failed" or (self.end is not None and self.end.exit_code != 0)
+
+    @property
     def started(self) -> bool:
         """Whether its trainer container runs or has run."""
         return self.started_at is not None

@@ -5,7 +5,7 @@ from datetime import datetime
 from trainingjob_operator.api import Attempt, Failure, Goodput, Outcome, State, TrainingJob
 from trainingjob_operator.api import TrainingJobStatus as Status
 from trainingjob_operator.core import contract, goodput
-from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
+from trainingjob_operator.core.run_status import TERMINAL_STATES
 
 DELETED = "Deleted"
 FAILED_OUTCOMES = (Outcome.FAILED, Outcome.DISRUPTED)

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from trainingjob_operator.adapters.mlflow_rest import (
     Credentials,
+    MlflowApi,
     MlflowError,
-    MlflowServer,
     RunInfo,
 )
 from trainingjob_operator.core.contract import TAG_UID
@@ -25,8 +25,8 @@ def calls() -> Calls:
 
 
 @pytest.fixture
-async def server(mlflow_server: str, calls: Calls) -> AsyncIterator[MlflowServer]:
-    client = MlflowServer(
+async def server(mlflow_server: str, calls: Calls) -> AsyncIterator[MlflowApi]:
+    client = MlflowApi(
         mlflow_server, Credentials(), lambda *call: calls.append(call[:2]), timeout=60
     )
     yield client
@@ -34,18 +34,18 @@ async def server(mlflow_server: str, calls: Calls) -> AsyncIterator[MlflowServer
 
 
 @pytest.fixture
-async def experiment(server: MlflowServer) -> str:
+async def experiment(server: MlflowApi) -> str:
     return await server.experiment_id(f"experiment-{uuid.uuid4()}")
 
 
-async def post(server: MlflowServer, endpoint: str, body: dict[str, Any]) -> None:
+async def post(server: MlflowApi, endpoint: str, body: dict[str, Any]) -> None:
     """Do to the server what a user or a trainer does."""
     url = f"{server.uri}/api/2.0/mlflow/{endpoint}"
     async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
         assert response.status == 200, await response.text()
 
 
-async def test_experiment_is_created_once_and_found_after(server: MlflowServer) -> None:
+async def test_experiment_is_created_once_and_found_after(server: MlflowApi) -> None:
     name = f"shared-{uuid.uuid4()}"
     at_once = await asyncio.gather(*(server.experiment_id(name) for _ in range(4)))
     assert len(set(at_once)) == 1
@@ -53,7 +53,7 @@ async def test_experiment_is_created_once_and_found_after(server: MlflowServer) 
 
 
 async def test_deleted_experiment_names_the_remedy(
-    server: MlflowServer,
+    server: MlflowApi,
 ) -> None:
     name = f"deleted-{uuid.uuid4()}"
     experiment = await server.experiment_id(name)
@@ -64,7 +64,7 @@ async def test_deleted_experiment_names_the_remedy(
 
 
 async def test_a_new_run_is_running_and_carries_its_tags(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "mnist", 1_700_000_000_000, {TAG_UID: "a", "x": "y"})
     assert run == RunInfo(
@@ -81,7 +81,7 @@ async def test_a_new_run_is_running_and_carries_its_tags(
 
 
 async def test_runs_of_a_job_are_found_by_uid_oldest_first(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     newer = await server.create_run(experiment, "job", 2_000, {TAG_UID: "wanted"})
     older = await server.create_run(experiment, "job", 1_000, {TAG_UID: "wanted"})
@@ -91,7 +91,7 @@ async def test_runs_of_a_job_are_found_by_uid_oldest_first(
 
 
 async def test_deleted_run_is_not_found_and_cannot_be_updated_but_read(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {TAG_UID: "gone"})
     await post(server, "runs/delete", {"run_id": run.run_id})
@@ -105,7 +105,7 @@ async def test_deleted_run_is_not_found_and_cannot_be_updated_but_read(
 
 
 async def test_the_runs_of_a_deleted_experiment_are_deleted_and_come_back_with_it(
-    server: MlflowServer,
+    server: MlflowApi,
 ) -> None:
     experiment = await server.experiment_id(f"gone-{uuid.uuid4()}")
     run = await server.create_run(experiment, "job", 1_000, {})
@@ -120,7 +120,7 @@ async def test_the_runs_of_a_deleted_experiment_are_deleted_and_come_back_with_i
 
 
 async def test_the_newest_point_of_a_metric_is_found_behind_one_of_a_higher_step(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {})
     points = [
@@ -135,7 +135,7 @@ async def test_the_newest_point_of_a_metric_is_found_behind_one_of_a_higher_step
 
 
 async def test_status_goes_both_ways_and_the_end_time_with_it(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {})
     steps: list[tuple[str, int | None, int | None]] = [
@@ -155,7 +155,7 @@ async def test_status_goes_both_ways_and_the_end_time_with_it(
 
 
 async def test_unknown_status_changes_nothing_and_is_an_error(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {})
     with pytest.raises(MlflowError) as raised:
@@ -164,7 +164,7 @@ async def test_unknown_status_changes_nothing_and_is_an_error(
     assert (await server.get_run(run.run_id)).status == "RUNNING"
 
 
-async def test_tags_are_written_over(server: MlflowServer, experiment: str) -> None:
+async def test_tags_are_written_over(server: MlflowApi, experiment: str) -> None:
     run = await server.create_run(experiment, "job", 1_000, {"attempt": "0"})
     await server.set_tags(run.run_id, {"attempt": "1", "more": "text", "none": ""})
     assert (await server.get_run(run.run_id)).tags == {
@@ -176,7 +176,7 @@ async def test_tags_are_written_over(server: MlflowServer, experiment: str) -> N
 
 
 async def test_latest_metrics_come_with_a_search_but_for_those_that_are_no_numbers(
-    server: MlflowServer, experiment: str
+    server: MlflowApi, experiment: str
 ) -> None:
     run = await server.create_run(experiment, "job", 1_000, {})
     values = {"percentage": 40.5, "loss": "NaN", "ratio": "Infinity"}
@@ -191,7 +191,7 @@ async def test_latest_metrics_come_with_a_search_but_for_those_that_are_no_numbe
 
 
 async def test_many_runs_are_polled_by_id_in_few_calls(
-    server: MlflowServer, experiment: str, calls: Calls
+    server: MlflowApi, experiment: str, calls: Calls
 ) -> None:
     runs = await asyncio.gather(
         *(server.create_run(experiment, f"job-{n}", n, {}) for n in range(105))
@@ -202,7 +202,7 @@ async def test_many_runs_are_polled_by_id_in_few_calls(
     assert calls == [("runs/search", "ok")] * 2
 
 
-async def test_search_goes_page_by_page(server: MlflowServer, experiment: str) -> None:
+async def test_search_goes_page_by_page(server: MlflowApi, experiment: str) -> None:
     for number in range(5):
         await server.create_run(experiment, f"job-{number}", 1_000 + number, {"kind": "page"})
     pages: list[list[int]] = []
@@ -215,7 +215,7 @@ async def test_search_goes_page_by_page(server: MlflowServer, experiment: str) -
     assert pages == [[1_004, 1_003], [1_002, 1_001], [1_000]]
 
 
-async def test_unknown_run_is_refused_for_good(server: MlflowServer, calls: Calls) -> None:
+async def test_unknown_run_is_refused_for_good(server: MlflowApi, calls: Calls) -> None:
     with pytest.raises(MlflowError) as raised:
         await server.get_run("0" * 32)
     assert (raised.value.status, raised.value.code, raised.value.retryable) == (

@@ -130,5 +130,5 @@ def test_memory_and_metrics_of_the_operator(
     print(f"RSS with 200 jobs: {memory / 2**20:.0f} MiB")
     assert memory < 120 * 2**20
     assert operator.metric('trainingjob_operator_trainingjobs{state="Running"}') == 200
-    assert operator.metric("trainingjob_operator_reconcile_errors_total") == 0
+    assert operator.metric("trainingjob_operator_errors_total") == 0
     assert operator.metric("trainingjob_operator_mlflow_calls_total") >= 400

@@ -13,8 +13,8 @@ import yaml
 from prometheus_client import Metric
 from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.api import State
-from trainingjob_operator.core.policies.run_status import RUN_STATUS, TERMINAL_STATES
 from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.run_status import RUN_STATUS, TERMINAL_STATES
 
 from tests.support.documents import DOCS, documented_transitions, table_rows
 

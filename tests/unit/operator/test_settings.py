@@ -2,7 +2,7 @@
 
 import pytest
 from trainingjob_operator.core.intent import RunIdentity
-from trainingjob_operator.core.servers import Servers
+from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
 
 URI = {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000/"}
@@ -50,14 +50,14 @@ def test_a_wrong_setting_is_named(environment: dict[str, str], message: str) -> 
 def test_further_servers_are_allowed_and_have_pages_of_their_own() -> None:
     servers = '[{"uri": "https://a/", "uiUrl": "https://ui.a/"}, {"uri": "https://b"}]'
     settings = read_settings({**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": servers})
-    assert settings.servers == Servers(
+    assert settings.tracking_uris == TrackingUris(
         "http://mlflow:5000",
         "http://mlflow:5000",
         frozenset({"https://a", "https://b"}),
         (("https://a", "https://ui.a"),),
     )
     run = RunIdentity("7", "f00d")
-    urls = [settings.servers.run_url(f"https://{name}", run) for name in "ab"]
+    urls = [settings.tracking_uris.run_url(f"https://{name}", run) for name in "ab"]
     assert urls == [f"{page}/#/experiments/7/runs/f00d" for page in ("https://ui.a", "https://b")]
 
 
@@ -69,6 +69,6 @@ def test_servers_are_compared_without_their_last_slash() -> None:
             "TRAININGJOB_OPERATOR_MLFLOW_UI_URL": "",
         }
     )
-    assert settings.servers == Servers(
+    assert settings.tracking_uris == TrackingUris(
         "http://mlflow:5000", "http://mlflow:5000", frozenset({"http://a", "https://b"})
     )

@@ -1,6 +1,6 @@
 """A client of MLflow's tracking servers."""
 
-from trainingjob_operator.adapters.mlflow_rest.server import MlflowServer
+from trainingjob_operator.adapters.mlflow_rest.api import MlflowApi
 from trainingjob_operator.adapters.mlflow_rest.values import (
     CONNECTION_FAILED,
     Credentials,
@@ -8,4 +8,4 @@ from trainingjob_operator.adapters.mlflow_rest.values import (
     RunInfo,
 )
 
-__all__ = ["CONNECTION_FAILED", "Credentials", "MlflowError", "MlflowServer", "RunInfo"]
+__all__ = ["CONNECTION_FAILED", "Credentials", "MlflowApi", "MlflowError", "RunInfo"]

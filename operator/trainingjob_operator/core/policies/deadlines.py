@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from trainingjob_operator.api import Failure, State
 from trainingjob_operator.core import attempts
+from trainingjob_operator.core.cause import Cause
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.observe import PodView
-from trainingjob_operator.core.policies.failure import Cause
-from trainingjob_operator.core.policies.run_status import WAITING_STATES
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.run_status import WAITING_STATES
 
 ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing"})
 

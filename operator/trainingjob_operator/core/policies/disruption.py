@@ -4,8 +4,8 @@ The condition DisruptionTarget is what tells them apart. A pod that the node evi
 more disk than its own limit has the reason Evicted, too, but not the condition: that is a failure.
 """
 
+from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import JobView, PodView
-from trainingjob_operator.core.policies.failure import Cause
 from trainingjob_operator.core.reasons import Reason
 
 # Far more than a long training on spot nodes meets; an end for one that can never run.

@@ -3,54 +3,26 @@
 import json
 import re
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
 from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView
 from trainingjob_operator.core.reasons import Reason
 
-# Container exit codes above this are 128 + the number of the signal that ended it.
-SIGNAL_BASE = 128
-# The trainer's answer to SIGTERM, after a checkpoint.
-EXIT_TERMINATED = SIGNAL_BASE + signal.SIGTERM
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
 TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A failure as the status tells it; `disrupted` where the cluster ended the attempt.
-
-    `rank` is that of the node. The last four are the trainer's own words: the rank among all
-    processes, the line of the user's code, and how far the training was.
-    """
-
-    reason: str
-    message: str
-    node: str | None = None
-    rank: int | None = None
-    exit_code: int | None = None
-    disrupted: bool = False
-    global_rank: int | None = None
-    frame: str | None = None
-    epoch: int | None = None
-    step: int | None = None
-
-
 def cause_of(job: JobView, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
-    failed = [pod for pod in pods if has_failed(pod)]
+    failed = [pod for pod in pods if pod.failed]
     if not failed:
         return Cause(job.reason or Reason.JOB_FAILED, _clip(job.message or "the child Job failed"))
     return _pod_cause(min(failed, key=_precedence))
-
-
-def has_failed(pod: PodView) -> bool:
-    """Whether a pod ended otherwise than with 0."""
-    return pod.phase == "Failed" or (pod.end is not None and pod.end.exit_code != 0)
 
 
 def _precedence(pod: PodView) -> tuple[bool, datetime, bool, int]:

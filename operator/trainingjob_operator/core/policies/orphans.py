@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import RunStatus
-from trainingjob_operator.core.policies.run_status import RUN_STATUS, TERMINAL_STATES
+from trainingjob_operator.core.run_status import RUN_STATUS, TERMINAL_STATES
 
 # A run as young as this may be of a job that is about to store it.
 YOUNGEST = timedelta(seconds=60)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from trainingjob_operator.api import Retry, TrainingJob
+from trainingjob_operator.core.cause import SIGNAL_BASE, Cause
 from trainingjob_operator.core.policies import disruption
-from trainingjob_operator.core.policies.failure import SIGNAL_BASE, Cause
 from trainingjob_operator.core.reasons import Reason
 
 # Seconds before the next attempt: doubled with each, up to the most.

@@ -83,7 +83,7 @@ async def test_metrics(url: str, metrics: OperatorMetrics) -> None:
         "trainingjob_operator_orphaned_runs_total[]": 0,
         "trainingjob_operator_reconcile_duration_seconds_count[]": 2,
         "trainingjob_operator_reconcile_duration_seconds_sum[]": 0.75,
-        "trainingjob_operator_reconcile_errors_total[]": 1,
+        "trainingjob_operator_errors_total[('loop', 'reconcile')]": 1,
         "trainingjob_operator_reconcile_total[('result', 'error')]": 1,
         "trainingjob_operator_reconcile_total[('result', 'ok')]": 1,
         "trainingjob_operator_restarts_total[('charged', 'false'), ('reason', 'Evicted')]": 1,

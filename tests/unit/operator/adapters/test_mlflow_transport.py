@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowError, MlflowServer
+from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi, MlflowError
 
 from tests.support.certificates import own_certificate
 
@@ -97,7 +97,7 @@ async def test_errors_by_answer(
 ) -> None:
     server.answer = answer
     calls: list[tuple[str, str]] = []
-    client = MlflowServer(uri, Credentials(), lambda *call: calls.append(call[:2]))
+    client = MlflowApi(uri, Credentials(), lambda *call: calls.append(call[:2]))
     with pytest.raises(MlflowError) as raised:
         await client.get_run("r")
     await client.close()
@@ -111,7 +111,7 @@ async def test_errors_by_answer(
 
 async def test_redirect_names_its_target(server: Server, uri: str) -> None:
     server.answer = web.Response(status=302, headers={"Location": "https://elsewhere/"})
-    client = MlflowServer(uri, Credentials(), lambda *_: None)
+    client = MlflowApi(uri, Credentials(), lambda *_: None)
     with pytest.raises(MlflowError, match=r"answered 302.*redirects to https://elsewhere/"):
         await client.get_run("r")
     await client.close()
@@ -120,7 +120,7 @@ async def test_redirect_names_its_target(server: Server, uri: str) -> None:
 async def test_no_answer_in_time(server: Server, uri: str) -> None:
     server.answer = None
     calls: list[tuple[str, str]] = []
-    client = MlflowServer(uri, Credentials(), lambda *call: calls.append(call[:2]), timeout=0.05)
+    client = MlflowApi(uri, Credentials(), lambda *call: calls.append(call[:2]), timeout=0.05)
     with pytest.raises(MlflowError, match=r"no answer from .* within 0\.05 s") as raised:
         await client.get_run("r")
     await client.close()
@@ -131,7 +131,7 @@ async def test_no_answer_in_time(server: Server, uri: str) -> None:
 async def test_no_server(unused_tcp_port: int) -> None:
     calls: list[tuple[str, str]] = []
     uri = f"http://127.0.0.1:{unused_tcp_port}"
-    client = MlflowServer(uri, Credentials(), lambda *call: calls.append(call[:2]))
+    client = MlflowApi(uri, Credentials(), lambda *call: calls.append(call[:2]))
     with pytest.raises(MlflowError, match=f"cannot reach {uri}") as raised:
         await client.get_run("r")
     await client.close()
@@ -141,7 +141,7 @@ async def test_no_server(unused_tcp_port: int) -> None:
 
 
 async def test_no_more_calls_at_once_than_agreed(server: Server, uri: str) -> None:
-    client = MlflowServer(uri, Credentials(), lambda *_: None, concurrency=3)
+    client = MlflowApi(uri, Credentials(), lambda *_: None, concurrency=3)
     await asyncio.gather(*(client.get_run("r") for _ in range(30)))
     await client.close()
     assert len(server.logins) == 30
@@ -160,7 +160,7 @@ async def test_no_more_calls_at_once_than_agreed(server: Server, uri: str) -> No
 async def test_login(
     server: Server, uri: str, credentials: Credentials, header: str | None
 ) -> None:
-    client = MlflowServer(uri, credentials, lambda *_: None)
+    client = MlflowApi(uri, credentials, lambda *_: None)
     await client.get_run("r")
     await client.close()
     assert server.logins == [header]
@@ -177,10 +177,10 @@ async def test_certificate_of_an_own_authority(server: Server, tmp_path: Path) -
     await listening.start_server(ssl=context)
     uri = str(listening.make_url("/"))
     try:
-        trusting = MlflowServer(uri, Credentials(ca_path=str(certificate)), lambda *_: None)
+        trusting = MlflowApi(uri, Credentials(ca_path=str(certificate)), lambda *_: None)
         assert (await trusting.get_run("r")).run_id == "r"
         await trusting.close()
-        strange = MlflowServer(uri, Credentials(), lambda *_: None)
+        strange = MlflowApi(uri, Credentials(), lambda *_: None)
         with pytest.raises(MlflowError, match="CERTIFICATE_VERIFY_FAILED"):
             await strange.get_run("r")
         await strange.close()

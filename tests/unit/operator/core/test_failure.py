@@ -1,8 +1,9 @@
 import json
 
 import pytest
+from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import PodView
-from trainingjob_operator.core.policies.failure import Cause, cause_of
+from trainingjob_operator.core.policies.failure import cause_of
 
 from tests.support.jobs import at, child, failed_pod, pod, running_pod
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from trainingjob_operator.adapters.mlflow_rest import RunInfo
 from trainingjob_operator.core.intent import StepWatch
-from trainingjob_operator.steps import Steps
+from trainingjob_operator.runs.steps import Steps
 
 from tests.support.jobs import at
 

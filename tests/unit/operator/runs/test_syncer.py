@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import NoReturn, cast
 
 import pytest
-from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core.intent import RunView
-from trainingjob_operator.run_writer import RunWriter
-from trainingjob_operator.server_tracking import ServerTracking
-from trainingjob_operator.tracked import Tracked
-from trainingjob_operator.tracking import Tracking
+from trainingjob_operator.runs.record import RunRecord
+from trainingjob_operator.runs.router import RunRouter
+from trainingjob_operator.runs.syncer import RunSyncer
+from trainingjob_operator.runs.writer import RunWriter
 
 from tests.support.jobs import at
 from tests.support.plans import intent
@@ -24,14 +24,14 @@ class Unused:
     """A server that nobody may call."""
 
 
-def tracking() -> ServerTracking:
+def tracking() -> RunSyncer:
     def unexpected(*told: str, urgent: bool = False) -> NoReturn:
         raise AssertionError(told, urgent)
 
-    return ServerTracking(cast("MlflowServer", Unused()), unexpected, unexpected, poll_seconds=5)
+    return RunSyncer(cast("MlflowApi", Unused()), unexpected, unexpected, poll_seconds=5)
 
 
-def confirmed(status: str, ended: bool) -> ServerTracking:
+def confirmed(status: str, ended: bool) -> RunSyncer:
     made = tracking()
     wanted = intent(status, ended_at=at(20) if ended else None)
     made.want(KEY, wanted)
@@ -102,8 +102,8 @@ async def test_an_outage_that_polls_see_is_told_once_with_its_end(
         assert not urgent
         changed.append(key)
 
-    server = cast("MlflowServer", Away(away))
-    made = ServerTracking(server, note, lambda *_: None, poll_seconds=5)
+    server = cast("MlflowApi", Away(away))
+    made = RunSyncer(server, note, lambda *_: None, poll_seconds=5)
     made.want(KEY, intent("RUNNING"))
     made._tracked[KEY].confirm(intent("RUNNING"), RUN, now=-1.0)
 
@@ -157,8 +157,8 @@ async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once()
         wanted = intent("SCHEDULED", uid=f"u-{number}", tracking_uri=uri, identity=None)
         made.want(f"ml/{number}", wanted)
 
-    made = Tracking(
-        lambda uri: cast("MlflowServer", servers[uri]), note, lambda *_: None, poll_seconds=5
+    made = RunRouter(
+        lambda uri: cast("MlflowApi", servers[uri]), note, lambda *_: None, poll_seconds=5
     )
     for number in range(20):
         wants(number, "http://hangs:5000")
@@ -201,8 +201,10 @@ class Refusing:
 async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> None:
     server = Refusing()
     wanted = intent("FINISHED", ended_at=at(20))
-    tracked = Tracked(wanted, 0.0, info=replace(RUN, status="RUNNING", metrics={"train/loss": 1.0}))
-    writer = RunWriter(cast("MlflowServer", server))
+    tracked = RunRecord(
+        wanted, 0.0, info=replace(RUN, status="RUNNING", metrics={"train/loss": 1.0})
+    )
+    writer = RunWriter(cast("MlflowApi", server))
 
     with pytest.raises(MlflowError):
         await writer.bring_about(tracked, wanted, new=False)

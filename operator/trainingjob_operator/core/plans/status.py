@@ -1,44 +1,16 @@
-"""What every part of one decision reads, and the plan that stores a wanted status."""
-
-from dataclasses import dataclass, replace
-from datetime import datetime
+"""The plan that stores a wanted status, with the run and the conditions that belong to it."""
 
 from trainingjob_operator.api import MlflowStatus, State, TrainingJob, TrainingJobStatus
 from trainingjob_operator.core import conditions, contract, goodput, run_tags
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import (
     EventIntent,
     Plan,
-    RunIdentity,
     RunIntent,
-    RunView,
     StepWatch,
 )
-from trainingjob_operator.core.policies.run_status import RUN_STATUS, WAITING_STATES
 from trainingjob_operator.core.progress import with_progress
-from trainingjob_operator.core.servers import Servers
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every part of one decision reads."""
-
-    job: TrainingJob
-    run: RunView
-    now: datetime
-    servers: Servers
-    tracking_uri: str | None
-
-    def having(self, status: TrainingJobStatus) -> "Context":
-        """The same with a status that is not stored."""
-        return replace(self, job=self.job.model_copy(update={"status": status}))
-
-    @property
-    def run_identity(self) -> RunIdentity | None:
-        """The run as MLflow answered, else as stored."""
-        stored = self.job.status.mlflow
-        if self.run.identity is None and stored and stored.run_id and stored.experiment_id:
-            return RunIdentity(stored.experiment_id, stored.run_id)
-        return self.run.identity
+from trainingjob_operator.core.run_status import RUN_STATUS, WAITING_STATES
 
 
 def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
@@ -46,8 +18,8 @@ def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
     job = context.job
     assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
     tags = {**job.spec.mlflow.tags, **run_tags.of(job, status)}
-    if context.servers.cluster:
-        tags[contract.TAG_CLUSTER] = context.servers.cluster
+    if context.uris.cluster:
+        tags[contract.TAG_CLUSTER] = context.uris.cluster
     return RunIntent(
         uid=job.metadata.uid,
         tracking_uri=context.tracking_uri,
@@ -131,5 +103,5 @@ def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:
         experiment_id=identity.experiment_id,
         run_id=identity.run_id,
         status=confirmed,
-        url=context.servers.run_url(context.tracking_uri, identity),
+        url=context.uris.run_url(context.tracking_uri, identity),
     )

@@ -1,4 +1,4 @@
-from trainingjob_operator.memory import Memory
+from trainingjob_operator.cluster.memory import Memory
 
 
 class Clock:

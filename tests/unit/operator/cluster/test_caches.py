@@ -7,7 +7,7 @@ from typing import Any
 
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
-from trainingjob_operator.caches import MEMORY_SECONDS, Caches, key_of
+from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches, key_of
 from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
 
 from tests.support.jobs import started, training_job

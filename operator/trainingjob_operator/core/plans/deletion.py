@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.core import contract, run_tags, status
+from trainingjob_operator.core import contract, run_tags
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
 from trainingjob_operator.core.observe import JobView, Observed
-from trainingjob_operator.core.policies.run_status import TERMINAL_STATES
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.plans import status
+from trainingjob_operator.core.run_status import TERMINAL_STATES
 
 # How long an MLflow that does not answer may hold a deletion up.
 RELEASE_AFTER = timedelta(seconds=120)

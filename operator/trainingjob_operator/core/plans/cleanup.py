@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trainingjob_operator.api import CleanPodPolicy
-from trainingjob_operator.core import contract, status
+from trainingjob_operator.core import contract
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.policies.deletion import RELEASE_AFTER, delete_jobs, given_up
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.plans import status
+from trainingjob_operator.core.plans.deletion import RELEASE_AFTER, delete_jobs, given_up
 
 
 def decide_ended(context: Context, observed: Observed) -> Plan:
@@ -52,7 +53,7 @@ def _release(context: Context) -> Plan:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
-    removed = context.servers.resolve(context.tracking_uri) is None
+    removed = context.uris.resolve(context.tracking_uri) is None
     abandoned = removed and given_up(context, job.status.completion_time)
     if stored == wanted.status or context.run.deleted or abandoned:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=wanted)

@@ -6,7 +6,7 @@ from trainingjob_operator.core.intent import RunIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class TrackingUris:
     """The operator's default tracking server, its allow-list of others, and where their UIs are.
 
     `cluster` tells the runs of one cluster from those of another on the same server.

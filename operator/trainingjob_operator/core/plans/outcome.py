@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 
 from trainingjob_operator.api import Failure, Outcome, State
 from trainingjob_operator.core import attempts, conditions, goodput
+from trainingjob_operator.core.cause import Cause
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import JobView, PodView, Waiting
-from trainingjob_operator.core.policies.failure import Cause
+from trainingjob_operator.core.plans.status import plan
 from trainingjob_operator.core.policies.retry import Restart
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.status import Context, plan
 
 # What a container waits for in an ordinary start; anything else is told in the status.
 ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing", "Unschedulable"})

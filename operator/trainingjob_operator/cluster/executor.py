@@ -1,13 +1,9 @@
-"""The shell around decide(): reads the caches, carries the plan out, writes the status once."""
+"""Carries a plan out: the writes to the API server, each safe to repeat."""
 
-import asyncio
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from trainingjob_operator.adapters.events import EventWriter, Subject
 from trainingjob_operator.adapters.kube import (
@@ -21,145 +17,53 @@ from trainingjob_operator.adapters.kube import (
     NotFound,
     Resource,
 )
-from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
-from trainingjob_operator.caches import Caches, key_of
+from trainingjob_operator.cluster.caches import Caches, key_of
+from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.core import contract, names
-from trainingjob_operator.core.decide import decide
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
 from trainingjob_operator.core.observe import Refusal, job_view
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.servers import Servers
-from trainingjob_operator.tracking import Tracking
+from trainingjob_operator.runs.router import RunRouter
 
 logger = logging.getLogger(__name__)
 
-# While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
-# tells both; MLflow being slow or down holds nothing up.
-CONFIRMATION_SECONDS = 0.25
 # No refusals of an object: login, absence of the namespace, a name that is taken, throttling.
 NOT_OF_THE_OBJECT = (401, 404, 409, 429)
-REFUSED_AGAIN_AT_MOST = 60.0
+
+OnStored = Callable[[TrainingJobStatus, TrainingJobStatus], None]
 
 
-class OnReconcile(Protocol):
-    """Told of each reconcile."""
-
-    def __call__(self, result: str, seconds: float) -> None:
-        """Count one reconcile."""
-
-
-class RefusedError(Exception):
-    """The API server answered that it does not take an object."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """The last refusal that a job's object met, and how many there were."""
-
-    uid: str
-    refusal: Refusal
-    tries: int
-
-
-class Reconciler:
-    """Brings one TrainingJob at a time nearer to what it ought to be."""
+class Executor:
+    """The writes for all jobs; what a write answers goes to the caches."""
 
     def __init__(
         self,
         kube: Kube,
         caches: Caches,
-        tracking: Tracking,
+        runs: RunRouter,
         events: EventWriter,
-        servers: Servers,
-        on_reconcile: OnReconcile,
-        on_stored: Callable[[TrainingJobStatus, TrainingJobStatus], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        refusals: Refusals,
+        on_stored: OnStored,
     ) -> None:
         self._kube = kube
         self._caches = caches
-        self._tracking = tracking
+        self._runs = runs
         self._events = events
-        self._servers = servers
-        self._on_reconcile = on_reconcile
+        self._refusals = refusals
         self._on_stored = on_stored
-        self._now = now
         self._doubtful: dict[str, str] = {}
-        self._refusals: dict[str, _Refused] = {}
 
-    async def reconcile(self, key: str) -> float | None:
-        """Do the next thing for a job; returns the seconds until the next look, if one is due.
+    async def carry_out(self, job: TrainingJob, plan: Plan) -> None:
+        """Do the actions, store the status, write the events, in this order.
 
         Raises:
-            ApiError: the API server refused or failed; the caller tries again with back-off.
+            Conflict: our copy is older than the object.
+            NotFound: the object is gone.
+            RefusedError: the API server does not take an object of the attempt.
+            ApiError: the API server failed; a repeat is harmless.
         """
-        started, result = time.monotonic(), "error"
-        try:
-            job = self._caches.trainingjob(key)
-            if job is None:
-                self._caches.forget(key)
-                self._tracking.forget(key)
-                self._doubtful.pop(key, None)
-                self._refusals.pop(key, None)
-                result = "gone"
-                return None
-            run = job.status.mlflow.run_id if job.status.mlflow else None
-            with log_context(job=key, attempt=job.status.attempt, run=run):
-                result, again = await self._reconcile(key, job)
-        except asyncio.CancelledError:
-            # The lease is lost, or the process ends: no fault of the job, nor of ours.
-            result = "cancelled"
-            raise
-        else:
-            return again
-        finally:
-            self._on_reconcile(result, time.monotonic() - started)
-
-    async def _reconcile(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
-        await self._resolve_doubt(key, job)
-        now = self._now().replace(microsecond=0)
-        known = self._known_refusal(job)
-        observed = replace(
-            self._caches.observed(job), refusal=known.refusal if known is not None else None
-        )
-        run = self._tracking.view(key, job.metadata.uid)
-        plan = decide(job, observed, run, now, self._servers)
-        if plan.run is not None:
-            self._tracking.want(key, plan.run)
-            if plan.status is not None and self._tracking.settling(key, CONFIRMATION_SECONDS):
-                return "settling", CONFIRMATION_SECONDS
-        if not plan.actions and plan.status is None:
-            return "unchanged", plan.requeue_after
-        try:
-            await self._carry_out(job, plan)
-        except (Conflict, NotFound) as answer:
-            # Our copy is older than the object, or it is gone: the informer brings the truth.
-            logger.info("the object has changed meanwhile, deciding again: %s", answer)
-            return "conflict", CONFIRMATION_SECONDS
-        except RefusedError as answer:
-            logger.warning("%s", answer)
-            return "refused", self._note_refusal(job, answer.refusal)
-        return "changed", 0.0
-
-    def _known_refusal(self, job: TrainingJob) -> _Refused | None:
-        """That of the job itself, not of an earlier one of its name."""
-        known = self._refusals.get(key_of(job))
-        return known if known is not None and known.uid == job.metadata.uid else None
-
-    def _note_refusal(self, job: TrainingJob, refusal: Refusal) -> float:
-        """Keep it for the next decision; returns the seconds until then: none where it is news."""
-        known = self._known_refusal(job)
-        tries = known.tries if known is not None else 0
-        self._refusals[key_of(job)] = _Refused(job.metadata.uid, refusal, tries + 1)
-        news = known is None or known.refusal.reason != refusal.reason
-        return 0.0 if news else min(REFUSED_AGAIN_AT_MOST, 2.0 ** min(tries, 10))
-
-    async def _carry_out(self, job: TrainingJob, plan: Plan) -> None:
         for action in plan.actions:
             await self._act(job, action)
         if plan.status is not None:
@@ -173,7 +77,7 @@ class Reconciler:
             case ActionKind.ADD_FINALIZER:
                 await self._set_finalizers(job, [*job.metadata.finalizers, contract.FINALIZER])
                 if job.status.mlflow is None:
-                    self._tracking.is_new(key_of(job), job.metadata.uid)
+                    self._runs.is_new(key_of(job), job.metadata.uid)
             case ActionKind.REMOVE_FINALIZER:
                 kept = [one for one in job.metadata.finalizers if one != contract.FINALIZER]
                 await self._set_finalizers(job, kept)
@@ -236,7 +140,7 @@ class Reconciler:
         except ApiError:
             self._doubtful[key_of(job)] = name
             raise
-        self._refusals.pop(key_of(job), None)
+        self._refusals.forget(key_of(job))
         self._caches.remember_created(job_view(answer))
 
     async def _create(
@@ -254,7 +158,7 @@ class Reconciler:
             message = f"the API server refuses {what}: {error.message}"
             raise RefusedError(Refusal(reason, message, final)) from error
 
-    async def _resolve_doubt(self, key: str, job: TrainingJob) -> None:
+    async def resolve_doubt(self, key: str, job: TrainingJob) -> None:
         """Ask for a Job whose creation had no answer: it may be there before any watch tells."""
         name = self._doubtful.get(key)
         if name is None:
@@ -265,6 +169,10 @@ class Reconciler:
             logger.info("Job %s was not created", name)
         else:
             self._caches.remember_created(job_view(found))
+        self._doubtful.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        """Drop what is known of a job that is gone."""
         self._doubtful.pop(key, None)
 
     async def _store(self, job: TrainingJob, status: TrainingJobStatus) -> None:

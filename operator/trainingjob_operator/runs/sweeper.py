@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
 from trainingjob_operator.adapters.kube import ApiError
-from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import contract, run_tags
 from trainingjob_operator.core.intent import RunStatus
@@ -30,7 +30,7 @@ class Sweeper:
 
     def __init__(
         self,
-        server: Callable[[str], MlflowServer],
+        server: Callable[[str], MlflowApi],
         uris: Iterable[str],
         cluster: str,
         lookup: Lookup,
@@ -53,7 +53,7 @@ class Sweeper:
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             await asyncio.sleep(SWEEP_SECONDS * jitter)
 
-    async def _sweep(self, server: MlflowServer) -> None:
+    async def _sweep(self, server: MlflowApi) -> None:
         experiments = await server.experiment_ids()
         for start in range(0, len(experiments), EXPERIMENTS_PER_SEARCH):
             some = experiments[start : start + EXPERIMENTS_PER_SEARCH]
@@ -66,7 +66,7 @@ class Sweeper:
                         logger.warning("run %s cannot be closed: %s", run.run_id, error)
 
     async def _open_runs(
-        self, server: MlflowServer, experiments: list[str], status: RunStatus
+        self, server: MlflowApi, experiments: list[str], status: RunStatus
     ) -> list[RunInfo]:
         ours = f"tags.`{contract.TAG_CLUSTER}` = '{self._cluster}'"
         wanted = f"{ours} AND attributes.status = '{status}'"
@@ -78,7 +78,7 @@ class Sweeper:
             if token is None:
                 return found
 
-    async def _close(self, server: MlflowServer, run: RunInfo) -> None:
+    async def _close(self, server: MlflowApi, run: RunInfo) -> None:
         place = run.tags.get(contract.TAG_NAMESPACE, ""), run.tags.get(contract.TAG_NAME, "")
         if not all(place):
             return

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.cluster.memory import Memory
 from trainingjob_operator.core import attempts, names
 from trainingjob_operator.core.observe import JobView, Observed, PodView, owner_key
-from trainingjob_operator.memory import Memory
 
 # A created Job that no informer shows after this long is gone, or is not ours and never shown.
 MEMORY_SECONDS = 30.0

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from trainingjob_operator.mlflow_servers import MlflowServers
+from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.settings import SettingsError, read_settings
 
 
-def open_servers(**server: str) -> MlflowServers:
+def open_servers(**server: str) -> ClientPool:
     environment = {
         "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000",
         "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": json.dumps([{"uri": "https://a", **server}]),
     }
-    return MlflowServers(read_settings(environment), {}, lambda *_: None)
+    return ClientPool(read_settings(environment), {}, lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_login_of_the_default_server_is_named_too(tmp_path: Path) -> None:
         "TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY": str(tmp_path),
     }
     with pytest.raises(SettingsError, match=f"login in {tmp_path}: there is no MLFLOW_TRACKING"):
-        MlflowServers(read_settings(environment), {}, lambda *_: None)
+        ClientPool(read_settings(environment), {}, lambda *_: None)
 
 
 @pytest.mark.parametrize("text", [None, "no certificate"])

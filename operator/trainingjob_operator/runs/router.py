@@ -7,17 +7,17 @@ of its own: one that hangs costs the jobs on it their run, and those on others n
 import asyncio
 from collections.abc import Callable
 
-from trainingjob_operator.adapters.mlflow_rest import MlflowServer
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi
 from trainingjob_operator.core.intent import RunIntent, RunView
-from trainingjob_operator.server_tracking import Changed, Correction, ServerTracking
+from trainingjob_operator.runs.syncer import Changed, Correction, RunSyncer
 
 
-class Tracking:
+class RunRouter:
     """What is wanted and known of all runs; one event loop."""
 
     def __init__(
         self,
-        server: Callable[[str], MlflowServer],
+        server: Callable[[str], MlflowApi],
         changed: Changed,
         corrected: Correction,
         poll_seconds: float,
@@ -26,9 +26,9 @@ class Tracking:
         self._changed = changed
         self._corrected = corrected
         self._poll_seconds = poll_seconds
-        self._servers: dict[str, ServerTracking] = {}
+        self._servers: dict[str, RunSyncer] = {}
         self._new: dict[str, str] = {}
-        self._start: Callable[[ServerTracking], object] | None = None
+        self._start: Callable[[RunSyncer], object] | None = None
 
     def view(self, key: str, uid: str) -> RunView:
         """What is known of a job's run; nothing where only an earlier job of that name had one."""
@@ -83,15 +83,15 @@ class Tracking:
         """Begin no more calls, and wait so long at most for those that are under way."""
         await asyncio.gather(*(server.drain(seconds) for server in self._servers.values()))
 
-    def _place(self, key: str) -> ServerTracking | None:
+    def _place(self, key: str) -> RunSyncer | None:
         return next((server for server in self._servers.values() if key in server), None)
 
-    def _of(self, uri: str) -> ServerTracking:
+    def _of(self, uri: str) -> RunSyncer:
         """The tracking of a server, which begins with the first job on it."""
         known = self._servers.get(uri)
         if known is not None:
             return known
-        made = ServerTracking(self._server(uri), self._changed, self._corrected, self._poll_seconds)
+        made = RunSyncer(self._server(uri), self._changed, self._corrected, self._poll_seconds)
         self._servers[uri] = made
         if self._start is not None:
             self._start(made)

@@ -4,8 +4,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowServer
-from trainingjob_operator.proxies import environment_proxy
+from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi
+from trainingjob_operator.adapters.proxies import environment_proxy
 from trainingjob_operator.settings import Settings, SettingsError
 
 # MLflow's own names: of the files of a login, and of environment variables for the default server.
@@ -19,7 +19,7 @@ CA_PATH = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 OnCall = Callable[[str, str, float], None]
 
 
-class MlflowServers:
+class ClientPool:
     """Gives the client of a tracking URI; those with a login are made at once.
 
     Raises:
@@ -28,7 +28,7 @@ class MlflowServers:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], on_call: OnCall) -> None:
         self._on_call = on_call
-        self._clients: dict[str, MlflowServer] = {}
+        self._clients: dict[str, MlflowApi] = {}
         default = {field: environment.get(name, "") for field, name in LOGIN.items()}
         if settings.mlflow_login_directory:
             default |= _login(settings.mlflow_login_directory)
@@ -40,7 +40,7 @@ class MlflowServers:
             login = _login(server.login_directory) if server.login_directory else {}
             self._open(server.uri, Credentials(**login, ca_path=server.ca_path))
 
-    def __call__(self, uri: str) -> MlflowServer:
+    def __call__(self, uri: str) -> MlflowApi:
         """The client of a server; one that is only allowed gets no credentials."""
         return self._clients.get(uri) or self._open(uri, Credentials())
 
@@ -49,10 +49,10 @@ class MlflowServers:
         for client in self._clients.values():
             await client.close()
 
-    def _open(self, uri: str, credentials: Credentials) -> MlflowServer:
+    def _open(self, uri: str, credentials: Credentials) -> MlflowApi:
         proxy = environment_proxy(uri)
         try:
-            client = MlflowServer(uri, credentials, self._on_call, proxy=proxy)
+            client = MlflowApi(uri, credentials, self._on_call, proxy=proxy)
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"CA certificate {credentials.ca_path} of {uri}: {error}"

@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from trainingjob_operator.adapters.logs import log_context
-from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.core.intent import RunIntent, RunView
-from trainingjob_operator.run_writer import (
+from trainingjob_operator.runs.record import RunRecord
+from trainingjob_operator.runs.writer import (
     DELETED_STAGE,
     RunDeletedError,
     RunWriter,
     gone,
     restore,
 )
-from trainingjob_operator.tracked import Tracked
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ class Changed(Protocol):
         """Look at the job; at once where its end is told in MLflow now."""
 
 
-class ServerTracking:
+class RunSyncer:
     """What is wanted and known of the runs on one server; one event loop."""
 
     def __init__(
         self,
-        server: MlflowServer,
+        server: MlflowApi,
         changed: Changed,
         corrected: Correction,
         poll_seconds: float,
@@ -62,7 +62,7 @@ class ServerTracking:
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._now = now
-        self._tracked: dict[str, Tracked] = {}
+        self._tracked: dict[str, RunRecord] = {}
         self._queue = WorkQueue(backoff_max=10.0)
         self._writer = RunWriter(server)
         self._poll_failures: dict[str, int] = {}
@@ -87,7 +87,7 @@ class ServerTracking:
         tracked = self._tracked.get(key)
         if tracked is None or tracked.intent.uid != intent.uid:
             # Where the server does not answer the others, this job does not wait to see that.
-            made = Tracked(intent, self._clock(), problem=self._silent, new=new)
+            made = RunRecord(intent, self._clock(), problem=self._silent, new=new)
             self._tracked[key] = made
         elif tracked.intent.wanted == intent.wanted:
             return
@@ -153,7 +153,7 @@ class ServerTracking:
         self._queue.forget(key)
         self._changed(key, urgent=intent.status.terminal)
 
-    def _failed(self, key: str, tracked: Tracked, error: MlflowError) -> None:
+    def _failed(self, key: str, tracked: RunRecord, error: MlflowError) -> None:
         if tracked.problem is None:
             logger.warning("MLflow could not be told %s: %s", tracked.intent.status, error)
         # A deleted run that another was to replace: the job does not wait for that.
@@ -226,7 +226,7 @@ class ServerTracking:
                 self._polled(key, tracked, info)
                 await self._watch_steps(key, tracked, info)
 
-    async def _watch_steps(self, key: str, tracked: Tracked, info: RunInfo) -> None:
+    async def _watch_steps(self, key: str, tracked: RunRecord, info: RunInfo) -> None:
         """Where a job's steps are watched and none came for long: read the whole history."""
         watch, now = tracked.intent.watch, self._now()
         if watch is None:
@@ -253,13 +253,13 @@ class ServerTracking:
                 tracked.problem = str(error)
                 self._changed(key)
 
-    def _run_deleted(self, key: str, tracked: Tracked, message: str) -> None:
+    def _run_deleted(self, key: str, tracked: RunRecord, message: str) -> None:
         if not tracked.deleted:
             logger.warning("%s", message)
             tracked.was_deleted(message)
             self._changed(key)
 
-    def _polled(self, key: str, tracked: Tracked, info: RunInfo) -> None:
+    def _polled(self, key: str, tracked: RunRecord, info: RunInfo) -> None:
         if tracked.deleted:
             logger.info("run %s is restored", info.run_id)
             tracked.was_restored(info)
@@ -283,7 +283,7 @@ class ServerTracking:
         if tracked.take_metrics(info.metrics):
             self._changed(key)
 
-    def _of(self, keys: list[str]) -> Iterator[tuple[str, Tracked]]:
+    def _of(self, keys: list[str]) -> Iterator[tuple[str, RunRecord]]:
         for key in keys:
             tracked = self._tracked.get(key)
             if tracked is not None:

@@ -1,5 +1,5 @@
 import pytest
-from trainingjob_operator.proxies import environment_proxy
+from trainingjob_operator.adapters.proxies import environment_proxy
 
 PROXY = "http://proxy.example.com:3128"
 

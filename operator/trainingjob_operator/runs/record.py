@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from trainingjob_operator.adapters.mlflow_rest import CONNECTION_FAILED, MlflowError, RunInfo
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import RunIdentity, RunIntent, RunStatus, RunView
-from trainingjob_operator.steps import Steps
+from trainingjob_operator.runs.steps import Steps
 
 KEPT_METRICS = ("progress/", "train/", "val/")
 
 
 @dataclass(slots=True)
-class Tracked:
+class RunRecord:
     """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
 
     `new` says that no run of the job can exist yet.

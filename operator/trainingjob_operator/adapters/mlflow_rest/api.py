@@ -22,7 +22,7 @@ IDS_PER_SEARCH = 100
 PAGE_SIZE = 1000
 
 
-class MlflowServer:
+class MlflowApi:
     """A client of one server: at most `concurrency` calls at once, `timeout` seconds for each.
 
     All methods raise MlflowError. `on_call` is told (endpoint, outcome, seconds) of every call,

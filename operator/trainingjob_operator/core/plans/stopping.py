@@ -7,14 +7,15 @@ its last pod has ended the state, and with it the run's status, stay what they w
 from dataclasses import replace
 
 from trainingjob_operator.api import Outcome, StallAction
-from trainingjob_operator.core import attempts, outcome, status
+from trainingjob_operator.core import attempts
+from trainingjob_operator.core.cause import Cause
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.plans import outcome, status
+from trainingjob_operator.core.plans.deletion import delete_jobs
 from trainingjob_operator.core.policies import retry
-from trainingjob_operator.core.policies.deletion import delete_jobs
-from trainingjob_operator.core.policies.failure import Cause
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.status import Context
 
 # The informers tell of the last pod's end; seconds until a look without them.
 LAST_POD_RECHECK = 30.0

@@ -8,7 +8,7 @@ starts again below that leaves no trace there, so that the history has the last 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trainingjob_operator.adapters.mlflow_rest import MlflowServer, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi, RunInfo
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import StepView, StepWatch
 
@@ -47,7 +47,7 @@ class Steps:
         again = max(watch.seconds / 4, LEAST_INTERVAL)
         return self.checked is None or (now - self.checked).total_seconds() >= again
 
-    async def look_back(self, server: MlflowServer, run_id: str, now: datetime) -> None:
+    async def look_back(self, server: MlflowApi, run_id: str, now: datetime) -> None:
         """Read the history of the metric; raises MlflowError."""
         if self.metric is not None:
             newest = await server.last_point_ms(run_id, self.metric)

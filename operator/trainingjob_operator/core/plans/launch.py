@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trainingjob_operator.api import State
-from trainingjob_operator.core import attempts, manifests, status
+from trainingjob_operator.core import attempts, manifests
+from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
-from trainingjob_operator.core.status import Context
+from trainingjob_operator.core.plans import status
 
 # A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
 PENDING_AFTER = timedelta(seconds=2)

@@ -2,7 +2,7 @@
 
 import pytest
 from trainingjob_operator.adapters.mlflow_rest import MlflowError
-from trainingjob_operator.tracked import Tracked
+from trainingjob_operator.runs.record import RunRecord
 
 from tests.support.plans import intent
 
@@ -20,13 +20,13 @@ BUSY = MlflowError(503, "TEMPORARILY_UNAVAILABLE", "busy", retryable=True)
     ],
 )
 def test_one_broken_connection_is_no_problem(errors: list[MlflowError], told: list[bool]) -> None:
-    tracked = Tracked(intent("SCHEDULED"), since=0.0)
+    tracked = RunRecord(intent("SCHEDULED"), since=0.0)
     assert [tracked.failed(error) for error in errors] == told
     assert (tracked.problem is not None) == told[-1]
 
 
 def test_a_call_that_succeeds_starts_anew() -> None:
-    tracked = Tracked(intent("SCHEDULED"), since=0.0)
+    tracked = RunRecord(intent("SCHEDULED"), since=0.0)
     tracked.failed(BROKEN)
     tracked.confirm(tracked.intent, None, now=1.0)
     assert not tracked.failed(BROKEN)

@@ -4,10 +4,10 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from trainingjob_operator.adapters.mlflow_rest import MlflowError, MlflowServer, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import RunIntent
-from trainingjob_operator.tracked import Tracked
+from trainingjob_operator.runs.record import RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class RunDeletedError(Exception):
 class RunWriter:
     """The calls for the runs of one server; the ids of experiments are kept."""
 
-    def __init__(self, server: MlflowServer) -> None:
+    def __init__(self, server: MlflowApi) -> None:
         self._server = server
         self._experiments: dict[str, str] = {}
 
@@ -33,7 +33,7 @@ class RunWriter:
         """Look for it again: it may have been deleted and made anew under another id."""
         self._experiments.pop(intent.experiment, None)
 
-    async def bring_about(self, tracked: Tracked, intent: RunIntent, new: bool) -> RunInfo | None:
+    async def bring_about(self, tracked: RunRecord, intent: RunIntent, new: bool) -> RunInfo | None:
         """The run with the wanted status; None where there is none and none is to be made.
 
         Raises:
@@ -65,7 +65,7 @@ class RunWriter:
         logger.info("run %s -> %s", info.status, intent.status, extra={"run": info.run_id})
         return written
 
-    async def _tell_tags(self, tracked: Tracked, intent: RunIntent, info: RunInfo) -> None:
+    async def _tell_tags(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
         """Write our own tags where they are others; those of the user stay as people edit them."""
         known = {**dict(tracked.tags), **info.tags}
         ours = dict(tag for tag in intent.tags if tag[0].startswith(contract.TAG_PREFIX))
