@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.support.chaos.calls import Call, Server
-from tests.support.chaos.endstate import end_state, event_reasons
+from tests.support.chaos.endstate import end_state, event_reasons, remains
 from tests.support.chaos.invariants import Invariants
 from tests.support.chaos.lives import Life, Zygote
 from tests.support.chaos.proxy import Fault, Proxy
@@ -168,7 +168,7 @@ class Trial:
     async def _look_at(self, result: Result) -> None:
         at_most = 2 if self.proxy.fault.loses_answers else 1
         self._invariants.run_was_told_once(self.proxy.applied, at_most)
-        result.end = await end_state(self._laboratory.upstream, self.namespace)
+        result.end = end_state(await remains(self._laboratory.upstream, self.namespace))
         result.events = await event_reasons(self._laboratory.upstream, self.namespace)
 
     def _released(self) -> bool:
