@@ -9,6 +9,8 @@ DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
 DEFAULT_MONITOR_INTERVAL_SECONDS = 10.0
 LOCAL_NAME = "local"
 LOCAL_NAMESPACE = "default"
+OPENED_BY_TAG = "trainingjob.opened_by"
+"""Tag with the uid of the job whose pods opened a run besides the job's own."""
 
 
 class ContractError(ValueError):

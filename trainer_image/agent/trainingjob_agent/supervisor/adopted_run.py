@@ -16,11 +16,15 @@ from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from trainingjob_trainer.contract import OPENED_BY_TAG
+
 _EXPERIMENT = "MLFLOW_EXPERIMENT_ID"
 """The pod has that of the job's run; `mlflow.set_experiment` changes it."""
 _JOBS_RUN = "TRAININGJOB_MLFLOW_RUN_ID"
+_JOBS_UID = "TRAININGJOB_UID"
 _NOT_ADOPTED_YET = "MLFLOW_RUN_ID"
 """MLflow's fluent API removes it when it adopts the run."""
+_NOT_OF_THE_JOBS_RUN = (MLFLOW_RUN_NAME, OPENED_BY_TAG)
 
 
 class AdoptedRunStore(RestStore):
@@ -73,22 +77,34 @@ class AdoptedRunStore(RestStore):
         tags: list[RunTag],
         run_name: str | None,
     ) -> Run:
-        """Create a run (runs/create), or give the job's if nobody has asked for it yet."""
+        """Create a run (runs/create), or give the job's if nobody has asked for it yet.
+
+        Another one gets the tag by which the operator closes it with the job.
+        """
         child = any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags)
         if child or not _is_to_be_adopted():
-            return super().create_run(experiment_id, user_id, start_time, tags, run_name)
+            ours = _with_opener(tags)
+            return super().create_run(experiment_id, user_id, start_time, ours, run_name)
         run_id = os.environ.pop(_NOT_ADOPTED_YET)
         self._adopted = True
         name = run_name or next((tag.value for tag in tags if tag.key == MLFLOW_RUN_NAME), None)
         if name:
             self.update_run_info(run_id, None, None, name)
-        self.log_batch(run_id, [], [], [tag for tag in tags if tag.key != MLFLOW_RUN_NAME])
+        self.log_batch(run_id, [], [], [tag for tag in tags if tag.key not in _NOT_OF_THE_JOBS_RUN])
         return self.get_run(run_id)
 
 
 def build_store(store_uri: str, **_: object) -> AdoptedRunStore:
     """Build the store for a server, as MLflow's registry asks for it."""
     return AdoptedRunStore(partial(get_default_host_creds, store_uri))
+
+
+def _with_opener(tags: list[RunTag]) -> list[RunTag]:
+    """With the tag that MLflow's fluent API adds by itself (MLFLOW_RUN_CONTEXT), a client not."""
+    uid = os.environ.get(_JOBS_UID)
+    if not uid or any(tag.key == OPENED_BY_TAG for tag in tags):
+        return tags
+    return [*tags, RunTag(OPENED_BY_TAG, uid)]
 
 
 def _is_to_be_adopted() -> bool:
