@@ -20,10 +20,10 @@ from trainingjob_operator.adapters.kube import (
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
-from trainingjob_operator.core import contract, names
+from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
-from trainingjob_operator.core.observe import Refusal, job_view
+from trainingjob_operator.core.observe import MESSAGE_LIMIT, Refusal, job_view
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.runs.router import RunRouter
 
@@ -155,7 +155,7 @@ class Executor:
             what = f"{manifest['kind']} {manifest['metadata']['name']}"
             final = error.status == HTTPStatus.UNPROCESSABLE_ENTITY
             reason = Reason.INVALID_SPEC if final else Reason.FAILED_CREATE
-            message = f"the API server refuses {what}: {error.message}"
+            message = border.text(f"the API server refuses {what}: {error.message}", MESSAGE_LIMIT)
             raise RefusedError(Refusal(reason, message, final)) from error
 
     async def resolve_doubt(self, key: str, job: TrainingJob) -> None:

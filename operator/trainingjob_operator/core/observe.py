@@ -1,6 +1,8 @@
 """Slim views of the cluster's objects: what the decisions need and nothing else.
 
 The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
+They are also the border for what the API server stores without looking at it: labels, annotations,
+and statuses that anybody with the right to it may write.
 """
 
 import sys
@@ -9,10 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.api import KIND
-from trainingjob_operator.core import contract, names
+from trainingjob_operator.core import border, contract, names
 
 Raw = dict[str, Any]
 
+# Characters of a reason, as of the API's Events.
+REASON_LIMIT = 128
+# Characters of a message: a kubelet keeps 4,096 bytes of a termination message, other components
+# less of theirs.
+MESSAGE_LIMIT = 4096
+NAME_LIMIT = 253
+MAX_RANK = 2**31 - 1
 # The kubelet tells the two in turn for as long as an image cannot be pulled.
 SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
 # FailureTarget comes before Failed: the pods that are left are being ended.
@@ -32,7 +41,7 @@ class ContainerEnd:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a pod does not run yet: a container's waiting reason, or `Unschedulable`."""
+    """Why a pod does not run yet, by its container's state or its condition PodScheduled."""
 
     reason: str
     message: str
@@ -40,7 +49,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of a TrainingJob."""
+    """A pod of a TrainingJob.
+
+    `ready_to_start` is the condition PodReadyToStartContainers: volumes and sandbox are there.
+    """
 
     namespace: str
     name: str
@@ -56,6 +68,7 @@ class PodView:
     started_at: datetime | None
     end: ContainerEnd | None
     waiting: Waiting | None
+    ready_to_start: bool = False
 
     @property
     def live(self) -> bool:
@@ -134,32 +147,30 @@ class Observed:
         return any(not job.ended for job in jobs) or any(pod.live for pod in self.pods)
 
 
-def instant(text: str | None) -> datetime | None:
-    """An RFC 3339 time of the API, or None."""
-    return datetime.fromisoformat(text) if text else None
-
-
 def pod_view(raw: Raw) -> PodView:
     """Decode a v1 Pod."""
     metadata, status = raw["metadata"], raw.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
     state = _trainer_state(status)
+    conditions = _conditions(status)
     # What many pods have in common is kept once.
     return PodView(
         namespace=sys.intern(metadata["namespace"]),
         name=metadata["name"],
         owner=sys.intern(labels.get(contract.LABEL_NAME, "")),
         owner_uid=sys.intern(labels.get(contract.LABEL_UID, "")),
-        attempt=int(labels.get(contract.LABEL_ATTEMPT, "0")),
-        rank=int(annotations.get(names.JOB_COMPLETION_INDEX, "0")),
+        # No attempt has the number 0.
+        attempt=border.whole(labels.get(contract.LABEL_ATTEMPT), 0) or 0,
+        rank=_rank(annotations, labels),
         phase=sys.intern(status.get("phase", "Pending")),
-        node=sys.intern(raw.get("spec", {}).get("nodeName", "")),
+        node=sys.intern(border.text(raw.get("spec", {}).get("nodeName"), NAME_LIMIT)),
         deleting="deletionTimestamp" in metadata,
-        reason=status.get("reason", ""),
-        disruption=_disruption(status),
+        reason=border.text(status.get("reason"), REASON_LIMIT),
+        disruption=_disruption(conditions),
         started_at=_started_at(state),
         end=_container_end(state),
-        waiting=_waiting(state, status),
+        waiting=_waiting(state, conditions),
+        ready_to_start=_is_true(conditions.get("PodReadyToStartContainers", {})),
     )
 
 
@@ -169,8 +180,9 @@ def job_view(raw: Raw) -> JobView:
     references: list[Raw] = metadata.get("ownerReferences", [])
     owner: Raw = next((one for one in references if one.get("controller")), {})
     ours = owner.get("kind") == KIND
-    conditions = {c["type"]: c for c in status.get("conditions", []) if c.get("status") == "True"}
+    conditions = {kind: one for kind, one in _conditions(status).items() if _is_true(one)}
     end: Raw = next((conditions[kind] for kind in JOB_ENDS if kind in conditions), {})
+    ended_at = border.instant(status.get("completionTime"))
     return JobView(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -178,13 +190,13 @@ def job_view(raw: Raw) -> JobView:
         resource_version=metadata["resourceVersion"],
         owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
         owner_uid=owner["uid"] if ours else "",
-        created_at=instant(metadata.get("creationTimestamp")),
+        created_at=border.instant(metadata.get("creationTimestamp")),
         complete="Complete" in conditions,
         failing="FailureTarget" in conditions,
         failed="Failed" in conditions,
-        reason=end.get("reason", ""),
-        message=end.get("message", ""),
-        ended_at=instant(status.get("completionTime") or end.get("lastTransitionTime")),
+        reason=border.text(end.get("reason"), REASON_LIMIT),
+        message=border.text(end.get("message"), MESSAGE_LIMIT),
+        ended_at=ended_at or border.instant(end.get("lastTransitionTime")),
         suspended=raw.get("spec", {}).get("suspend", False),
         deleting="deletionTimestamp" in metadata,
     )
@@ -195,6 +207,23 @@ def owner_key(view: PodView | JobView) -> str:
     return names.key(view.namespace, view.owner)
 
 
+def _conditions(status: Raw) -> dict[str, Raw]:
+    return {one["type"]: one for one in status.get("conditions", [])}
+
+
+def _is_true(condition: Raw) -> bool:
+    return condition.get("status") == "True"
+
+
+def _rank(annotations: Raw, labels: Raw) -> int:
+    """The completion index; the Job controller sets it as an annotation and as a label."""
+    found = (
+        border.whole(one.get(names.JOB_COMPLETION_INDEX), 0, MAX_RANK)
+        for one in (annotations, labels)
+    )
+    return next((rank for rank in found if rank is not None), 0)
+
+
 def _trainer_state(status: Raw) -> Raw:
     for container in status.get("containerStatuses", []):
         if container["name"] == contract.CONTAINER_NAME:
@@ -203,17 +232,17 @@ def _trainer_state(status: Raw) -> Raw:
     return {}
 
 
-def _disruption(status: Raw) -> str:
+def _disruption(conditions: dict[str, Raw]) -> str:
     """The reason of a true DisruptionTarget condition, which names who ends the pod."""
-    for condition in status.get("conditions", []):
-        if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
-            return str(condition.get("reason") or "Disrupted")
-    return ""
+    target = conditions.get("DisruptionTarget", {})
+    if not _is_true(target):
+        return ""
+    return border.text(target.get("reason"), REASON_LIMIT) or "Disrupted"
 
 
 def _started_at(state: Raw) -> datetime | None:
     ran = state.get("running") or state.get("terminated") or {}
-    return instant(ran.get("startedAt"))
+    return border.instant(ran.get("startedAt"))
 
 
 def _container_end(state: Raw) -> ContainerEnd | None:
@@ -222,18 +251,25 @@ def _container_end(state: Raw) -> ContainerEnd | None:
         return None
     return ContainerEnd(
         exit_code=terminated["exitCode"],
-        reason=terminated.get("reason", ""),
-        message=terminated.get("message", ""),
-        finished_at=instant(terminated.get("finishedAt")),
+        reason=border.text(terminated.get("reason"), REASON_LIMIT),
+        message=_end_of(terminated.get("message", "")),
+        finished_at=border.instant(terminated.get("finishedAt")),
     )
 
 
-def _waiting(state: Raw, status: Raw) -> Waiting | None:
+def _end_of(message: str) -> str:
+    """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
+    return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
+
+
+def _waiting(state: Raw, conditions: dict[str, Raw]) -> Waiting | None:
     waiting = state.get("waiting")
     if waiting is not None:
-        reason = waiting.get("reason", "")
-        return Waiting(SAME_REASON.get(reason, reason), waiting.get("message", ""))
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return Waiting("Unschedulable", condition.get("message", ""))
-    return None
+        reason = border.text(waiting.get("reason"), REASON_LIMIT)
+        message = border.text(waiting.get("message"), MESSAGE_LIMIT)
+        return Waiting(SAME_REASON.get(reason, reason), message)
+    scheduled = conditions.get("PodScheduled", {})
+    reason = border.text(scheduled.get("reason"), REASON_LIMIT)
+    if not reason or _is_true(scheduled):
+        return None
+    return Waiting(reason, border.text(scheduled.get("message"), MESSAGE_LIMIT))

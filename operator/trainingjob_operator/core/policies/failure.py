@@ -1,15 +1,15 @@
 """Why an attempt failed: the first failing rank and its cause, from the ends of its pods."""
 
-import json
 import re
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+from trainingjob_operator.api import MAX_WHOLE
+from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
-from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView
-from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.observe import MAX_RANK, ContainerEnd, JobView, PodView
+from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
@@ -52,9 +52,11 @@ def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
     if end.reason == Reason.OOM_KILLED:
         limit = "spec.resourcesPerNode.limits.memory"
         return Cause(Reason.OOM_KILLED, f"the container used more memory than {limit}")
+    if end.reason in NEVER_STARTED:
+        return Cause(end.reason, f"the container could not be started: {end.message.strip()}")
     if pod_reason:
         return Cause(pod_reason, end.message or f"the pod was ended by the node: {pod_reason}")
-    told = _termination_message(end.message)
+    told = reported(end.message)
     if told is not None:
         return told
     what = _exit_text(end)
@@ -63,29 +65,30 @@ def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
     return Cause(Reason.SIGNAL if by_signal else Reason.NON_ZERO_EXIT_CODE, detail)
 
 
-def _termination_message(text: str) -> Cause | None:
-    """The cause that the trainer's JSON termination message tells, or None for other text."""
-    try:
-        told = json.loads(text)
-    except ValueError:
+def reported(text: str) -> Cause | None:
+    """The failure that a trainer's JSON termination message reports, or None for other text.
+
+    Any program may write one: of a wrong type is as if it were not there.
+    """
+    told = border.json_object(text, len(text))
+    reason = told.get("reason") if told is not None else None
+    if told is None or not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
         return None
-    reason = told.get("reason") if isinstance(told, dict) else None
-    if not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
-        return None
-    frame = str(told["frame"])[:MESSAGE_LIMIT] if told.get("frame") else None
-    message = f"{told.get('message', '')}{f' ({frame})' if frame else ''}"
+    frame = border.text(told.get("frame"), MESSAGE_LIMIT) or None
+    message = border.text(told.get("message"), len(text))
     return Cause(
         reason,
-        message,
-        global_rank=_number(told.get("rank")),
+        f"{message} ({frame})" if frame else message,
+        global_rank=_count(told.get("rank"), MAX_RANK),
         frame=frame,
-        epoch=_number(told.get("epoch")),
-        step=_number(told.get("step")),
+        epoch=_count(told.get("epoch"), MAX_WHOLE),
+        step=_count(told.get("step"), MAX_WHOLE),
     )
 
 
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _count(value: object, most: int) -> int | None:
+    """Only what JSON writes as an integer: a rank of "1" or 1.0 is no trainer's of ours."""
+    return border.whole(value, 0, most) if isinstance(value, int) else None
 
 
 def _exit_text(end: ContainerEnd) -> str:
