@@ -200,6 +200,13 @@ def _succeeded(context: Context, child: JobView | None, pods: tuple[PodView, ...
     return outcome.succeeded(context, ended, gang.running_time(pods))
 
 
+def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
+    """Why the operator itself has to end the attempt, if it has."""
+    if context.job.spec.suspend:
+        return stopping.SUSPENDED
+    return deadlines.overdue(context, pods) or stall.to_stop(context)
+
+
 def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
     """A disruption is stored at once, while the pods still tell of it; all else when all ended.
 

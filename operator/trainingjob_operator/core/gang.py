@@ -22,7 +22,9 @@ def ended_at(child: JobView | None, pods: tuple[PodView, ...]) -> datetime | Non
     """When the attempt ended: as its Job tells it, before that when the last trainer did."""
     if child is not None and child.ended_at is not None:
         return child.ended_at
-    return max((pod.end.finished_at for pod in pods if pod.end and pod.end.finished_at), default=None)
+    return max(
+        (pod.end.finished_at for pod in pods if pod.end and pod.end.finished_at), default=None
+    )
 
 
 def running_time(pods: tuple[PodView, ...]) -> datetime | None:

@@ -147,6 +147,17 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The Service of a job with several nodes."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner: str
+    owner_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the API server does not take an object of the attempt.
 
@@ -258,7 +269,19 @@ def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:
     return end.finished_at < moment
 
 
-def owner_key(view: PodView | JobView) -> str:
+def service_view(raw: Raw) -> ServiceView:
+    """Decode a v1 Service."""
+    metadata = raw["metadata"]
+    return ServiceView(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
+        owner_uid=metadata.get("labels", {}).get(contract.LABEL_UID, ""),
+    )
+
+
+def owner_key(view: PodView | JobView | ServiceView) -> str:
     """The key of the TrainingJob that a child belongs to by its label."""
     return names.key(view.namespace, view.owner)
 

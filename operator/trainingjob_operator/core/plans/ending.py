@@ -1,8 +1,8 @@
 """How pods and Jobs are ended, so that what has ended can still be read.
 
-A pod that is deleted takes its logs with it. One whose spec.activeDeadlineSeconds is over is stopped
-by its kubelet (SIGTERM, the grace period, SIGKILL) and stays; so does a Job of which the same is
-true, whose controller deletes only the pods that have not ended.
+A pod that is deleted takes its logs with it. One whose spec.activeDeadlineSeconds is over is
+stopped by its kubelet (SIGTERM, the grace period, SIGKILL) and stays. So does a Job whose own is
+over: its controller deletes only the pods that have not ended.
 """
 
 from trainingjob_operator.api import TrainingJob

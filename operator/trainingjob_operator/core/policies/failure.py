@@ -22,11 +22,10 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
     blamed = [pod for pod in pods if failed(pod)]
-    if not blamed and job is None:
-        return Cause(Reason.JOB_FAILED, "the attempt failed and left no pod that tells why")
-    if not blamed:
-        return Cause(job.reason or Reason.JOB_FAILED, _clip(job.message or "the child Job failed"))
-    return _pod_cause(min(blamed, key=_precedence))
+    if blamed:
+        return _pod_cause(min(blamed, key=_precedence))
+    reason, message = (job.reason, job.message) if job is not None else ("", "")
+    return Cause(reason or Reason.JOB_FAILED, _clip(message or "the child Job failed"))
 
 
 def failed(pod: PodView) -> bool:
@@ -43,7 +42,7 @@ def _reported(end: ContainerEnd) -> Cause | None:
     They write all of these keys; other programs may leave what they like as their last message.
     """
     told = _termination_message(end.message) if end.exit_code == 0 else None
-    return told if told is not None and REPORT_KEYS <= json.loads(end.message).keys() else None
+    return told if told is not None and json.loads(end.message).keys() >= REPORT_KEYS else None
 
 
 def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
