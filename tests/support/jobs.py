@@ -116,7 +116,7 @@ def child(**more: Any) -> JobView:
         "suspended": False,
         "deleting": False,
         "deleted_at": None,
-        "rank_failed": False,
+        "failed_ranks": frozenset(),
         "ending": False,
         "held": False,
         "foreground": False,

@@ -108,7 +108,7 @@ class JobView:
     """A child Job, one attempt of a TrainingJob.
 
     `owner_uid` is the uid of the TrainingJob that owns it, for an orphan that of its label.
-    `failing` says that its controller ends its pods, `rank_failed` that one of them has failed,
+    `failing` says that its controller ends its pods, `failed_ranks` are those with a pod that failed,
     `ending` that it has an activeDeadlineSeconds. `held` says that our finalizer keeps it,
     `foreground` and `orphaning` what the garbage collector does about its pods.
     """
@@ -129,7 +129,7 @@ class JobView:
     suspended: bool
     deleting: bool
     deleted_at: datetime | None
-    rank_failed: bool
+    failed_ranks: frozenset[int]
     ending: bool
     held: bool
     foreground: bool
@@ -254,12 +254,18 @@ def job_view(raw: Raw) -> JobView:
         suspended=raw.get("spec", {}).get("suspend", False),
         deleting="deletionTimestamp" in metadata,
         deleted_at=deleted_at(metadata),
-        rank_failed=bool(status.get("failedIndexes")),
+        failed_ranks=_ranks(status.get("failedIndexes") or ""),
         ending="activeDeadlineSeconds" in raw.get("spec", {}),
         held=contract.ATTEMPT_FINALIZER in finalizers,
         foreground=contract.FOREGROUND in finalizers,
         orphaning=contract.ORPHAN in finalizers,
     )
+
+
+def _ranks(indexes: str) -> frozenset[int]:
+    """The ranks of completion indexes such as `1,3-5` (JobStatus.failedIndexes)."""
+    bounds = (part.split("-") for part in indexes.split(",") if part)
+    return frozenset(rank for some in bounds for rank in range(int(some[0]), int(some[-1]) + 1))
 
 
 def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:

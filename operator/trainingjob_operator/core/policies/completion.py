@@ -38,16 +38,23 @@ def verdict(
         return Verdict.FAILED
     if child is not None and child.suspended:
         return Verdict.UNDER_WAY
-    rank_failed = any(failure.failed(pod) and not pod.deleting for pod in pods)
-    if rank_failed or (child is not None and child.rank_failed):
+    if any(failure.failed(pod) and not pod.deleting for pod in pods):
+        return Verdict.FAILED
+    counted = child.failed_ranks if child is not None else frozenset()
+    if counted - _good_ranks(_latest(pods, gone)):
         return Verdict.FAILED
     return Verdict.FAILED if _ended_by_deletion(job, child, pods) else Verdict.UNDER_WAY
 
 
 def _succeeded_all(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
     """Whether each rank's trainer ended with 0, and not since somebody stopped it."""
-    good = {pod.rank for pod in pods if pod.ended and not failure.failed(pod) and not pod.stopped}
-    return len(good) >= job.spec.num_nodes and all(pod.ended for pod in pods)
+    all_good = len(_good_ranks(pods)) >= job.spec.num_nodes
+    return all_good and all(pod.ended for pod in pods)
+
+
+def _good_ranks(pods: tuple[PodView, ...]) -> frozenset[int]:
+    good = (pod for pod in pods if pod.ended and not failure.failed(pod) and not pod.stopped)
+    return frozenset(pod.rank for pod in good)
 
 
 def _latest(pods: tuple[PodView, ...], gone: tuple[PodView, ...]) -> tuple[PodView, ...]:

@@ -78,7 +78,12 @@ STATES = [
     ),
     pytest.param(RUNNING, None, [], "Restarting", "SCHEDULED", id="the-job-was-taken-away"),
     pytest.param(
-        started(), child(owner_uid=""), [], "Starting", "SCHEDULED", id="name-taken-by-a-foreign-job"
+        started(),
+        child(owner_uid=""),
+        [],
+        "Starting",
+        "SCHEDULED",
+        id="name-taken-by-a-foreign-job",
     ),
 ]
 

@@ -160,7 +160,7 @@ def test_a_failed_job_of_ours() -> None:
         suspended=False,
         deleting=False,
         deleted_at=None,
-        rank_failed=False,
+        failed_ranks=frozenset(),
         ending=False,
         held=False,
         foreground=False,
