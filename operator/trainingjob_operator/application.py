@@ -15,7 +15,15 @@ from trainingjob_operator import __version__
 from trainingjob_operator.adapters.events import EventWriter
 from trainingjob_operator.adapters.http import HttpServer
 from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, ApiError, Kube, NotFound
+from trainingjob_operator.adapters.kube import (
+    JOBS,
+    PODS,
+    SERVICES,
+    TRAININGJOBS,
+    ApiError,
+    Kube,
+    NotFound,
+)
 from trainingjob_operator.adapters.leader import LeaderElector
 from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.adapters.proxies import environment_proxy
@@ -24,7 +32,15 @@ from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.core import contract, goodput, reasons
-from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
+from trainingjob_operator.core.observe import (
+    JobView,
+    PodView,
+    ServiceView,
+    job_view,
+    owner_key,
+    pod_view,
+    service_view,
+)
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
@@ -69,7 +85,14 @@ class Application:
             on_news=self._pod_news,
             on_gone=lambda pod: self._caches.remember_gone(pod),
         )
-        self._caches = Caches(self._trainingjobs, self._jobs, self._pods)
+        self._services: Informer[ServiceView] = Informer(
+            kube.source(SERVICES, label_selector=ours),
+            service_view,
+            owner_key,
+            self._queue.add,
+            on_gone=lambda service: self._caches.forget_service(service),
+        )
+        self._caches = Caches(self._trainingjobs, self._jobs, self._pods, self._services)
         self._runs = RunRouter(
             self._mlflow,
             self._queue.add,
@@ -102,6 +125,7 @@ class Application:
             "trainingjobs": self._trainingjobs.run(),
             "jobs": self._jobs.run(),
             "pods": self._pods.run(),
+            "services": self._services.run(),
             "resync": self._resync(),
             "leader": self._leader.run(self._lead, self._step_down),
         }
@@ -120,7 +144,7 @@ class Application:
 
     async def _lead(self) -> None:
         """The leader's work, once the caches are filled."""
-        informers = (self._trainingjobs, self._jobs, self._pods)
+        informers = (self._trainingjobs, self._jobs, self._pods, self._services)
         # What is missing in a copy must really be missing, or an attempt would start twice.
         await asyncio.gather(*(one.refresh(FRESH_SECONDS) for one in informers))
         uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
@@ -192,14 +216,17 @@ class Application:
             self._enqueue_all()
 
     def _enqueue_all(self) -> None:
-        for job in self._caches.trainingjobs():
-            self._queue.add(key_of(job))
+        """All jobs, and those that are gone but for a Job that our finalizer keeps."""
+        keys = {key_of(job) for job in self._caches.trainingjobs()}
+        for key in keys | {owner_key(child) for child in self._jobs.items() if child.held}:
+            self._queue.add(key)
 
     def _http_server(self) -> HttpServer:
         informers: dict[str, Informer[Any]] = {
             "trainingjobs": self._trainingjobs,
             "jobs": self._jobs,
             "pods": self._pods,
+            "services": self._services,
         }
         self._metrics.observe_queue(lambda: len(self._queue))
         self._metrics.observe_leader(lambda: self._leader.is_leader)
