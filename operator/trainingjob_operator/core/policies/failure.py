@@ -39,16 +39,18 @@ def failed(pod: PodView) -> bool:
 
     A pipe (`train | tee log`) or a wrapper may hide the exit code from the container.
     """
-    return pod.failed or (pod.end is not None and _reported(pod.end) is not None)
+    return pod.failed or (
+        pod.end is not None and _reported_in_spite_of_success(pod.end) is not None
+    )
 
 
-def _reported(end: ContainerEnd) -> Cause | None:
+def _reported_in_spite_of_success(end: ContainerEnd) -> Cause | None:
     """The failure that the trainer or trainingjob-exec told before the container ended with 0.
 
     They write all of these keys; other programs may leave what they like as their last message.
     """
-    told = _termination_message(end.message) if end.exit_code == 0 else None
-    return told if told is not None and json.loads(end.message).keys() >= REPORT_KEYS else None
+    told = border.json_object(end.message, len(end.message)) if end.exit_code == 0 else None
+    return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
 
 
 def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
