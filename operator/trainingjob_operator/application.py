@@ -85,6 +85,7 @@ class Application:
             self._mlflow,
             self._queue.add,
             lambda was, now: metrics.mlflow_status_corrections.labels(was, now).inc(),
+            metrics.on_error,
             settings.mlflow_poll_seconds,
         )
         self._leader = LeaderElector(
@@ -198,7 +199,9 @@ class Application:
     def _sweeper(self, uris: TrackingUris) -> Sweeper:
         all_uris = (uris.default_uri, *sorted(uris.allowed_uris - {uris.default_uri}))
         closed = self._metrics.orphaned_runs.inc
-        return Sweeper(self._mlflow, all_uris, uris.cluster, self._lookup, closed)
+        return Sweeper(
+            self._mlflow, all_uris, uris.cluster, self._lookup, closed, self._metrics.on_error
+        )
 
     def _pod_news(self, pod: PodView) -> None:
         """An end goes before the starts of other jobs: it is what people and programs wait for."""

@@ -26,6 +26,8 @@ TAG_ATTEMPT = "trainingjob.attempt"
 TAG_CLUSTER = "trainingjob.cluster"
 # The deleted run that this one takes the place of.
 TAG_REPLACES = "trainingjob.replaces"
+# The job whose pods opened this run besides the job's own: its uid.
+TAG_OPENED_BY = "trainingjob.opened_by"
 # How the last attempt ended, or the job; the cause of the last failure; where the time went.
 TAG_OUTCOME = "trainingjob.outcome"
 TAG_FAILURE = "trainingjob.failure."

@@ -87,7 +87,7 @@ class RunView:
 
     `status` is the last one that MLflow confirmed; `problem` is why MLflow could not be told of
     the wanted one; `missing` says that MLflow answered and has no run of this job, `deleted` that
-    somebody deleted the run.
+    somebody deleted the run. `foreign` names runs with the job's uid that are not its own.
     """
 
     identity: RunIdentity | None = None
@@ -97,6 +97,7 @@ class RunView:
     deleted: bool = False
     metrics: tuple[tuple[str, float], ...] = ()
     steps: StepView | None = None
+    foreign: str | None = None
 
 
 class ActionKind(StrEnum):

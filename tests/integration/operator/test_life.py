@@ -40,7 +40,7 @@ def writes_of_a_success(cluster: Cluster, audit: Path, name: str) -> list[str]:
 def test_success_costs_six_writes_and_then_none(
     kwok: Kwok, cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
-    audit = Path(kwok.environment["TRAININGJOB_AUDIT_LOG"])
+    audit = kwok.audit_log
     # Where MLflow or a pod takes long, which is so on a busy machine, that is told in a write more.
     costs = (writes_of_a_success(cluster, audit, name) for name in ("one", "two", "three", "four"))
     assert WRITES_OF_A_LIFE in costs

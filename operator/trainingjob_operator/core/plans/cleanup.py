@@ -6,10 +6,15 @@ from datetime import timedelta
 from trainingjob_operator.api import CleanPodPolicy
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.context import Context
-from trainingjob_operator.core.intent import Action, ActionKind, Plan
+from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import status
 from trainingjob_operator.core.plans.deletion import RELEASE_AFTER, delete_jobs, given_up
+
+# How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
+# deletion that somebody waits for, and longer than a restart of MLflow takes.
+TTL_RELEASE_AFTER = timedelta(minutes=10)
+RUN_LEFT_OPEN = "RunLeftOpen"
 
 
 def decide_ended(context: Context, observed: Observed) -> Plan:
@@ -45,16 +50,38 @@ def _seconds_to_live(context: Context) -> float | None:
 def _release(context: Context) -> Plan:
     """The finalizer goes once MLflow is known to tell the same end.
 
-    A server that the operator may use no longer, and that does not answer, is waited for no longer
-    than by a deletion: nobody may ever bring it back.
+    A server that does not answer holds up a job without a time to live for as long as the job is
+    kept: that harms nobody. With one it is waited for ten minutes, and where the operator may use
+    the server no longer, no longer than by a deletion: nobody may ever bring it back.
     """
     job = context.job
+    release = (Action(ActionKind.REMOVE_FINALIZER),)
     if context.tracking_uri is None:
-        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
+        return Plan(actions=release)
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
-    removed = context.uris.resolve(context.tracking_uri) is None
-    abandoned = removed and given_up(context, job.status.completion_time)
-    if stored == wanted.status or context.run.deleted or abandoned:
-        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=wanted)
-    return replace(status.plan(context, job.status), requeue_after=RELEASE_AFTER.total_seconds())
+    if stored == wanted.status or context.run.deleted:
+        return Plan(actions=release, run=wanted)
+    patience = _patience(context, context.tracking_uri)
+    if patience is not None and given_up(context, job.status.completion_time, patience):
+        return Plan(actions=release, run=wanted, events=(_left_open(context, patience),))
+    held = status.plan(context, job.status)
+    return replace(held, requeue_after=(patience or RELEASE_AFTER).total_seconds())
+
+
+def _patience(context: Context, tracking_uri: str) -> timedelta | None:
+    """How long after the job's end MLflow may hold its finalizer; None for ever."""
+    if context.uris.resolve(tracking_uri) is None:
+        return RELEASE_AFTER
+    ttl = context.job.spec.ttl_seconds_after_finished
+    return None if ttl is None else TTL_RELEASE_AFTER
+
+
+def _left_open(context: Context, patience: timedelta) -> EventIntent:
+    minutes = int(patience.total_seconds() // 60)
+    return EventIntent(
+        "Warning",
+        RUN_LEFT_OPEN,
+        f"the job's end was not told to MLflow within {minutes} minutes and is waited for no "
+        f"longer: {context.run.problem}",
+    )

@@ -61,10 +61,6 @@ def _only_existing(intent: RunIntent) -> RunIntent:
     return replace(intent, create=False)
 
 
-def given_up(context: Context, since: datetime | None) -> bool:
+def given_up(context: Context, since: datetime | None, patience: timedelta = RELEASE_AFTER) -> bool:
     """Whether an MLflow that does not answer has been waited for long enough since a moment."""
-    return (
-        context.run.problem is not None
-        and since is not None
-        and context.now - since >= RELEASE_AFTER
-    )
+    return context.run.problem is not None and since is not None and context.now - since >= patience
