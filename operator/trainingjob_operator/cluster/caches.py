@@ -1,7 +1,7 @@
-"""What the operator knows of the cluster: the informers, and its own writes until they show there.
+"""What the operator knows of the cluster: its watches, and its own writes until they show there.
 
-An informer lags behind a write by some milliseconds. Deciding on the older state would repeat the
-write, so the answer to each write is kept until the informer has it. And a pod may be gone before
+A watch lags behind a write by some milliseconds. Deciding on the older state would repeat the
+write, so the answer to each write is kept until the watch has it. And a pod may be gone before
 its Job is seen to fail: how it ended is kept for a while.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.memory import Memory
+from trainingjob_operator.cluster.trainingjobs import Known, TrainingJobCache
 from trainingjob_operator.core import attempts, names
 from trainingjob_operator.core.observe import JobView, Observed, PodView, ServiceView, owner_key
 
@@ -26,7 +27,7 @@ class Caches:
 
     def __init__(
         self,
-        trainingjobs: Informer[TrainingJob],
+        trainingjobs: TrainingJobCache,
         jobs: Informer[JobView],
         pods: Informer[PodView],
         services: Informer[ServiceView],
@@ -37,7 +38,6 @@ class Caches:
         self._pods = pods
         self._services = services
         self._clock = clock
-        self._written: dict[str, TrainingJob] = {}
         self._created: Memory[tuple[str, str], JobView] = Memory(MEMORY_SECONDS, clock)
         self._deleted: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
         self._released: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
@@ -48,40 +48,38 @@ class Caches:
         # Since when the pods of a TrainingJob are to end, by the time they were first seen so.
         self._ending: dict[str, dict[str, float]] = {}
 
-    def trainingjobs(self) -> tuple[TrainingJob, ...]:
-        """All TrainingJobs as the informer has them."""
-        return self._trainingjobs.items()
+    def trainingjob(self, key: str) -> Known | None:
+        """The newest known state of a TrainingJob; None once it is gone.
 
-    def trainingjob(self, key: str) -> TrainingJob | None:
-        """The newest known state of a TrainingJob; None once it is gone."""
-        cached = self._trainingjobs.get(*names.split_key(key))
-        written = self._written.get(key)
-        if cached is None or written is None or not _newer(written, cached):
-            self._written.pop(key, None)
-            return self._unless_deleted(cached)
-        return self._unless_deleted(written)
-
-    def _unless_deleted(self, job: TrainingJob | None) -> TrainingJob | None:
-        """A job whose deletion we asked for comes back with its deletionTimestamp, if at all."""
-        if job is not None and job.metadata.uid in self._released:
+        A job whose deletion we asked for comes back with its deletionTimestamp, if at all.
+        """
+        job = self._trainingjobs.get(key)
+        if job is None or job.metadata.uid in self._released:
             return None
-        if job is None or job.metadata.deletion_timestamp is not None:
+        if job.metadata.deletion_timestamp is not None:
             return job
         return None if job.metadata.uid in self._deleted else job
 
+    def children(self, job: Known) -> tuple[JobView, ...]:
+        """The child Jobs of all attempts of a TrainingJob."""
+        children = self._jobs.by_index(key_of(job))
+        return tuple(
+            self._as_written(child) for child in children if child.owner_uid == job.metadata.uid
+        )
+
+    def pods(self, job: Known) -> tuple[PodView, ...]:
+        """All pods of a TrainingJob."""
+        pods = self._pods.by_index(key_of(job))
+        return tuple(pod for pod in pods if pod.owner_uid == job.metadata.uid)
+
     def observed(self, job: TrainingJob) -> Observed:
         """The children of a TrainingJob: the Jobs of all attempts, all pods, the Service."""
-        key, uid = key_of(job), job.metadata.uid
-        pods = [self._as_ended(pod) for pod in self._pods.by_index(key) if pod.owner_uid == uid]
+        pods = [self._as_ended(pod) for pod in self.pods(job)]
         name = names.child_job(job.metadata.name, attempts.at_hand(job.status))
         return Observed(
             job=self._child(job.metadata.namespace, name),
             pods=tuple(pods),
-            earlier=tuple(
-                self._as_written(child)
-                for child in self._jobs.by_index(key)
-                if child.owner_uid == uid and child.name != name
-            ),
+            earlier=tuple(child for child in self.children(job) if child.name != name),
             gone=self._gone_of(job),
             stuck=self._stuck(job, pods),
             service=self._has_service(job),
@@ -137,7 +135,7 @@ class Caches:
 
     def remember_trainingjob(self, job: TrainingJob) -> None:
         """Keep what a PATCH of a TrainingJob answered."""
-        self._written[key_of(job)] = job
+        self._trainingjobs.put(job)
 
     def remember_created(self, child: JobView) -> None:
         """Keep what the creation of a child Job answered."""
@@ -178,18 +176,10 @@ class Caches:
 
     def forget(self, key: str) -> None:
         """Drop the memory of a TrainingJob that is gone."""
-        self._written.pop(key, None)
         self._gone.drop(key)
         self._ending.pop(key, None)
 
 
-def key_of(job: TrainingJob) -> str:
+def key_of(job: Known) -> str:
     """The queue key of a TrainingJob."""
     return names.key(job.metadata.namespace, job.metadata.name)
-
-
-def _newer(one: TrainingJob, other: TrainingJob) -> bool:
-    """Resource versions of one resource compare as integers (KEP-5504)."""
-    if one.metadata.uid != other.metadata.uid:
-        return False
-    return int(one.metadata.resource_version) > int(other.metadata.resource_version)

@@ -22,6 +22,7 @@ from trainingjob_operator.api import KIND, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.ends import Ends
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
+from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core import metadata as metadata_of
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
@@ -181,7 +182,7 @@ class Executor:
             message = border.text(f"the API server refuses {what}: {error.message}", MESSAGE_LIMIT)
             raise RefusedError(Refusal(reason, message, final)) from error
 
-    async def release_leftovers(self, key: str, job: TrainingJob | None) -> None:
+    async def release_leftovers(self, key: str, job: Known | None) -> None:
         """Let the Jobs of an earlier TrainingJob of this key go; raises ApiError."""
         await self._ends.release_leftovers(key, job.metadata.uid if job is not None else "")
 

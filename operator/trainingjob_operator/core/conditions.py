@@ -21,6 +21,7 @@ FAILED = "Failed"
 SUSPENDED = "Suspended"
 MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
+READABLE = "Readable"
 MLFLOW_UNAVAILABLE = "MLflowUnavailable"
 RUN_DELETED = "RunDeleted"
 UPDATING = "Updating"
@@ -41,6 +42,7 @@ def with_conditions(
         *_of_state(status),
         *_of_suspension(status, SUSPENDED in conditions),
         *_of_stall(status, STALLED in conditions),
+        *_of_reading(READABLE in conditions),
     ]
     told += _of_run(run, wanted, status, conditions.get(MLFLOW_SYNCED))
     for kind, truth, reason, message in told:
@@ -122,6 +124,11 @@ def _of_stall(status: TrainingJobStatus, before: bool) -> list[Told]:
     if before and status.state != State.RUNNING:
         return [(STALLED, "False", "NotRunning", "the training does not run")]
     return []
+
+
+def _of_reading(before: bool) -> list[Told]:
+    """A job that a release could not read, and that this one reads."""
+    return [(READABLE, "True", "Read", "this release reads all fields")] if before else []
 
 
 def _of_run(

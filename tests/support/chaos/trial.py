@@ -111,7 +111,7 @@ class Trial:
         kubeconfig = self._laboratory.directory / f"{self.namespace}.{replica}.kubeconfig"
         if not kubeconfig.exists():
             token = token_of(self._laboratory.login)
-            kubeconfig.write_text(_kubeconfig(addresses[replica, Server.API], token))
+            kubeconfig.write_text(kubeconfig_for(addresses[replica, Server.API], token))
         settings = {
             "NAMESPACE": self.namespace,
             "IDENTITY": replica,
@@ -194,8 +194,8 @@ class Trial:
         await self.stage.clear()
 
 
-def _kubeconfig(server: str, token: str) -> str:
-    """JSON is YAML."""
+def kubeconfig_for(server: str, token: str) -> str:
+    """A login at a proxy; JSON is YAML."""
     return json.dumps(
         {
             "apiVersion": "v1",

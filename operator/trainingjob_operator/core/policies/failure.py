@@ -39,12 +39,10 @@ def failed(pod: PodView) -> bool:
 
     A pipe (`train | tee log`) or a wrapper may hide the exit code from the container.
     """
-    return pod.failed or (
-        pod.end is not None and _reported_in_spite_of_success(pod.end) is not None
-    )
+    return pod.failed or (pod.end is not None and _hidden(pod.end) is not None)
 
 
-def _reported_in_spite_of_success(end: ContainerEnd) -> Cause | None:
+def _hidden(end: ContainerEnd) -> Cause | None:
     """The failure that the trainer or trainingjob-exec told before the container ended with 0.
 
     They write all of these keys; other programs may leave what they like as their last message.

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.api import TrainingJob
-from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches, key_of
+from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches
+from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core.observe import (
     JobView,
     PodView,
@@ -54,9 +54,7 @@ class Api:
 @asynccontextmanager
 async def caches_of(api: Api, clock: Callable[[], float]) -> AsyncIterator[Caches]:
     """Caches whose pods were listed and are deleted by now."""
-    trainingjobs: Informer[TrainingJob] = Informer(
-        Api(), TrainingJob.model_validate, key_of, lambda _: None
-    )
+    trainingjobs = TrainingJobCache(Api(), lambda _: None, lambda _: None)
     jobs: Informer[JobView] = Informer(Api(), job_view, owner_key, lambda _: None)
     gone = asyncio.Semaphore(0)
 
