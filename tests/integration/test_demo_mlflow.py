@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.processes import Process, answers, free_port
 from tests.support.waiting import wait_for
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "mlflow-demo.yaml"
-JOBS, SECONDS = 10, 30.0
+JOBS, RANKS, STEPS = 10, 3, 4
 # A call waited for a connection, or for SQLite's only writer, until the server gave it up.
 GIVEN_UP = ("QueuePool limit", "database is locked")
 
@@ -34,8 +34,8 @@ def container() -> dict[str, Any]:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     """The container's process on this machine: other paths, another port, no init before it."""
     described, port = container(), free_port()
-    init, dashes, program, *rest = [*described["command"], *described["args"]]
-    assert (init, dashes, program) == ("tini", "--", "mlflow")
+    assert described["command"][:3] == ["tini", "--", "mlflow"]
+    rest: list[str] = [*described["command"][3:], *described["args"]]
     here = {"/data/": f"{tmp_path}/", "=5000": f"={port}", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - replaced
     for there, local in here.items():
         rest = [argument.replace(there, local) for argument in rest]
@@ -55,59 +55,35 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]
     process.end()
 
 
-class Job:
-    """A training whose ranks, script and monitor all log as fast as they are answered."""
+def send(run: str, rank: int, step: int) -> None:
+    """What a rank's sender sends at once: metrics, a parameter, a tag."""
+    now = int(time.time() * 1000)
+    metrics = [Metric(f"system/{rank}/{number}", 1.0, now, step) for number in range(20)]
+    parameters = [Param(f"{rank}.{step}", "1")]
+    MlflowClient().log_batch(run, metrics, parameters, [RunTag(f"step-{rank}", str(step))])
 
-    def __init__(self) -> None:
-        self._client = MlflowClient()
-        self._run = self._client.create_run("0").info.run_id
-        self._steps = 0
-        self.made = 0
-        self.failed: list[str] = []
 
-    @property
-    def parts(self) -> list[Callable[[], None]]:
-        """What goes on side by side."""
-        return [self._sends, self._sends, self._logs]
-
-    def _call(self, call: Callable[..., Any], *arguments: Any, **more: Any) -> None:
-        try:
-            call(*arguments, **more)
-            self.made += 1
-        except Exception as error:  # noqa: BLE001 - whatever it is, the call has failed
-            self.failed.append(f"{call.__name__}: {error}")
-
-    def _sends(self) -> None:
-        """A batch takes two connections of MLflow's pool at once, one inside the other."""
-        now = int(time.time() * 1000)
-        self._steps += 1
-        metrics = [Metric(f"system/{number}", 1.0, now, self._steps) for number in range(20)]
-        parameters = [Param(f"p{self._steps}", "1")]
-        tags = [RunTag("step", str(self._steps))]
-        self._call(self._client.log_batch, self._run, metrics, parameters, tags)
-
-    def _logs(self) -> None:
-        self._call(self._client.log_metric, self._run, "loss", 0.5)
-        self._call(self._client.log_text, self._run, "a line\n" * 1000, "notes.txt")
-        self._call(self._client.get_metric_history, self._run, "loss")
-        self._call(self._client.search_runs, ["0"])
+def log(run: str, rank: int, step: int) -> None:
+    """What a user's script does beside it."""
+    client = MlflowClient()
+    client.log_metric(run, f"loss-{rank}", 0.5, step=step)
+    client.log_text(run, "a line\n" * 1000, f"notes/{rank}.txt")
+    client.get_metric_history(run, f"loss-{rank}")
 
 
 def test_no_call_of_ten_chatty_jobs_fails(server: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [Job() for _ in range(JOBS)]
+    """Their ranks step together, so that the batches of all come at once."""
+    runs = [MlflowClient().create_run("0").info.run_id for _ in range(JOBS)]
+    ranks = [(run, rank) for run in runs for rank in range(RANKS)]
     # MLflow's client would try again for minutes. Once it must: an idle connection may be closed
     # just as it is used again.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    end = time.monotonic() + SECONDS
-
-    def go_on(part: Callable[[], None]) -> None:
-        while time.monotonic() < end:
-            part()
-
-    parts = [part for job in jobs for part in job.parts]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(go_on, parts))
-    print(f"{sum(job.made for job in jobs)} calls in {SECONDS:g} s")
-    assert [failure for job in jobs for failure in job.failed] == []
-    log = server.log.read_text()
-    assert [words for words in GIVEN_UP if words in log] == []
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        for step in range(STEPS):
+            for part in (send, log):
+                calls = [pool.submit(part, run, rank, step) for run, rank in ranks]
+                assert [failure for call in calls if (failure := call.exception())] == []
+    log_of_server = server.log.read_text()
+    assert [words for words in GIVEN_UP if words in log_of_server] == []
+    for run in runs:
+        assert len(MlflowClient().get_run(run).data.params) == RANKS * STEPS
