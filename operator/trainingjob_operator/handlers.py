@@ -1,6 +1,8 @@
 """All that kopf calls: what the operator reacts to, its start and end, and its login."""
 
+import asyncio
 import logging
+import signal
 from typing import Any
 
 import kopf
@@ -24,6 +26,9 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     kopf's annotations, events from logs, peering and scanning cost writes, rights or time, and
     none of them is needed by an operator that decides from what is stored.
     """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # kopf's own handler would forget a signal that comes while kopf fails.
+        asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
