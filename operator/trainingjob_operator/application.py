@@ -16,7 +16,15 @@ from trainingjob_operator import __version__
 from trainingjob_operator.adapters.events import EventWriter
 from trainingjob_operator.adapters.http import HttpServer
 from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, ApiError, Kube, NotFound
+from trainingjob_operator.adapters.kube import (
+    JOBS,
+    PODS,
+    SERVICES,
+    TRAININGJOBS,
+    ApiError,
+    Kube,
+    NotFound,
+)
 from trainingjob_operator.adapters.leader import LeaderElector
 from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.adapters.proxies import environment_proxy
@@ -26,7 +34,15 @@ from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import contract, goodput, reasons
-from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
+from trainingjob_operator.core.observe import (
+    JobView,
+    PodView,
+    ServiceView,
+    job_view,
+    owner_key,
+    pod_view,
+    service_view,
+)
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
@@ -47,7 +63,7 @@ MLFLOW_WORKERS = 2
 DRAIN_SECONDS = 3.0
 
 # A copy of one resource that is kept by a watch.
-Copy = Informer[JobView] | Informer[PodView] | TrainingJobCache
+Copy = Informer[JobView] | Informer[PodView] | Informer[ServiceView] | TrainingJobCache
 
 
 class Application:
@@ -80,7 +96,15 @@ class Application:
             on_gone=lambda pod: self._caches.remember_gone(pod),
             on_error=metrics.on_error,
         )
-        self._caches = Caches(self.trainingjobs, self._jobs, self._pods)
+        self._services: Informer[ServiceView] = Informer(
+            kube.source(SERVICES, label_selector=ours),
+            service_view,
+            owner_key,
+            self._queue.add,
+            on_gone=lambda service: self._caches.forget_service(service),
+            on_error=metrics.on_error,
+        )
+        self._caches = Caches(self.trainingjobs, self._jobs, self._pods, self._services)
         self._runs = RunRouter(
             self._mlflow,
             self._queue.add,
@@ -114,6 +138,7 @@ class Application:
         work = {
             "jobs": self._jobs.run(),
             "pods": self._pods.run(),
+            "services": self._services.run(),
             "resync": self._resync(),
             "leader": self._leader.run(self._lead, self._step_down),
         }
@@ -162,6 +187,7 @@ class Application:
             self.trainingjobs.refresh(),
             self._jobs.refresh(FRESH_SECONDS),
             self._pods.refresh(FRESH_SECONDS),
+            self._services.refresh(FRESH_SECONDS),
         )
         uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
         self._enqueue_all()
@@ -240,7 +266,9 @@ class Application:
             self._enqueue_all()
 
     def _enqueue_all(self) -> None:
-        for key in self.trainingjobs:
+        """All jobs, and those that are gone but for a Job that our finalizer keeps."""
+        held = {owner_key(child) for child in self._jobs.items() if child.held}
+        for key in held.union(self.trainingjobs):
             self._queue.add(key)
 
     def _http_server(self) -> HttpServer:
@@ -248,6 +276,7 @@ class Application:
             "trainingjobs": self.trainingjobs,
             "jobs": self._jobs,
             "pods": self._pods,
+            "services": self._services,
         }
         self._metrics.observe_queue(lambda: len(self._queue))
         self._metrics.observe_leader(lambda: self._leader.is_leader)

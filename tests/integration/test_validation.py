@@ -46,7 +46,12 @@ FULL_SPEC: dict[str, Any] = {
     ],
     "resourcesPerNode": {
         "requests": {"cpu": 2, "memory": "0.5Gi", "nvidia.com/gpu": 8},
-        "limits": {"cpu": "2500m", "memory": "1e9", "nvidia.com/gpu": "8"},
+        "limits": {
+            "cpu": "2500m",
+            "memory": "1e9",
+            "ephemeral-storage": "1Mi",
+            "nvidia.com/gpu": "8",
+        },
     },
     "volumes": [
         {"name": "data", "persistentVolumeClaim": {"claimName": "data", "readOnly": True}},

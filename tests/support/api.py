@@ -117,6 +117,11 @@ class Cluster:
         """Ask for a TrainingJob's deletion."""
         self.objects.delete_namespaced_custom_object(**self._scope, name=name)
 
+    def suspend(self, name: str) -> None:
+        """Set spec.suspend."""
+        body = {"spec": {"suspend": True}}
+        self.objects.patch_namespaced_custom_object(**self._scope, name=name, body=body)
+
     def delete_all(self) -> None:
         """Ask for the deletion of all TrainingJobs of the namespace."""
         self.objects.delete_collection_namespaced_custom_object(**self._scope)

@@ -1,4 +1,4 @@
-from trainingjob_operator.api.base import GROUP, KIND, PLURAL, VERSION, ApiModel
+from trainingjob_operator.api.base import GROUP, KIND, MAX_WHOLE, PLURAL, VERSION, ApiModel
 from trainingjob_operator.api.lifecycle import (
     MANAGER,
     Checkpoint,
@@ -28,6 +28,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "MANAGER",
+    "MAX_WHOLE",
     "MESSAGE_LIMIT",
     "PLURAL",
     "VERSION",

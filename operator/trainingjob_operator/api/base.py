@@ -13,6 +13,9 @@ from pydantic.alias_generators import to_camel
 
 # The largest number of seconds that a field takes, 68 years: times stay within the calendar.
 MAX_SECONDS = 2**31 - 1
+# The largest integer that every reader of JSON holds exactly.
+MAX_WHOLE = 2**53 - 1
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 GROUP = "trainingjob.dev"
 VERSION = "v1alpha1"
 KIND = "TrainingJob"
@@ -36,7 +39,8 @@ class ApiModel(BaseModel):
 
 
 def _whole_seconds(value: datetime) -> datetime:
-    return value.astimezone(UTC).replace(microsecond=0)
+    """Also within what a time of a cluster can be, so that seconds can be added to any."""
+    return min(max(value, EARLIEST), LATEST).astimezone(UTC).replace(microsecond=0)
 
 
 def _rfc3339(value: datetime) -> str:

@@ -4,10 +4,10 @@ from pydantic import Field
 
 from trainingjob_operator.api.base import ApiModel
 from trainingjob_operator.api.kubernetes_types import (
+    Bytes,
     EnvFromSources,
     EnvVars,
     LocalObjectReferences,
-    Quantity,
     ResourceRequirements,
     VolumeMounts,
     Volumes,
@@ -76,7 +76,7 @@ class TrainerContainer(ApiModel):
         default=[],
         description="Where the volumes appear in the container.",
     )
-    shared_memory: Quantity | None = Field(
+    shared_memory: Bytes | None = Field(
         default=None,
         description="Size of an in-memory volume at /dev/shm for data loader workers, e.g. 2Gi. "
         "Counts against the memory limit. Default: the container runtime's 64Mi.",

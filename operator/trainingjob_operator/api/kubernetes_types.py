@@ -11,13 +11,10 @@ from pydantic import WithJsonSchema
 from pydantic.config import JsonDict
 
 from trainingjob_operator.api.pod_rules import TOLERATION_RULES
-from trainingjob_operator.api.rules import QUANTITY_RULES, VARIABLE_RULES, VOLUME_RULES
+from trainingjob_operator.api.rules import BYTES_RULES, QUANTITY_RULES, VARIABLE_RULES, VOLUME_RULES
 
-QUANTITY_SCHEMA: dict[str, Any] = {
-    "x-kubernetes-int-or-string": True,
-    "maxLength": 64,
-    **QUANTITY_RULES,
-}
+_INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True, "maxLength": 64}
+QUANTITY_SCHEMA: dict[str, Any] = {**_INT_OR_STRING, **QUANTITY_RULES}
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
 
 
@@ -73,4 +70,4 @@ Volumes = Annotated[
 Annotations = Annotated[dict[str, str], _string_map(64, maxLength=65536)]
 Labels = Annotated[dict[str, str], _string_map(64, maxLength=63, pattern=LABEL_VALUE_PATTERN)]
 NodeSelector = Annotated[dict[str, str], _string_map(64, maxLength=63, pattern=LABEL_VALUE_PATTERN)]
-Quantity = Annotated[str | int, WithJsonSchema(QUANTITY_SCHEMA)]
+Bytes = Annotated[str | int, WithJsonSchema({**_INT_OR_STRING, **BYTES_RULES})]

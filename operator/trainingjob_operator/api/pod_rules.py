@@ -3,7 +3,7 @@
 from pydantic import JsonValue
 from pydantic.config import JsonDict
 
-from trainingjob_operator.api.rules import rule, validations
+from trainingjob_operator.api.rules import TOO_FEW_BYTES, enough_bytes, rule, validations
 
 # A rule of a map is also evaluated when one of its values is no quantity, and would fail then
 # with a second, obscure message.
@@ -15,6 +15,16 @@ _COMPARISON = (
 )
 
 _KNOWN = "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$"
+
+
+def _bytes_rule(part: str, resource: str) -> dict[str, JsonValue]:
+    amount = enough_bytes(f"string(self.{part}['{resource}'])")
+    return rule(
+        f"!has(self.{part}) || !('{resource}' in self.{part}) || {amount}",
+        f"spec.resourcesPerNode.{part}.{resource} {TOO_FEW_BYTES}",
+        part,
+    )
+
 
 RESOURCE_RULES = validations(
     rule(
@@ -49,6 +59,11 @@ RESOURCE_RULES = validations(
         "spec.resourcesPerNode.limits of devices such as nvidia.com/gpu must be whole numbers, "
         "e.g. 1",
         "limits",
+    ),
+    *(
+        _bytes_rule(part, resource)
+        for part in ("requests", "limits")
+        for resource in ("memory", "ephemeral-storage")
     ),
 )
 

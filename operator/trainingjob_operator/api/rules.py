@@ -195,12 +195,23 @@ VOLUME_RULES = validations(
     )
 )
 
-QUANTITY_RULES = validations(
-    rule(
-        "isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
-        "must be a quantity such as 500m, 2 or 4Gi",
-    )
+_QUANTITY_RULE = rule(
+    "isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
+    "must be a quantity such as 500m, 2 or 4Gi",
 )
+QUANTITY_RULES = validations(_QUANTITY_RULE)
+# No pod starts in less, which is nearly always a mistyped Mi.
+TOO_FEW_BYTES = (
+    "must be at least 1Mi: m means thousandths of a byte, so that 512m is half a byte; write 512Mi"
+)
+
+
+def enough_bytes(amount: str) -> str:
+    """The expression that holds for what is no quantity, too: another rule refuses that."""
+    return f"!isQuantity({amount}) || quantity({amount}).compareTo(quantity('1Mi')) >= 0"
+
+
+BYTES_RULES = validations(_QUANTITY_RULE, rule(enough_bytes("string(self)"), TOO_FEW_BYTES))
 
 TRACKING_URI_RULES = validations(
     rule(

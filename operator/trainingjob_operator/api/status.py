@@ -1,12 +1,17 @@
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, computed_field
 
-from trainingjob_operator.api.base import ApiModel, Timestamp
+from trainingjob_operator.api.base import MAX_WHOLE, ApiModel, Timestamp
 
-# Characters of a condition's message, as of metav1.Condition.
+# Characters of a message and of a reason, as of metav1.Condition.
 MESSAGE_LIMIT = 32768
+REASON_LIMIT = 1024
+Message = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
+Reason = Annotated[str, Field(max_length=REASON_LIMIT)]
+Name = Annotated[str, Field(max_length=253)]
+Count = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 
 
 class State(StrEnum):
@@ -31,7 +36,9 @@ class Condition(ApiModel):
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(
-        default="", max_length=1024, description="UpperCamelCase word that programs may compare."
+        default="",
+        max_length=REASON_LIMIT,
+        description="UpperCamelCase word that programs may compare.",
     )
     message: str = Field(
         default="", max_length=MESSAGE_LIMIT, description="Explanation for people."
@@ -66,23 +73,23 @@ class Attempt(ApiModel):
         description="How it ends: Succeeded, Failed, Disrupted or Suspended. Without a "
         "completionTime: its pods are being stopped.",
     )
-    reason: str | None = Field(default=None, description="Why it ended so, e.g. OOMKilled.")
-    message: str | None = Field(default=None, description="Explanation for people.")
+    reason: Reason | None = Field(default=None, description="Why it ended so, e.g. OOMKilled.")
+    message: Message | None = Field(default=None, description="Explanation for people.")
     exit_code: int | None = Field(
         default=None, description="Exit code of the container that failed first."
     )
-    node: str | None = Field(default=None, description="Name of the node where it happened.")
-    rank: int | None = Field(default=None, description="Node rank of the pod that failed first.")
-    global_rank: int | None = Field(
+    node: Name | None = Field(default=None, description="Name of the node where it happened.")
+    rank: Count | None = Field(default=None, description="Node rank of the pod that failed first.")
+    global_rank: Count | None = Field(
         default=None, description="Rank among all processes, as the trainer told it."
     )
-    frame: str | None = Field(
+    frame: Message | None = Field(
         default=None, description="Line of the code that failed, as the trainer told it."
     )
-    epoch: int | None = Field(
+    epoch: Count | None = Field(
         default=None, description="Epoch of the failure, as the trainer told it."
     )
-    step: int | None = Field(
+    step: Count | None = Field(
         default=None, description="Step of the failure, as the trainer told it."
     )
 
@@ -173,22 +180,22 @@ class Progress(ApiModel):
 
 
 class Failure(ApiModel):
-    """The cause of the failure that ended the job, or its last attempt."""
+    """Why the job or its last attempt failed, or why the pods of the attempt do not start."""
 
-    reason: str | None = Field(default=None, description="UpperCamelCase word, e.g. OOMKilled.")
-    message: str | None = Field(default=None, description="Explanation for people.")
-    node: str | None = Field(default=None, description="Name of the node where it happened.")
-    rank: int | None = Field(default=None, description="Node rank of the pod that failed first.")
-    global_rank: int | None = Field(
+    reason: Reason | None = Field(default=None, description="UpperCamelCase word, e.g. OOMKilled.")
+    message: Message | None = Field(default=None, description="Explanation for people.")
+    node: Name | None = Field(default=None, description="Name of the node where it happened.")
+    rank: Count | None = Field(default=None, description="Node rank of the pod that failed first.")
+    global_rank: Count | None = Field(
         default=None, description="Rank among all processes, as the trainer told it."
     )
-    frame: str | None = Field(
+    frame: Message | None = Field(
         default=None, description="Line of the code that failed, as the trainer told it."
     )
-    epoch: int | None = Field(
+    epoch: Count | None = Field(
         default=None, description="Epoch of the failure, as the trainer told it."
     )
-    step: int | None = Field(
+    step: Count | None = Field(
         default=None, description="Step of the failure, as the trainer told it."
     )
 
@@ -247,4 +254,7 @@ class TrainingJobStatus(ApiModel):
     goodput: Goodput | None = Field(default=None, description="Where the time of the job went.")
     mlflow: MlflowStatus | None = Field(default=None, description="The MLflow run of the job.")
     progress: Progress | None = Field(default=None, description="How far the training is.")
-    failure: Failure | None = Field(default=None, description="Why the job failed.")
+    failure: Failure | None = Field(
+        default=None,
+        description="Why the job or its last attempt failed, or why its pods do not start.",
+    )

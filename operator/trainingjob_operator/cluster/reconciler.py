@@ -15,13 +15,14 @@ from trainingjob_operator.adapters.kube import (
     NotFound,
 )
 from trainingjob_operator.adapters.logs import log_context
-from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
-from trainingjob_operator.core.decide import decide
+from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
+from trainingjob_operator.core.intent import Plan
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.router import RunRouter
 
@@ -31,6 +32,10 @@ logger = logging.getLogger(__name__)
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
 RECONCILE_FAILED = "ReconcileFailed"
+
+
+# The states that say of an attempt that something ended it.
+BAD_ENDS = (State.FAILED, State.RESTARTING)
 
 
 class OnReconcile(Protocol):
@@ -73,6 +78,7 @@ class Reconciler:
         started, result = time.monotonic(), "error"
         try:
             job = self._caches.trainingjob(key)
+            await self._executor.release_leftovers(key, job)
             if job is None:
                 self._caches.forget(key)
                 self._runs.forget(key)
@@ -113,6 +119,8 @@ class Reconciler:
         observed = replace(self._caches.observed(job), refusal=self._refusals.known(job))
         run = self._runs.view(key, job.metadata.uid)
         plan = decide(job, observed, run, now, self._uris)
+        if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
+            plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
         if plan.run is not None:
             self._runs.want(key, plan.run)
             if plan.status is not None and self._runs.settling(key, CONFIRMATION_SECONDS):
@@ -127,5 +135,13 @@ class Reconciler:
             return "conflict", CONFIRMATION_SECONDS
         except RefusedError as answer:
             logger.warning("%s", answer)
+            if await self._executor.namespace_goes(job):
+                return "refused", TERMINATING_RECHECK
             return "refused", self._refusals.note(job, answer.refusal)
         return "changed", 0.0
+
+
+def _ends_badly(job: TrainingJob, plan: Plan) -> bool:
+    """Whether the plan blames somebody for an end that may be that of the whole namespace."""
+    state = plan.status.state if plan.status is not None else None
+    return state in BAD_ENDS and state != job.status.state

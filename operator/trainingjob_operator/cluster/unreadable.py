@@ -87,7 +87,9 @@ class UnreadableJobs:
                     JOBS, child.namespace, child.name, uid=child.uid, propagation="Foreground"
                 )
                 self._caches.remember_deleted(child.uid)
-        left = children or self._caches.pods(job)
+        # A Job that only our finalizer keeps is freed once its TrainingJob is gone.
+        lives = any(pod.live for pod in self._caches.pods(job))
+        left = lives or not all(child.cleared for child in children)
         if left and self._now() - since < RELEASE_AFTER:
             return "unreadable", AGAIN_SECONDS
         kept = [one for one in metadata.finalizers if one != contract.FINALIZER]

@@ -10,6 +10,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+# A runtime writes the epoch where a container never started; no object of a cluster is that old.
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 # Far enough from the last moment of a datetime that any timeout can be added.
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LATEST_MS = int(LATEST.timestamp()) * 1000
@@ -22,6 +24,17 @@ def instant_of_ms(value: object) -> datetime | None:
     """The moment of milliseconds since 1970 (UTC); None for what is no time before 2200."""
     ms = whole(value, 0, LATEST_MS)
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def instant(value: object) -> datetime | None:
+    """The moment of an RFC 3339 time, in UTC; None for what is no time from 1971 to 2200."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if EARLIEST <= moment < LATEST else None
 
 
 def whole(value: object, low: int = -INT64_MAX, high: int = INT64_MAX) -> int | None:

@@ -5,6 +5,10 @@ from trainingjob_operator.api import GROUP, VERSION
 API_VERSION = f"{GROUP}/{VERSION}"
 
 FINALIZER = f"{GROUP}/mlflow-run"
+# On a child Job, until the end of its attempt is recorded.
+ATTEMPT_FINALIZER = f"{GROUP}/attempt"
+# Kubernetes' own: the garbage collector deletes, or orphans, what the object owns.
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 LABEL_NAME = f"{GROUP}/name"
 LABEL_UID = f"{GROUP}/uid"
 LABEL_ATTEMPT = f"{GROUP}/attempt"

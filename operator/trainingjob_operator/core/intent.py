@@ -108,13 +108,17 @@ class ActionKind(StrEnum):
     CREATE_SERVICE = "CreateService"
     CREATE_CLAIM = "CreateClaim"
     CREATE_JOB = "CreateJob"
+    END_JOB = "EndJob"
     DELETE_JOB = "DeleteJob"
+    RELEASE_JOB = "ReleaseJob"
+    END_POD = "EndPod"
+    DELETE_POD = "DeletePod"
     DELETE_TRAININGJOB = "DeleteTrainingJob"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One write; `manifest` for a creation, `name` and `uid` for a deletion."""
+    """One write; `manifest` for a creation, else `name`, and `uid` where the name may be taken."""
 
     kind: ActionKind
     manifest: dict[str, Any] | None = None

@@ -1,23 +1,33 @@
 """Slim views of the cluster's objects: what the decisions need and nothing else.
 
 The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
+They are also the border for what the API server stores without looking at it: labels, annotations,
+and statuses that anybody with the right to it may write.
 """
 
 import sys
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from trainingjob_operator.api import KIND
-from trainingjob_operator.core import contract, names
+from trainingjob_operator.core import border, contract, names
+from trainingjob_operator.core.metadata import Raw, controller, deleted_at, owner_uid
 
-Raw = dict[str, Any]
-
+# Characters of a reason, as of the API's Events.
+REASON_LIMIT = 128
+# Characters of a message: a kubelet keeps 4,096 bytes of a termination message, other components
+# less of theirs.
+MESSAGE_LIMIT = 4096
+NAME_LIMIT = 253
+MAX_RANK = 2**31 - 1
+# As many as spec.numNodes may ask for.
+MAX_NODES = 1000
 # The kubelet tells the two in turn for as long as an image cannot be pulled.
 SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
 # FailureTarget comes before Failed: the pods that are left are being ended.
 JOB_ENDS = ("Complete", "Failed", "FailureTarget")
 ENDED_PHASES = ("Succeeded", "Failed")
+# The kubelet's reason for a pod that was ended by its spec.activeDeadlineSeconds, as we end pods.
+POD_DEADLINE = "DeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,7 @@ class ContainerEnd:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a pod does not run yet: a container's waiting reason, or `Unschedulable`."""
+    """Why a pod does not run yet, by its container's state or its condition PodScheduled."""
 
     reason: str
     message: str
@@ -40,7 +50,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of a TrainingJob."""
+    """A pod of a TrainingJob.
+
+    `ready_to_start` is the condition PodReadyToStartContainers: volumes and sandbox are there.
+    `job_uid` is the uid of the Job that owns it, "" for an orphan. `ending` says that it has an
+    activeDeadlineSeconds. `deleted_at` is when its deletion was asked for, `disrupted_at` when its
+    condition DisruptionTarget became true.
+    """
 
     namespace: str
     name: str
@@ -56,6 +72,11 @@ class PodView:
     started_at: datetime | None
     end: ContainerEnd | None
     waiting: Waiting | None
+    job_uid: str
+    ending: bool
+    deleted_at: datetime | None
+    disrupted_at: datetime | None
+    ready_to_start: bool = False
 
     @property
     def live(self) -> bool:
@@ -63,9 +84,31 @@ class PodView:
         return self.phase not in ENDED_PHASES
 
     @property
+    def ended(self) -> bool:
+        """Whether its trainer container has ended, or never will run; others may still run."""
+        return self.end is not None or not self.live
+
+    @property
     def failed(self) -> bool:
-        """Whether it ended otherwise than with 0."""
-        return self.phase == "Failed" or (self.end is not None and self.end.exit_code != 0)
+        """Whether its trainer ended otherwise than with 0, or was ended from outside.
+
+        Another container that fails makes the pod Failed, too, and says nothing of the trainer.
+        """
+        if self.end is None:
+            return self.phase == "Failed"
+        return self.end.exit_code != 0 or (self.phase == "Failed" and self._ended_by_its_node)
+
+    @property
+    def _ended_by_its_node(self) -> bool:
+        """Whether the whole pod was ended while the trainer ran."""
+        if self.disruption:
+            return not _before(self.end, self.disrupted_at)
+        return self.reason not in ("", POD_DEADLINE)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its deletion was asked for before its trainer had ended."""
+        return self.deleting and not _before(self.end, self.deleted_at)
 
     @property
     def started(self) -> bool:
@@ -75,7 +118,13 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A child Job, one attempt of a TrainingJob."""
+    """A child Job, one attempt of a TrainingJob.
+
+    `owner_uid` is the uid of the TrainingJob that owns it, for an orphan that of its label.
+    `failing` says that its controller ends its pods, `failed_ranks` are those with a pod that
+    failed, `ending` that it has an activeDeadlineSeconds. `held` says that our finalizer keeps it,
+    `foreground` and `orphaning` what the garbage collector does about its pods.
+    """
 
     namespace: str
     name: str
@@ -92,20 +141,47 @@ class JobView:
     ended_at: datetime | None
     suspended: bool
     deleting: bool
+    deleted_at: datetime | None
+    failed_ranks: frozenset[int]
+    ending: bool
+    held: bool
+    foreground: bool
+    orphaning: bool
 
     @property
     def ended(self) -> bool:
         """Whether it is over: the Job controller says so only when none of its pods is live."""
         return self.complete or self.failed
 
+    @property
+    def cleared(self) -> bool:
+        """Whether it is deleted, but for a finalizer such as ours: it makes no more pods."""
+        return self.deleting and not (self.foreground or self.orphaning)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The Service of a job with several nodes."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner: str
+    owner_uid: str
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server does not take an object of the attempt; `final`: it never will."""
+    """Why the API server does not take an object of the attempt.
+
+    `final`: it never will. `leftover`: an earlier TrainingJob's object that is about to go has its
+    name.
+    """
 
     reason: str
     message: str
     final: bool
+    leftover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +189,10 @@ class Observed:
     """All that the caches know of one TrainingJob's children.
 
     `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
-    the TrainingJob's Jobs of other attempts; `gone` are pods that failed and were deleted a
-    moment ago; `refusal` is the answer to the last try to create what the attempt needs.
+    the TrainingJob's Jobs of other attempts; `gone` are pods that ended and were deleted a
+    moment ago; `refusal` is the answer to the last try to create what the attempt needs; `stuck`
+    are pods that did not end in time though we asked for it. `service` says that the Service of
+    a job with several nodes is there, `terminating` that the namespace is being deleted.
     """
 
     job: JobView | None
@@ -122,6 +200,9 @@ class Observed:
     earlier: tuple[JobView, ...] = ()
     gone: tuple[PodView, ...] = ()
     refusal: Refusal | None = None
+    stuck: frozenset[str] = frozenset()
+    service: bool = True
+    terminating: bool = False
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
         """The child Jobs of all attempts, without a foreign one."""
@@ -131,68 +212,123 @@ class Observed:
     def live(self, owner_uid: str) -> bool:
         """Whether a pod of any attempt lives, or a Job of any attempt may still make one."""
         jobs = self.jobs_of(owner_uid)
-        return any(not job.ended for job in jobs) or any(pod.live for pod in self.pods)
-
-
-def instant(text: str | None) -> datetime | None:
-    """An RFC 3339 time of the API, or None."""
-    return datetime.fromisoformat(text) if text else None
+        makes_more = any(not (job.ended or job.cleared) for job in jobs)
+        return makes_more or any(pod.live for pod in self.pods)
 
 
 def pod_view(raw: Raw) -> PodView:
     """Decode a v1 Pod."""
     metadata, status = raw["metadata"], raw.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-    state = _trainer_state(status)
+    state, conditions = _trainer_state(status), _conditions(status)
+    disruption = _true(conditions, "DisruptionTarget")
     # What many pods have in common is kept once.
     return PodView(
         namespace=sys.intern(metadata["namespace"]),
         name=metadata["name"],
         owner=sys.intern(labels.get(contract.LABEL_NAME, "")),
         owner_uid=sys.intern(labels.get(contract.LABEL_UID, "")),
-        attempt=int(labels.get(contract.LABEL_ATTEMPT, "0")),
-        rank=int(annotations.get(names.JOB_COMPLETION_INDEX, "0")),
+        # No attempt has the number 0.
+        attempt=border.whole(labels.get(contract.LABEL_ATTEMPT), 0) or 0,
+        rank=_rank(annotations, labels),
         phase=sys.intern(status.get("phase", "Pending")),
-        node=sys.intern(raw.get("spec", {}).get("nodeName", "")),
+        node=sys.intern(border.text(raw.get("spec", {}).get("nodeName"), NAME_LIMIT)),
         deleting="deletionTimestamp" in metadata,
-        reason=status.get("reason", ""),
-        disruption=_disruption(status),
+        reason=border.text(status.get("reason"), REASON_LIMIT),
+        disruption=_who_disrupts(disruption),
         started_at=_started_at(state),
         end=_container_end(state),
-        waiting=_waiting(state, status),
+        waiting=_waiting(state, conditions),
+        job_uid=sys.intern(controller(metadata).get("uid", "")),
+        ending="activeDeadlineSeconds" in raw.get("spec", {}),
+        deleted_at=deleted_at(metadata),
+        disrupted_at=border.instant(disruption.get("lastTransitionTime")),
+        ready_to_start=bool(_true(conditions, "PodReadyToStartContainers")),
     )
 
 
 def job_view(raw: Raw) -> JobView:
     """Decode a batch/v1 Job."""
     metadata, status = raw["metadata"], raw.get("status", {})
-    references: list[Raw] = metadata.get("ownerReferences", [])
-    owner: Raw = next((one for one in references if one.get("controller")), {})
-    ours = owner.get("kind") == KIND
-    conditions = {c["type"]: c for c in status.get("conditions", []) if c.get("status") == "True"}
+    labels, finalizers = metadata.get("labels", {}), metadata.get("finalizers", [])
+    conditions = {kind: one for kind, one in _conditions(status).items() if _is_true(one)}
     end: Raw = next((conditions[kind] for kind in JOB_ENDS if kind in conditions), {})
+    ended_at = border.instant(status.get("completionTime"))
     return JobView(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
-        owner_uid=owner["uid"] if ours else "",
-        created_at=instant(metadata.get("creationTimestamp")),
+        owner=labels.get(contract.LABEL_NAME, ""),
+        owner_uid=owner_uid(metadata),
+        created_at=border.instant(metadata.get("creationTimestamp")),
         complete="Complete" in conditions,
         failing="FailureTarget" in conditions,
         failed="Failed" in conditions,
-        reason=end.get("reason", ""),
-        message=end.get("message", ""),
-        ended_at=instant(status.get("completionTime") or end.get("lastTransitionTime")),
+        reason=border.text(end.get("reason"), REASON_LIMIT),
+        message=border.text(end.get("message"), MESSAGE_LIMIT),
+        ended_at=ended_at or border.instant(end.get("lastTransitionTime")),
         suspended=raw.get("spec", {}).get("suspend", False),
         deleting="deletionTimestamp" in metadata,
+        deleted_at=deleted_at(metadata),
+        failed_ranks=_ranks(status.get("failedIndexes") or ""),
+        ending="activeDeadlineSeconds" in raw.get("spec", {}),
+        held=contract.ATTEMPT_FINALIZER in finalizers,
+        foreground=contract.FOREGROUND in finalizers,
+        orphaning=contract.ORPHAN in finalizers,
     )
 
 
-def owner_key(view: PodView | JobView) -> str:
+def _ranks(indexes: str) -> frozenset[int]:
+    """The ranks of completion indexes such as `1,3-5` (JobStatus.failedIndexes)."""
+    ranks: set[int] = set()
+    for part in indexes.split(","):
+        low, _, high = part.partition("-")
+        first, last = border.whole(low, 0, MAX_NODES), border.whole(high or low, 0, MAX_NODES)
+        if first is not None and last is not None:
+            ranks.update(range(first, last + 1))
+    return frozenset(ranks)
+
+
+def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:
+    """Whether a container ended before a moment; times of the API are whole seconds."""
+    if end is None or end.finished_at is None or moment is None:
+        return False
+    return end.finished_at < moment
+
+
+def service_view(raw: Raw) -> ServiceView:
+    """Decode a v1 Service."""
+    metadata = raw["metadata"]
+    return ServiceView(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
+        owner_uid=metadata.get("labels", {}).get(contract.LABEL_UID, ""),
+    )
+
+
+def owner_key(view: PodView | JobView | ServiceView) -> str:
     """The key of the TrainingJob that a child belongs to by its label."""
     return names.key(view.namespace, view.owner)
+
+
+def _conditions(status: Raw) -> dict[str, Raw]:
+    return {one["type"]: one for one in status.get("conditions", [])}
+
+
+def _is_true(condition: Raw) -> bool:
+    return condition.get("status") == "True"
+
+
+def _rank(annotations: Raw, labels: Raw) -> int:
+    """The completion index; the Job controller sets it as an annotation and as a label."""
+    found = (
+        border.whole(one.get(names.JOB_COMPLETION_INDEX), 0, MAX_RANK)
+        for one in (annotations, labels)
+    )
+    return next((rank for rank in found if rank is not None), 0)
 
 
 def _trainer_state(status: Raw) -> Raw:
@@ -203,17 +339,22 @@ def _trainer_state(status: Raw) -> Raw:
     return {}
 
 
-def _disruption(status: Raw) -> str:
-    """The reason of a true DisruptionTarget condition, which names who ends the pod."""
-    for condition in status.get("conditions", []):
-        if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
-            return str(condition.get("reason") or "Disrupted")
-    return ""
+def _true(conditions: dict[str, Raw], kind: str) -> Raw:
+    """A condition that is true; else empty."""
+    found = conditions.get(kind, {})
+    return found if _is_true(found) else {}
+
+
+def _who_disrupts(condition: Raw) -> str:
+    """The reason of a true DisruptionTarget, which names who ends the pod; "" without one."""
+    if not condition:
+        return ""
+    return border.text(condition.get("reason"), REASON_LIMIT) or "Disrupted"
 
 
 def _started_at(state: Raw) -> datetime | None:
     ran = state.get("running") or state.get("terminated") or {}
-    return instant(ran.get("startedAt"))
+    return border.instant(ran.get("startedAt"))
 
 
 def _container_end(state: Raw) -> ContainerEnd | None:
@@ -222,18 +363,25 @@ def _container_end(state: Raw) -> ContainerEnd | None:
         return None
     return ContainerEnd(
         exit_code=terminated["exitCode"],
-        reason=terminated.get("reason", ""),
-        message=terminated.get("message", ""),
-        finished_at=instant(terminated.get("finishedAt")),
+        reason=border.text(terminated.get("reason"), REASON_LIMIT),
+        message=_end_of(terminated.get("message", "")),
+        finished_at=border.instant(terminated.get("finishedAt")),
     )
 
 
-def _waiting(state: Raw, status: Raw) -> Waiting | None:
+def _end_of(message: str) -> str:
+    """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
+    return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
+
+
+def _waiting(state: Raw, conditions: dict[str, Raw]) -> Waiting | None:
     waiting = state.get("waiting")
     if waiting is not None:
-        reason = waiting.get("reason", "")
-        return Waiting(SAME_REASON.get(reason, reason), waiting.get("message", ""))
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return Waiting("Unschedulable", condition.get("message", ""))
-    return None
+        reason = border.text(waiting.get("reason"), REASON_LIMIT)
+        message = border.text(waiting.get("message"), MESSAGE_LIMIT)
+        return Waiting(SAME_REASON.get(reason, reason), message)
+    scheduled = conditions.get("PodScheduled", {})
+    reason = border.text(scheduled.get("reason"), REASON_LIMIT)
+    if not reason or _is_true(scheduled):
+        return None
+    return Waiting(reason, border.text(scheduled.get("message"), MESSAGE_LIMIT))

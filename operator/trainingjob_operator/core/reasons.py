@@ -31,13 +31,16 @@ class Reason(StrEnum):
     OOM_KILLED = "OOMKilled"
     PREEMPTED = "Preempted"
     UNEXPECTED_ADMISSION_ERROR = "UnexpectedAdmissionError"
+    # A command that the container runtime could not start.
+    CONTAINER_CANNOT_RUN = "ContainerCannotRun"
+    RUN_CONTAINER_ERROR = "RunContainerError"
+    START_ERROR = "StartError"
     # What a pod waits for.
     CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
     CREATE_CONTAINER_ERROR = "CreateContainerError"
     ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
     INVALID_IMAGE_NAME = "InvalidImageName"
-    RUN_CONTAINER_ERROR = "RunContainerError"
     UNSCHEDULABLE = "Unschedulable"
     # The trainer's termination message.
     COMMUNICATION_FAILURE = "CommunicationFailure"
@@ -54,6 +57,10 @@ class Reason(StrEnum):
     WORKER_DIED = "WorkerDied"
 
 
+# No number of attempts starts a command that the image does not have.
+NEVER_STARTED = frozenset(
+    {Reason.CONTAINER_CANNOT_RUN, Reason.RUN_CONTAINER_ERROR, Reason.START_ERROR}
+)
 OTHER = "Other"
 _KNOWN = frozenset(str(reason) for reason in Reason)
 

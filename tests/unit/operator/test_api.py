@@ -131,6 +131,18 @@ def test_times_are_whole_seconds_of_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ("9999-12-31T23:59:59-12:00", "2200-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00+12:00", "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_times_are_such_that_seconds_can_be_added(stored: str, read: str) -> None:
+    status = TrainingJobStatus.model_validate({"startTime": stored})
+    assert status.model_dump(mode="json", by_alias=True)["startTime"] == read
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0s"), (59, "59s"), (60, "1m0s"), (3600, "1h0m"), (90061, "1d1h"), (None, None)],
 )

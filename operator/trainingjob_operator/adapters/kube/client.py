@@ -80,13 +80,16 @@ class Kube:
         body: JsonObject | list[JsonObject],
         *,
         subresource: str = "",
+        strategic: bool = False,
     ) -> JsonObject:
         """PATCH an object: a dict as JSON merge patch, a list as JSON patch.
 
+        `strategic` makes it a strategic merge patch, which only Kubernetes' own resources take.
         A metadata.resourceVersion in a merge patch makes it conditional: raises Conflict when
         the object is at another version.
         """
         kind = "json-patch" if isinstance(body, list) else "merge-patch"
+        kind = "strategic-merge-patch" if strategic else kind
         path = resource.path(namespace, name, subresource)
         return await self._transport.call(
             "patch", resource, path, body=body, content_type=f"application/{kind}+json"

@@ -8,8 +8,8 @@ from trainingjob_operator.core import contract
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.plans import status
-from trainingjob_operator.core.plans.deletion import RELEASE_AFTER, delete_jobs, given_up
+from trainingjob_operator.core.plans import ending, status
+from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up
 
 # How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
 # deletion that somebody waits for, and longer than a restart of MLflow takes.
@@ -20,14 +20,32 @@ RUN_LEFT_OPEN = "RunLeftOpen"
 def decide_ended(context: Context, observed: Observed) -> Plan:
     """Terminal states never reverse; what is left is to clear up.
 
-    Pods that still run when an attempt has failed are stopped by the Job controller, so that only
-    the policy All leaves something to do. The time to live waits for the finalizer: a job that
-    went before MLflow was told would leave its run open, to be swept up as KILLED.
+    Containers beside the trainer's may still run, and so may ranks of a job that failed: all are
+    ended, whatever the policy, which is about what has ended. The time to live waits for the
+    finalizer: a job that went before MLflow was told would leave its run open, to be swept up as
+    KILLED.
     """
-    if context.job.spec.clean_pod_policy == CleanPodPolicy.ALL:
-        gone = delete_jobs(observed.jobs_of(context.job.metadata.uid))
-        if gone:
-            return Plan(actions=gone)
+    ends = _ends(context, observed)
+    if ends:
+        return Plan(actions=ends)
+    plan = _after_all(context)
+    if observed.live(context.job.metadata.uid):
+        again = min(plan.requeue_after or RECHECK, RECHECK)
+        return replace(plan, requeue_after=again)
+    return plan
+
+
+def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
+    children = observed.jobs_of(context.job.metadata.uid)
+    released = ending.release(children)
+    if context.job.spec.clean_pod_policy != CleanPodPolicy.ALL:
+        return (*released, *ending.end_all(context.job, observed))
+    deletions = [one for child in children for one in ending.deletion(child, observed.pods)]
+    orphans = tuple(pod for pod in observed.pods if not pod.job_uid)
+    return (*deletions, *released, *ending.end_pods(observed, orphans))
+
+
+def _after_all(context: Context) -> Plan:
     if contract.FINALIZER in context.job.metadata.finalizers:
         return _release(context)
     left = _seconds_to_live(context)

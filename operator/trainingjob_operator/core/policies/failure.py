@@ -1,37 +1,69 @@
 """Why an attempt failed: the first failing rank and its cause, from the ends of its pods."""
 
-import json
 import re
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+from trainingjob_operator.api import MAX_WHOLE
+from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
-from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView
-from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.observe import (
+    MAX_RANK,
+    POD_DEADLINE,
+    ContainerEnd,
+    JobView,
+    PodView,
+)
+from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
 TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+# The keys of each termination message of ours (the trainer's failure.Termination).
+REPORT_KEYS = {"reason", "message", "exception", "frame", "rank"}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def cause_of(job: JobView, pods: tuple[PodView, ...]) -> Cause:
+def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
-    failed = [pod for pod in pods if pod.failed]
-    if not failed:
-        return Cause(job.reason or Reason.JOB_FAILED, _clip(job.message or "the child Job failed"))
-    return _pod_cause(min(failed, key=_precedence))
+    blamed = [pod for pod in pods if failed(pod)]
+    if blamed:
+        return _pod_cause(min(blamed, key=_precedence))
+    reason, message = (job.reason, job.message) if job is not None else ("", "")
+    return Cause(reason or Reason.JOB_FAILED, _clip(message or "the child Job failed"))
 
 
-def _precedence(pod: PodView) -> tuple[bool, datetime, bool, int]:
-    """The first failure in time; ranks ended by a signal mostly follow another one's failure."""
+def failed(pod: PodView) -> bool:
+    """Whether a trainer failed: by its exit code, or as it reported though it ended with 0.
+
+    A pipe (`train | tee log`) or a wrapper may hide the exit code from the container.
+    """
+    return pod.failed or (pod.end is not None and _hidden(pod.end) is not None)
+
+
+def _hidden(end: ContainerEnd) -> Cause | None:
+    """The failure that the trainer or trainingjob-exec told before the container ended with 0.
+
+    They write all of these keys; other programs may leave what they like as their last message.
+    """
+    told = border.json_object(end.message, len(end.message)) if end.exit_code == 0 else None
+    return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
+
+
+def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
+    """The first failure in time; ranks ended by a signal mostly follow another one's failure.
+
+    Those that we ended come last.
+    """
+    by_us = pod.ending and pod.reason == POD_DEADLINE
     finished = pod.end.finished_at if pod.end else None
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
     terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
-    return terminated, finished or _NEVER, ended_by_signal and not out_of_memory, pod.rank
+    ended_by_us = by_us and (pod.end is None or terminated)
+    by_another = ended_by_signal and not out_of_memory
+    return ended_by_us, terminated, finished or _NEVER, by_another, pod.rank
 
 
 def _pod_cause(pod: PodView) -> Cause:
@@ -52,9 +84,11 @@ def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
     if end.reason == Reason.OOM_KILLED:
         limit = "spec.resourcesPerNode.limits.memory"
         return Cause(Reason.OOM_KILLED, f"the container used more memory than {limit}")
+    if end.reason in NEVER_STARTED:
+        return Cause(end.reason, f"the container could not be started: {end.message.strip()}")
     if pod_reason:
         return Cause(pod_reason, end.message or f"the pod was ended by the node: {pod_reason}")
-    told = _termination_message(end.message)
+    told = reported(end.message)
     if told is not None:
         return told
     what = _exit_text(end)
@@ -63,29 +97,30 @@ def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
     return Cause(Reason.SIGNAL if by_signal else Reason.NON_ZERO_EXIT_CODE, detail)
 
 
-def _termination_message(text: str) -> Cause | None:
-    """The cause that the trainer's JSON termination message tells, or None for other text."""
-    try:
-        told = json.loads(text)
-    except ValueError:
+def reported(text: str) -> Cause | None:
+    """The failure that a trainer's JSON termination message reports, or None for other text.
+
+    Any program may write one: of a wrong type is as if it were not there.
+    """
+    told = border.json_object(text, len(text))
+    reason = told.get("reason") if told is not None else None
+    if told is None or not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
         return None
-    reason = told.get("reason") if isinstance(told, dict) else None
-    if not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
-        return None
-    frame = str(told["frame"])[:MESSAGE_LIMIT] if told.get("frame") else None
-    message = f"{told.get('message', '')}{f' ({frame})' if frame else ''}"
+    frame = border.text(told.get("frame"), MESSAGE_LIMIT) or None
+    message = border.text(told.get("message"), len(text))
     return Cause(
         reason,
-        message,
-        global_rank=_number(told.get("rank")),
+        f"{message} ({frame})" if frame else message,
+        global_rank=_count(told.get("rank"), MAX_RANK),
         frame=frame,
-        epoch=_number(told.get("epoch")),
-        step=_number(told.get("step")),
+        epoch=_count(told.get("epoch"), MAX_WHOLE),
+        step=_count(told.get("step"), MAX_WHOLE),
     )
 
 
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _count(value: object, most: int) -> int | None:
+    """Only what JSON writes as an integer: a rank of "1" or 1.0 is no trainer's of ours."""
+    return border.whole(value, 0, most) if isinstance(value, int) else None
 
 
 def _exit_text(end: ContainerEnd) -> str:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from trainingjob_operator.core.cause import Cause
@@ -18,6 +19,7 @@ TOLD = json.dumps(
         "step": 40,
     }
 )
+NOT_FOUND = 'exec: "trainingjob-exce": executable file not found in $PATH'
 LIMIT = "the container used more memory than spec.resourcesPerNode.limits.memory"
 
 CAUSES = [
@@ -46,6 +48,22 @@ CAUSES = [
         [failed_pod(code=137, reason="OOMKilled")],
         Cause("OOMKilled", LIMIT, "node-0", 0, 137),
         id="out-of-memory",
+    ),
+    pytest.param(
+        [failed_pod(code=128, reason="StartError", message=NOT_FOUND)],
+        Cause("StartError", f"the container could not be started: {NOT_FOUND}", "node-0", 0, 128),
+        id="a-command-that-is-not-there",
+    ),
+    pytest.param(
+        [failed_pod(code=127, reason="ContainerCannotRun", message=NOT_FOUND)],
+        Cause(
+            "ContainerCannotRun",
+            f"the container could not be started: {NOT_FOUND}",
+            "node-0",
+            0,
+            127,
+        ),
+        id="the-same-by-another-runtime",
     ),
     pytest.param(
         [failed_pod(code=1, message=TOLD)],
@@ -115,3 +133,51 @@ def test_a_long_message_keeps_its_end() -> None:
     cause = cause_of(child(failed=True), (failed_pod(message="x" * 5000 + " the cause"),))
     assert len(cause.message) == 1024
     assert cause.message.endswith("the cause")
+
+
+FOREIGN: list[Any] = [
+    pytest.param({"message": "\ud800 bad"}, {"message": "\ufffd bad"}, id="half-a-character"),
+    pytest.param({"message": {"text": "x"}}, {"message": ""}, id="message-no-text"),
+    pytest.param({"frame": ["train.py:12"]}, {}, id="frame-no-text"),
+    pytest.param(
+        {"frame": "\udc80.py:1"},
+        {"message": "bad (\ufffd.py:1)", "frame": "\ufffd.py:1"},
+        id="frame",
+    ),
+    pytest.param({"step": 2**63}, {}, id="step-beyond-int64"),
+    pytest.param({"step": 40}, {"step": 40}, id="step"),
+    pytest.param({"epoch": -1}, {}, id="epoch-negative"),
+    pytest.param({"epoch": float("nan")}, {}, id="epoch-nan"),
+    pytest.param({"rank": 1.0}, {}, id="rank-a-float"),
+    pytest.param({"rank": True}, {}, id="rank-a-bool"),
+    pytest.param({"rank": "1"}, {}, id="rank-a-text"),
+]
+
+
+@pytest.mark.parametrize(("more", "expected"), FOREIGN)
+def test_a_part_of_a_report_that_is_of_no_use(
+    more: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    told = json.dumps({"reason": "X", "message": "bad", **more})
+    whole = {"reason": "X", "message": "bad", "node": "node-0", "rank": 0, "exit_code": 1}
+    assert cause_of(child(failed=True), (failed_pod(message=told),)) == Cause(
+        **{**whole, **expected}
+    )
+
+
+NO_REPORTS = [
+    "[" * 4000,
+    "[]",
+    '"X"',
+    '{"reason": "not a word"}',
+    '{"reason": 1}',
+    '{"reason"',
+    "NaN",
+]
+
+
+@pytest.mark.parametrize("message", NO_REPORTS)
+def test_any_other_message_is_text(message: str) -> None:
+    cause = cause_of(child(failed=True), (failed_pod(message=message),))
+    assert cause.reason == "NonZeroExitCode"
+    assert cause.message.endswith(message[-1000:])

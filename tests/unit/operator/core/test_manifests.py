@@ -16,12 +16,13 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
             "namespace": "ml",
             "labels": {**SELECTOR, "trainingjob.dev/attempt": "1"},
             "ownerReferences": [OWNER],
+            "finalizers": ["trainingjob.dev/attempt"],
         },
         "spec": {
             "completionMode": "Indexed",
             "completions": 1,
             "parallelism": 1,
-            "backoffLimit": 0,
+            "backoffLimitPerIndex": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [

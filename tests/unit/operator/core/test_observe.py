@@ -30,6 +30,7 @@ def pod(status: dict[str, Any], **metadata: Any) -> PodView:
                 "name": "mnist-2-1-x",
                 "labels": LABELS,
                 "annotations": {"batch.kubernetes.io/job-completion-index": "1"},
+                "ownerReferences": [{"kind": "Job", "uid": "j-1", "controller": True}],
                 **metadata,
             },
             "spec": {"nodeName": "node-1"},
@@ -67,6 +68,10 @@ def test_a_pod_that_ended() -> None:
         started_at=at(5),
         end=ContainerEnd(137, "OOMKilled", "bye", at(20)),
         waiting=None,
+        job_uid="j-1",
+        ending=False,
+        deleted_at=None,
+        disrupted_at=None,
     )
 
 
@@ -90,6 +95,14 @@ WAITING = [
     ),
     pytest.param(
         {"conditions": [UNSCHEDULABLE]}, Waiting("Unschedulable", "0/3 nodes"), id="unschedulable"
+    ),
+    pytest.param(
+        {"conditions": [{**UNSCHEDULABLE, "reason": "SchedulerError", "message": "no lease"}]},
+        Waiting("SchedulerError", "no lease"),
+        id="the-scheduler-failed",
+    ),
+    pytest.param(
+        {"conditions": [{"type": "PodScheduled", "status": "True"}]}, None, id="scheduled"
     ),
     pytest.param({}, None, id="nothing-told-yet"),
 ]
@@ -154,6 +167,12 @@ def test_a_failed_job_of_ours() -> None:
         ended_at=at(21),
         suspended=False,
         deleting=False,
+        deleted_at=None,
+        failed_ranks=frozenset(),
+        ending=False,
+        held=False,
+        foreground=False,
+        orphaning=False,
     )
 
 
@@ -177,3 +196,51 @@ def test_a_disrupted_pod_names_who_ends_it() -> None:
     assert pod({"phase": "Running", "conditions": [target]}).disruption == "EvictionByEvictionAPI"
     withdrawn = {**target, "status": "False"}
     assert pod({"phase": "Running", "conditions": [withdrawn]}).disruption == ""
+
+
+READY = {"type": "PodReadyToStartContainers", "status": "True"}
+
+
+def test_a_pod_whose_volumes_and_sandbox_are_there() -> None:
+    assert pod({"conditions": [READY]}).ready_to_start
+    assert not pod({"conditions": [{**READY, "status": "False"}]}).ready_to_start
+    assert not pod({}).ready_to_start
+
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+RANKS: list[Any] = [
+    pytest.param({INDEX: "1"}, {}, 1, id="annotation"),
+    pytest.param({INDEX: "x"}, {INDEX: "1"}, 1, id="the-label-where-the-annotation-is-no-number"),
+    pytest.param({INDEX: "9" * 5000}, {INDEX: "-1"}, 0, id="neither"),
+    pytest.param({}, {}, 0, id="none"),
+]
+
+
+@pytest.mark.parametrize(("annotations", "labels", "rank"), RANKS)
+def test_the_rank_of_a_pod(annotations: dict[str, str], labels: dict[str, str], rank: int) -> None:
+    assert pod({}, annotations=annotations, labels={**LABELS, **labels}).rank == rank
+
+
+def test_a_pod_of_no_attempt_that_is_known_by_its_label() -> None:
+    for label in ("abc", "-1", "1.5", "9" * 63):
+        assert pod({}, labels={**LABELS, "trainingjob.dev/attempt": label}).attempt == 0
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-02T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", None]
+)
+def test_times_that_are_none(time: str | None) -> None:
+    """A runtime writes 1970 for the start of a container that never ran."""
+    terminated = {"exitCode": 128, "startedAt": time, "finishedAt": time}
+    view = pod({"phase": "Failed", "containerStatuses": container(terminated=terminated)})
+    assert (view.started, view.end) == (False, ContainerEnd(128, "", "", None))
+    completed = {"type": "Complete", "status": "True", "lastTransitionTime": time}
+    assert job({"completionTime": time, "conditions": [completed]}, OURS).ended_at is None
+
+
+def test_of_a_message_longer_than_any_kubelets_the_end_is_kept() -> None:
+    terminated = {"exitCode": 1, "message": "x" * 100_000 + " the cause"}
+    view = pod({"phase": "Failed", "containerStatuses": container(terminated=terminated)})
+    assert view.end is not None
+    assert len(view.end.message) == 4096
+    assert view.end.message.endswith(" the cause")

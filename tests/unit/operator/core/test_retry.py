@@ -28,6 +28,14 @@ CODES: list[Any] = [
     pytest.param(1, "Error", {}, "Failed", id="1-to-127-do-not"),
     pytest.param(127, "Error", {}, "Failed", id="127"),
     pytest.param(128, "Error", {}, "Restarting", id="128-to-255-do"),
+    pytest.param(128, "StartError", {}, "Failed", id="a-command-that-is-not-there-does-not"),
+    pytest.param(
+        127,
+        "ContainerCannotRun",
+        {"retryableExitCodes": [127]},
+        "Failed",
+        id="whatever-the-list-says",
+    ),
     pytest.param(255, "Error", {}, "Restarting", id="255"),
     pytest.param(137, "Error", {}, "Restarting", id="sigkill"),
     pytest.param(137, "OOMKilled", {}, "Failed", id="out-of-memory-does-not"),
@@ -150,7 +158,7 @@ WAITS: list[Any] = [
     pytest.param(FAILED, [], 39, 1.0, id="the-delay-is-not-over"),
     pytest.param(FAILED, [running_pod(deleting=True)], 40, 30.0, id="a-pod-still-ends"),
     pytest.param(child(failing=True), [], 40, 30.0, id="its-job-has-not-ended"),
-    pytest.param(None, [running_pod()], 40, 30.0, id="a-pod-without-its-job"),
+    pytest.param(None, [running_pod(ending=True)], 40, 30.0, id="a-pod-without-its-job"),
 ]
 
 
@@ -163,11 +171,11 @@ def test_the_next_attempt_waits(
     assert plan == Plan(run=intent("SCHEDULED"), requeue_after=again)
 
 
-def test_a_job_that_shows_up_after_its_attempt_is_over_is_deleted() -> None:
+def test_a_job_that_shows_up_after_its_attempt_is_over_is_ended() -> None:
     restarting = training_job({"backoffLimit": 3}, RESTARTING)
     plan = decide(restarting, Observed(child(), ()), run(), at(40), SERVERS)
-    delete = Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1")
-    assert plan == Plan(actions=(delete,), run=intent("SCHEDULED"))
+    end = Action(ActionKind.END_JOB, name="mnist-1")
+    assert plan == Plan(actions=(end,), run=intent("SCHEDULED"))
 
 
 SECOND = child(name="mnist-2", uid="j-2", created_at=at(40))

@@ -16,7 +16,7 @@ from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from trainingjob_trainer.contract import OPENED_BY_TAG
+from trainingjob_agent.contract import OPENED_BY_TAG
 
 _EXPERIMENT = "MLFLOW_EXPERIMENT_ID"
 """The pod has that of the job's run; `mlflow.set_experiment` changes it."""
