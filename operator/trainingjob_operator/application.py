@@ -132,6 +132,7 @@ class Application:
             uris,
             self._metrics.on_reconcile,
             self._count,
+            self._metrics.on_error,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._runs.run(MLFLOW_WORKERS))

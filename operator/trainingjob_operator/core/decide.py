@@ -7,7 +7,7 @@ and decides the same after a restart.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.api import MANAGER, State, TrainingJob
+from trainingjob_operator.api import MANAGER, Failure, State, TrainingJob
 from trainingjob_operator.core import attempts, contract, gang, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
@@ -127,7 +127,12 @@ def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
     waits = (STARTING_TOLD_AFTER - waited).total_seconds()
     if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
         return plan
-    return replace(plan, status=None, events=(), requeue_after=min(waits, left or waits))
+    return replace(
+        plan,
+        status=None,
+        events=(),
+        requeue_after=min(waits, left or waits, plan.requeue_after or waits),
+    )
 
 
 def _advance(context: Context, observed: Observed) -> Plan:
@@ -151,7 +156,7 @@ def _advance(context: Context, observed: Observed) -> Plan:
         return status.plan(context, job.status) if live else outcome.queued(context)
     if gang.all_started(job, pods):
         return watching.watched(context, outcome.running(context, gang.running_time(pods)))
-    return outcome.starting(context, child, pods)
+    return outcome.starting(context, child, pods, observed.events)
 
 
 def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
@@ -217,7 +222,7 @@ def _refused(context: Context, refusal: Refusal) -> Plan:
     told = context.job.status.failure
     if told is not None and told.reason == refusal.reason:
         return launch.create(context)
-    return outcome.waiting(context, refusal.reason, refusal.message)
+    return outcome.waiting(context, Failure(reason=refusal.reason, message=refusal.message))
 
 
 def _name_taken(context: Context, child: JobView) -> Plan:

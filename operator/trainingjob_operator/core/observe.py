@@ -113,6 +113,18 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """A Warning (events.k8s.io/v1 Event); `kind`, `name` and `uid` are of what it is about."""
+
+    kind: str
+    name: str
+    uid: str
+    reason: str
+    message: str
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the API server does not take an object of the attempt; `final`: it never will."""
 
@@ -128,6 +140,7 @@ class Observed:
     `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
     the TrainingJob's Jobs of other attempts; `gone` are pods that failed and were deleted a
     moment ago; `refusal` is the answer to the last try to create what the attempt needs.
+    `events` are Warnings about the Job at hand and its pods, None where they were not read.
     """
 
     job: JobView | None
@@ -135,6 +148,7 @@ class Observed:
     earlier: tuple[JobView, ...] = ()
     gone: tuple[PodView, ...] = ()
     refusal: Refusal | None = None
+    events: tuple[EventView, ...] | None = None
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
         """The child Jobs of all attempts, without a foreign one."""
@@ -199,6 +213,26 @@ def job_view(raw: Raw) -> JobView:
         ended_at=ended_at or border.instant(end.get("lastTransitionTime")),
         suspended=raw.get("spec", {}).get("suspend", False),
         deleting="deletionTimestamp" in metadata,
+    )
+
+
+def event_view(raw: Raw) -> EventView:
+    """Decode an events.k8s.io/v1 Event; every component fills other fields in for the time."""
+    regarding, series = border.mapping(raw.get("regarding")), border.mapping(raw.get("series"))
+    times = (
+        series.get("lastObservedTime"),
+        raw.get("deprecatedLastTimestamp"),
+        raw.get("eventTime"),
+        border.mapping(raw.get("metadata")).get("creationTimestamp"),
+    )
+    seen = (border.instant(one) for one in times)
+    return EventView(
+        kind=border.text(regarding.get("kind"), NAME_LIMIT),
+        name=border.text(regarding.get("name"), NAME_LIMIT),
+        uid=border.text(regarding.get("uid"), NAME_LIMIT),
+        reason=border.text(raw.get("reason"), REASON_LIMIT),
+        message=border.text(raw.get("note"), MESSAGE_LIMIT),
+        last_seen=next((one for one in seen if one is not None), None),
     )
 
 

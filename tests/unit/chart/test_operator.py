@@ -149,7 +149,7 @@ def test_operator_may_do_no_more_than_it_does(render: Render) -> None:
             "verbs": ["get"],
         },
         {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create"]},
-        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "list"]},
     ]
     assert objects["Role", NAME]["rules"] == [
         {
