@@ -1,7 +1,6 @@
 """`python -m trainingjob_operator`: run the operator until SIGTERM."""
 
 import asyncio
-import itertools
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from trainingjob_operator.settings import SettingsError, read_settings
 logger = logging.getLogger(__name__)
 
 RESTART_MAX_SECONDS = 30.0
+WENT_WELL_SECONDS = 60.0
 
 
 def main() -> int:
@@ -42,19 +42,28 @@ def main() -> int:
 
 
 def run_to_the_end(
-    begin: Callable[[], Coroutine[Any, Any, None]], wait: Callable[[float], None] = time.sleep
+    begin: Callable[[], Coroutine[Any, Any, None]],
+    wait: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run kopf until it ends in peace; when it fails, begin anew.
 
-    kopf gives up for good when its own watch meets an answer that it does not expect, such as 410
-    instead of a stream. By then it has stopped all of our work, as for SIGTERM.
+    kopf gives up for good when its watch meets an answer that it does not expect, such as an ERROR
+    event. By then it has stopped all of our work, as for SIGTERM. The waits grow while it fails at
+    once, and start again after a life that lasted.
     """
-    for failures in itertools.count():
+    failures = 0
+    while True:
+        began = clock()
         try:
             asyncio.run(begin())
         except Exception:
-            logger.exception("kopf has failed, beginning anew")
-            wait(min(RESTART_MAX_SECONDS, 2.0**failures))
+            if clock() - began > WENT_WELL_SECONDS:
+                failures = 0
+            seconds = min(RESTART_MAX_SECONDS, 2.0**failures)
+            logger.exception("kopf has failed, beginning anew in %g s", seconds)
+            failures = min(failures + 1, 10)
+            wait(seconds)
         else:
             return
 

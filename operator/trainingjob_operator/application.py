@@ -9,22 +9,33 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+
+import aiohttp
 
 from trainingjob_operator import __version__
 from trainingjob_operator.adapters.events import EventWriter
 from trainingjob_operator.adapters.http import HttpServer
 from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, ApiError, Kube, NotFound
+from trainingjob_operator.adapters.kube import (
+    JOBS,
+    PODS,
+    SERVICES,
+    TRAININGJOBS,
+    ApiError,
+    Kube,
+    NotFound,
+)
 from trainingjob_operator.adapters.leader import LeaderElector
 from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.adapters.proxies import environment_proxy
 from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
-from trainingjob_operator.cluster.caches import Caches, key_of
+from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.reconciler import Reconciler
+from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import contract, goodput, reasons
-from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
@@ -44,6 +55,9 @@ MLFLOW_WORKERS = 2
 # has looked, who then does it again.
 DRAIN_SECONDS = 3.0
 
+# A copy of one resource that is kept by a watch.
+Copy = Informer[JobView] | Informer[PodView] | Informer[ServiceView] | TrainingJobCache
+
 
 class Application:
     """One replica of the operator."""
@@ -55,11 +69,16 @@ class Application:
         self._queue = WorkQueue()
         self._mlflow = ClientPool(settings, os.environ, metrics.on_mlflow_call)
         ours = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
-        self._trainingjobs: Informer[TrainingJob] = Informer(
-            kube.source(TRAININGJOBS), TrainingJob.model_validate, key_of, self._queue.add
+        # kopf fills it: see handlers.py.
+        self.trainingjobs = TrainingJobCache(
+            kube.source(TRAININGJOBS), self._queue.add, metrics.on_error
         )
         self._jobs: Informer[JobView] = Informer(
-            kube.source(JOBS, label_selector=ours), job_view, owner_key, self._queue.add
+            kube.source(JOBS, label_selector=ours),
+            job_view,
+            owner_key,
+            self._queue.add,
+            on_error=metrics.on_error,
         )
         self._pods: Informer[PodView] = Informer(
             kube.source(PODS, label_selector=ours),
@@ -68,12 +87,22 @@ class Application:
             self._queue.add,
             on_news=self._pod_news,
             on_gone=lambda pod: self._caches.remember_gone(pod),
+            on_error=metrics.on_error,
         )
-        self._caches = Caches(self._trainingjobs, self._jobs, self._pods)
+        self._services: Informer[ServiceView] = Informer(
+            kube.source(SERVICES, label_selector=ours),
+            service_view,
+            owner_key,
+            self._queue.add,
+            on_gone=lambda service: self._caches.forget_service(service),
+            on_error=metrics.on_error,
+        )
+        self._caches = Caches(self.trainingjobs, self._jobs, self._pods, self._services)
         self._runs = RunRouter(
             self._mlflow,
             self._queue.add,
             lambda was, now: metrics.mlflow_status_corrections.labels(was, now).inc(),
+            metrics.on_error,
             settings.mlflow_poll_seconds,
         )
         self._leader = LeaderElector(
@@ -83,6 +112,7 @@ class Application:
             LEASE_NAME,
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_seconds / 3,
+            on_error=metrics.on_error,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._http = self._http_server()
@@ -95,16 +125,42 @@ class Application:
         return cls(settings, kube, metrics)
 
     async def start(self) -> None:
-        """Begin to serve, to watch and to stand for election."""
+        """Begin to serve, to watch and to stand for election; returns when kopf may watch."""
         await self._http.start()
+        await self._served()
         work = {
-            "trainingjobs": self._trainingjobs.run(),
             "jobs": self._jobs.run(),
             "pods": self._pods.run(),
+            "services": self._services.run(),
             "resync": self._resync(),
             "leader": self._leader.run(self._lead, self._step_down),
         }
         self._tasks = [asyncio.create_task(job, name=name) for name, job in work.items()]
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return self._kube.server
+
+    def kopf_session(self) -> aiohttp.ClientSession:
+        """A session with our login, for kopf to watch TrainingJobs with."""
+        return self._kube.session(self._kopf_request)
+
+    def _kopf_request(self, verb: str, plural: str, code: int, seconds: float) -> None:
+        self._metrics.on_request(verb, plural, code, seconds)
+        if plural == TRAININGJOBS.plural:
+            self.trainingjobs.saw_request(verb, code)
+
+    async def _served(self) -> None:
+        """Wait until the API server serves TrainingJobs: kopf looks only once what it serves."""
+        while True:
+            try:
+                await self._kube.source(TRAININGJOBS).list_page(limit=1, continue_token=None)
+            except ApiError as error:
+                logger.warning("TrainingJobs cannot be listed, trying again: %s", error)
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def stop(self) -> None:
         """End what is under way, and hand the lease over at once."""
@@ -119,9 +175,13 @@ class Application:
 
     async def _lead(self) -> None:
         """The leader's work, once the caches are filled."""
-        informers = (self._trainingjobs, self._jobs, self._pods)
         # What is missing in a copy must really be missing, or an attempt would start twice.
-        await asyncio.gather(*(one.refresh(FRESH_SECONDS) for one in informers))
+        await asyncio.gather(
+            self.trainingjobs.refresh(),
+            self._jobs.refresh(FRESH_SECONDS),
+            self._pods.refresh(FRESH_SECONDS),
+            self._services.refresh(FRESH_SECONDS),
+        )
         uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
         self._enqueue_all()
         reconciler = Reconciler(
@@ -136,7 +196,11 @@ class Application:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._runs.run(MLFLOW_WORKERS))
-            tasks.create_task(self._queue.run_workers(self._settings.workers, reconciler.reconcile))
+            tasks.create_task(
+                self._queue.run_workers(
+                    self._settings.workers, reconciler.reconcile, reconciler.report_failing
+                )
+            )
             if uris.cluster:
                 tasks.create_task(self._sweeper(uris).run())
 
@@ -155,7 +219,9 @@ class Application:
     def _sweeper(self, uris: TrackingUris) -> Sweeper:
         all_uris = (uris.default_uri, *sorted(uris.allowed_uris - {uris.default_uri}))
         closed = self._metrics.orphaned_runs.inc
-        return Sweeper(self._mlflow, all_uris, uris.cluster, self._lookup, closed)
+        return Sweeper(
+            self._mlflow, all_uris, uris.cluster, self._lookup, closed, self._metrics.on_error
+        )
 
     def _pod_news(self, pod: PodView) -> None:
         """An end goes before the starts of other jobs: it is what people and programs wait for."""
@@ -183,21 +249,28 @@ class Application:
         self._runs.forget_all()
 
     async def _resync(self) -> None:
-        """Look at every job now and then: a safety net, since a quiet job causes no writes."""
+        """Look at every job now and then: a safety net, since a quiet job causes no writes.
+
+        And list, also when kopf has listed anew: its list does not say what was deleted.
+        """
         while True:
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-            await asyncio.sleep(RESYNC_SECONDS * jitter)
+            await self.trainingjobs.listed_again(RESYNC_SECONDS * jitter)
+            await self.trainingjobs.refresh()
             self._enqueue_all()
 
     def _enqueue_all(self) -> None:
-        for job in self._caches.trainingjobs():
-            self._queue.add(key_of(job))
+        """All jobs, and those that are gone but for a Job that our finalizer keeps."""
+        held = {owner_key(child) for child in self._jobs.items() if child.held}
+        for key in held.union(self.trainingjobs):
+            self._queue.add(key)
 
     def _http_server(self) -> HttpServer:
-        informers: dict[str, Informer[Any]] = {
-            "trainingjobs": self._trainingjobs,
+        informers: dict[str, Copy] = {
+            "trainingjobs": self.trainingjobs,
             "jobs": self._jobs,
             "pods": self._pods,
+            "services": self._services,
         }
         self._metrics.observe_queue(lambda: len(self._queue))
         self._metrics.observe_leader(lambda: self._leader.is_leader)
@@ -221,24 +294,20 @@ class Application:
         return f"ended: {', '.join(ended)}" if ended else None
 
     def _jobs_by_state(self) -> Mapping[str, int]:
-        return Counter(str(job.status.state or "Pending") for job in self._caches.trainingjobs())
+        return Counter(str(job.status.state or "Pending") for job in self.trainingjobs.readable())
 
     def _goodput(self) -> Mapping[str, int]:
         now = datetime.now(UTC)
-        return goodput.total(goodput.as_of(job, now) for job in self._caches.trainingjobs())
+        return goodput.total(goodput.as_of(job, now) for job in self.trainingjobs.readable())
 
 
-def _stale(
-    informers: Mapping[str, Informer[Any]],
-) -> str | None:
+def _stale(informers: Mapping[str, Copy]) -> str | None:
     old = [
         f"{name} {one.age():.0f} s" for name, one in informers.items() if one.age() > STALE_SECONDS
     ]
     return f"no contact: {', '.join(old)}" if old else None
 
 
-def _unsynced(
-    informers: Mapping[str, Informer[Any]],
-) -> str | None:
+def _unsynced(informers: Mapping[str, Copy]) -> str | None:
     waiting = [name for name, one in informers.items() if not one.synced.is_set()]
     return f"not listed yet: {', '.join(waiting)}" if waiting else None

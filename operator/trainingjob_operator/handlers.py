@@ -1,35 +1,41 @@
-"""All that kopf calls: the operator's start and end, and its login."""
+"""All that kopf calls: what the operator reacts to, its start and end, and its login."""
 
 import logging
 from typing import Any
 
 import kopf
 
-from trainingjob_operator.api import GROUP
+from trainingjob_operator.api import GROUP, PLURAL, VERSION
 from trainingjob_operator.application import Application
 from trainingjob_operator.settings import SettingsError
 
 logger = logging.getLogger(__name__)
 
 registry = kopf.OperatorRegistry()
+# What fails at kopf's own times is not tried again by kopf, which waits a minute: it ends the
+# operator, and __main__ begins anew.
+FAILS = kopf.ErrorsMode.PERMANENT
 
 
-@kopf.on.startup(registry=registry)
+@kopf.on.startup(registry=registry, errors=FAILS)
 async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
-    """Make kopf write nothing of its own, and start the application.
+    """Make kopf watch and write nothing, and start the application.
 
     kopf's annotations, events from logs, peering and scanning cost writes, rights or time, and
     none of them is needed by an operator that decides from what is stored.
     """
     settings.posting.enabled = False
-    settings.posting.loggers = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.persistence.finalizer = f"{GROUP}/kopf-unused"
-    settings.persistence.progress_storage = kopf.StatusProgressStorage(touch_field=None)
-    settings.watching.server_timeout = 240
-    settings.watching.client_timeout = 300
+    settings.watching.chunk_size = 200
+    # A watch lasts a minute, and one without a word for longer is dead.
+    settings.watching.server_timeout = 60
+    settings.watching.inactivity_timeout = 70
     settings.networking.connect_timeout = 5
+    settings.networking.request_timeout = 60
+    # An outage is over when the server answers, not up to 21 s later; after 45 s of errors kopf
+    # ends, and all begins anew.
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, *(5,) * 8)
     try:
         memo.application = await Application.connect(memo.settings)
     except SettingsError as error:
@@ -37,15 +43,25 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     await memo.application.start()
 
 
-@kopf.on.cleanup(registry=registry)
+@kopf.on.login(registry=registry, errors=FAILS)
+async def login(memo: kopf.Memo, **_: Any) -> kopf.AiohttpSession:
+    """Log in as the application has: one login, one place that knows how."""
+    application: Application = memo.application
+    return kopf.AiohttpSession(
+        server=application.server, aiohttp_session=application.kopf_session()
+    )
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+async def changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A TrainingJob was listed, added, changed or deleted."""
+    application: Application = memo.application
+    application.trainingjobs.apply(event["type"], dict(event["object"]))
+
+
+@kopf.on.cleanup(registry=registry, errors=FAILS)
 async def stop(memo: kopf.Memo, **_: Any) -> None:
     """Hand over to another replica."""
     application: Application | None = memo.get("application")
     if application is not None:
         await application.stop()
-
-
-@kopf.on.login(registry=registry)
-def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """Log in as the pod's service account, outside a pod as KUBECONFIG says."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)

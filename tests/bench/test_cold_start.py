@@ -115,7 +115,7 @@ def test_cold_start_with_ten_thousand_pods(
     api = Api(cluster)
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: put_job(api, cluster.namespace, number), range(COUNT)))
-    operator = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, settings={})
+    operator = OperatorProcess(tmp_path, kwok.operator_login, mlflow.uri, settings={})
     try:
         started = time.monotonic()
         operator.start()

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psutil
 import pytest
@@ -77,7 +76,7 @@ def test_500_jobs_of_all_fates_beside_plain_jobs(
     plain_seconds, plain = run_plain(cluster, plain_mix(cluster))
     process = psutil.Process(operator.pid)
     before = process.cpu_times()
-    audit = Path(kwok.environment["TRAININGJOB_AUDIT_LOG"])
+    audit = kwok.audit_log
     offset = audit.stat().st_size
     seconds, ends, recorded = run_training(cluster, training_mix(cluster), mlflow)
     after = process.cpu_times()

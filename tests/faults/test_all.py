@@ -18,7 +18,7 @@ async def test_a_kill_at_every_write_changes_nothing_in_the_end(
     print(f"\n{len(plans)} plans")
     report = await crash(laboratory, references, plans, print)
     print(report)
-    assert report.violations == []
+    assert report.problems == []
 
 
 async def test_no_outage_changes_the_end(laboratory: Laboratory, references: References) -> None:
@@ -26,7 +26,7 @@ async def test_no_outage_changes_the_end(laboratory: Laboratory, references: Ref
     print(f"\n{len(outages)} plans")
     report = await suffer(laboratory, references, outages, print)
     print(report)
-    assert report.violations == []
+    assert report.problems == []
 
 
 async def test_with_two_replicas_the_other_goes_on(
@@ -35,4 +35,4 @@ async def test_with_two_replicas_the_other_goes_on(
     chosen = sample(crash_plans(references), 60)
     report = await crash(laboratory, references, chosen, print, replicas=("a", "b"))
     print(report)
-    assert report.violations == []
+    assert report.problems == []

@@ -97,9 +97,30 @@ class Cluster:
         """The state of each TrainingJob of the namespace."""
         return {job["metadata"]["name"]: job.get("status", {}).get("state") for job in self.jobs()}
 
+    def patch_status(self, name: str, **fields: Any) -> None:
+        """Change fields of a TrainingJob's status, as another release of the operator might."""
+        self.objects.patch_namespaced_custom_object_status(
+            **self._scope, name=name, body={"status": fields}
+        )
+
+    def release(self, name: str) -> None:
+        """Take a TrainingJob's finalizers off, as somebody who forces its deletion."""
+        body = {"metadata": {"finalizers": None}}
+        self.objects.patch_namespaced_custom_object(**self._scope, name=name, body=body)
+
+    def condition(self, name: str, kind: str) -> dict[str, Any] | None:
+        """A condition of a TrainingJob, None where it has none of the type."""
+        conditions = self.status(name).get("conditions", [])
+        return next((one for one in conditions if one["type"] == kind), None)
+
     def delete(self, name: str) -> None:
         """Ask for a TrainingJob's deletion."""
         self.objects.delete_namespaced_custom_object(**self._scope, name=name)
+
+    def suspend(self, name: str) -> None:
+        """Set spec.suspend."""
+        body = {"spec": {"suspend": True}}
+        self.objects.patch_namespaced_custom_object(**self._scope, name=name, body=body)
 
     def delete_all(self) -> None:
         """Ask for the deletion of all TrainingJobs of the namespace."""

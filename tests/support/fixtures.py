@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,8 +14,10 @@ import pytest
 from localcluster.paths import cache_directory
 
 from localcluster import gobuild
+from tests.support import service_account
 from tests.support.api import Cluster, Runs
 from tests.support.processes import HASTY, MlflowServer, OperatorProcess
+from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,6 +34,22 @@ class Kwok:
     @property
     def kubeconfig(self) -> Path:
         return Path(self.environment["KUBECONFIG"])
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON event a line for each write that the API server answered."""
+        return Path(self.environment["TRAININGJOB_AUDIT_LOG"])
+
+    @cached_property
+    def operator_login(self) -> OperatorLogin:
+        """A kubeconfig with the rights that a user gives the operator."""
+        token = self.kubectl(
+            *("create", "token", service_account.NAME),
+            f"--namespace={service_account.NAMESPACE}",
+            f"--duration={service_account.TOKEN_DURATION}",
+        )
+        target = self.kubeconfig.with_name("operator.kubeconfig")
+        return service_account.login(self.kubeconfig, token.strip(), target)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Output of kubectl; fails the test with kubectl's message if it fails."""
@@ -54,16 +72,18 @@ class Kwok:
         )
 
     def define(self) -> bool:
-        """Apply our definition; whether TrainingJobs are served.
+        """Apply our definition and the operator's rights; whether TrainingJobs are served.
 
         An established one is not yet: for a moment all calls are answered with 429, "storage is
         (re)initializing", by which a watch of a test that comes first would end.
         """
-        for arguments in (
-            ("apply", "--server-side", "--force-conflicts", "--filename", CRD),
-            ("get", "trainingjobs", "--all-namespaces"),
+        apply = ("apply", "--server-side", "--force-conflicts", "--filename")
+        for arguments, stdin in (
+            ((*apply, CRD), None),
+            ((*apply, "-"), service_account.account()),
+            (("get", "trainingjobs", "--all-namespaces"), None),
         ):
-            result = self.call(*arguments)
+            result = self.call(*arguments, stdin=stdin)
             if result.returncode:
                 print(f"kubectl {' '.join(arguments)}: {result.stderr}")
                 return False
@@ -107,7 +127,6 @@ def cluster(kwok: Kwok) -> Iterator[Cluster]:
     """A namespace of its own on the control plane with fake nodes."""
     found = Cluster(kwok.kubeconfig, f"test-{uuid4().hex[:8]}")
     found.create_namespace()
-    found.create_namespace("trainingjob-system")
     yield found
     found.delete_all()
 
@@ -132,12 +151,17 @@ def operator(
     operator_settings: Mapping[str, str],
     tmp_path: Path,
 ) -> Iterator[OperatorProcess]:
-    """One replica of the operator; the jobs of the test are gone before it ends."""
-    replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, settings=operator_settings)
+    """One replica of the operator; the jobs of the test are gone before it ends.
+
+    It may do all that it tries: otherwise manifests/operator.yaml lacks a right.
+    """
+    offset = kwok.audit_log.stat().st_size
+    replica = OperatorProcess(tmp_path, kwok.operator_login, mlflow.uri, settings=operator_settings)
     replica.start()
     yield replica
     cluster.delete_all()
     replica.end()
+    assert service_account.forbidden(kwok.audit_log, offset) == []
 
 
 def _cache(worker_id: str) -> Path:

@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 from trainingjob_operator.core.decide import decide
+from trainingjob_operator.core.decode import event_view, job_view, pod_view
 from trainingjob_operator.core.intent import EventIntent
-from trainingjob_operator.core.observe import Observed, event_view, job_view, pod_view
+from trainingjob_operator.core.observe import Observed
 
 from tests.support.jobs import SERVERS, at, run, training_job
 from tests.support.plans import wire
@@ -59,6 +60,11 @@ STATE = object_of(
     running=object_of(startedAt=TIME),
     terminated=ENDED,
 )
+# A grace period is what somebody asked for, up to the limit of an integer.
+DELETION = st.just({}) | st.fixed_dictionaries(
+    {"deletionTimestamp": TIME.filter(bool)},
+    optional={"deletionGracePeriodSeconds": st.sampled_from([0, 30, 2**63 - 1])},
+)
 TRUTH = st.sampled_from(["True", "False", "Unknown"])
 
 
@@ -84,12 +90,13 @@ POD_STATUS = object_of(
     ),
 )
 PODS = st.builds(
-    lambda number, attempt, index, status: {
+    lambda number, attempt, index, deletion, status: {
         "metadata": {
             "namespace": "ml",
             "name": f"mnist-1-{number}-x",
             "labels": {**LABELS, "trainingjob.dev/attempt": attempt},
             "annotations": {INDEX: index},
+            **deletion,
         },
         "spec": {"nodeName": "node-1"},
         "status": status,
@@ -97,10 +104,11 @@ PODS = st.builds(
     st.integers(0, 9),
     LABEL,
     TEXT | LABEL,
+    DELETION,
     POD_STATUS,
 )
 JOBS = st.builds(
-    lambda created, suspend, status: {
+    lambda created, suspend, deletion, status: {
         "metadata": {
             "namespace": "ml",
             "name": "mnist-1",
@@ -109,13 +117,19 @@ JOBS = st.builds(
             "creationTimestamp": created,
             "labels": {**LABELS, "trainingjob.dev/attempt": "1"},
             "ownerReferences": [{"kind": "TrainingJob", "uid": "u-1", "controller": True}],
+            **deletion,
         },
         "spec": {"suspend": suspend},
         "status": status,
     },
     TIME,
     st.booleans(),
-    object_of(completionTime=TIME, conditions=conditions("Complete", "Failed", "FailureTarget")),
+    DELETION,
+    object_of(
+        completionTime=TIME,
+        failedIndexes=TEXT | st.just("0,1-99999999"),
+        conditions=conditions("Complete", "Failed", "FailureTarget"),
+    ),
 )
 EVENTS = object_of(
     regarding=object_of(

@@ -115,6 +115,12 @@ def child(**more: Any) -> JobView:
         "ended_at": None,
         "suspended": False,
         "deleting": False,
+        "deleted_at": None,
+        "failed_ranks": frozenset(),
+        "ending": False,
+        "held": False,
+        "foreground": False,
+        "orphaning": False,
     }
     return JobView(**{**values, **more})
 
@@ -136,6 +142,10 @@ def pod(rank: int = 0, **more: Any) -> PodView:
         "started_at": None,
         "end": None,
         "waiting": None,
+        "job_uid": "j-1",
+        "ending": False,
+        "deleted_at": None,
+        "disrupted_at": None,
     }
     return PodView(**{**values, **more})
 

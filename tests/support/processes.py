@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
 
@@ -129,12 +130,12 @@ HASTY = {"MLFLOW_POLL_SECONDS": "2"}
 
 
 class OperatorProcess(Process):
-    """One replica of the operator outside the cluster."""
+    """One replica of the operator outside the cluster, with the rights of one in it."""
 
     def __init__(
         self,
         directory: Path,
-        kubeconfig: Path,
+        login: OperatorLogin,
         mlflow_uri: str,
         name: str = "a",
         settings: Mapping[str, str] = HASTY,
@@ -152,7 +153,7 @@ class OperatorProcess(Process):
         super().__init__(
             command=[sys.executable, "-m", "trainingjob_operator"],
             environment={
-                "KUBECONFIG": str(kubeconfig),
+                "KUBECONFIG": str(login),
                 **{f"TRAININGJOB_OPERATOR_{key}": value for key, value in settings.items()},
             },
             log=directory / f"operator-{name}.log",

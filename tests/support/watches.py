@@ -82,12 +82,14 @@ class Watched:
     def __init__(self, script: Script, watch_seconds: float = 60.0) -> None:
         self.script = script
         self.changes: list[str] = []
+        self.errors: list[str] = []
         self.informer: Informer[Slim] = Informer(
             script,
             decode,
             lambda value: value[1],
             self.changes.append,
             watch_seconds=watch_seconds,
+            on_error=self.errors.append,
         )
 
 

@@ -1,19 +1,20 @@
 """Operator and trainer share no code: what one writes, the other must read."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from trainingjob_agent.causes.termination import Termination
+from trainingjob_agent.contract import OPENED_BY_TAG, Contract
+from trainingjob_agent.delivery import connection
 from trainingjob_operator.core import contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.failure import Termination
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
-from trainingjob_trainer.tracking import connection
 
 from tests.support.jobs import RUN, at, child, pod, training_job
 
@@ -57,6 +58,17 @@ def test_without_a_run_the_trainer_looks_for_it_by_the_uid() -> None:
     read = Contract.from_environment(pod_environment({}, rank=0, with_run=False))
     assert (read.run_id, read.experiment_id, read.uid, read.tracked) == (None, None, "u-1", True)
     assert connection.UID_TAG == contract.TAG_UID
+
+
+def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_them() -> None:
+    context = json.loads(pod_environment({}, rank=0)["MLFLOW_RUN_CONTEXT"])
+    assert context == {contract.TAG_OPENED_BY: "u-1"}
+    assert contract.TAG_OPENED_BY == OPENED_BY_TAG
+
+
+def test_tags_that_the_user_gives_to_runs_of_the_pods_stay() -> None:
+    own = {"name": "MLFLOW_RUN_CONTEXT", "value": '{"team": "vision"}'}
+    assert pod_environment({"env": [own]}, rank=0)["MLFLOW_RUN_CONTEXT"] == own["value"]
 
 
 def test_the_trainer_knows_where_checkpoints_are() -> None:

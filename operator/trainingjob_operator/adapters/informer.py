@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+V = TypeVar("V")
 JsonObject = dict[str, Any]
 ObjectKey = tuple[str, str]
 
@@ -31,6 +32,7 @@ SHORT_WATCH_SECONDS = 1.0
 GONE = 410
 # What a network never raises: worth a traceback, where an outage is worth a line.
 BUGS = (AttributeError, LookupError, TypeError)
+LOOP = "informer"
 
 
 class Source(Protocol):
@@ -62,6 +64,9 @@ class Informer(Generic[T]):
     decodes to an equal one is no change. Before a change is reported, `on_news` gets a value
     that was added or differs, and `on_gone` the last value of an object that is deleted.
 
+    An object that cannot be read, or a callback that raises, costs the others nothing: it is
+    logged and counted by `on_error`, and what was known of the object stays.
+
     A watch lasts `watch_seconds` to one and a half of them, so that `age()` stays near that
     even if nothing happens, and a peer that is gone without a word is noticed.
     """
@@ -77,6 +82,7 @@ class Informer(Generic[T]):
         watch_seconds: float = 60.0,
         on_news: Callable[[T], None] | None = None,
         on_gone: Callable[[T], None] | None = None,
+        on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.synced = asyncio.Event()
         self._source = source
@@ -85,6 +91,7 @@ class Informer(Generic[T]):
         self._on_change = on_change
         self._on_news = on_news
         self._on_gone = on_gone
+        self._on_error = on_error
         self._clock = clock
         self._watch_seconds = watch_seconds
         self._store: dict[ObjectKey, T] = {}
@@ -144,6 +151,7 @@ class Informer(Generic[T]):
                     error,
                     exc_info=isinstance(error, BUGS),
                 )
+                self._on_error(LOOP)
                 await self._back_off()
 
     async def _back_off(self) -> None:
@@ -166,10 +174,7 @@ class Informer(Generic[T]):
                 page = await self._source.list_page(limit=PAGE_SIZE, continue_token=token)
             self._touch()
             for item in page.get("items") or ():
-                key = _key(item)
-                value = self._decoded(key, item)
-                if value is not None:
-                    listed[key] = value
+                self._collect(item, listed)
             token = page["metadata"].get("continue")
             if not token:
                 break
@@ -180,6 +185,17 @@ class Informer(Generic[T]):
         self._listed_at, self._refreshing = started, False
         self.synced.set()
         return str(page["metadata"]["resourceVersion"])
+
+    def _collect(self, item: JsonObject, listed: dict[ObjectKey, T]) -> None:
+        try:
+            key = _key(item)
+        except BUGS:
+            logger.exception("an item of a list has no name")
+            self._on_error(LOOP)
+            return
+        value = self._decoded(key, item)
+        if value is not None:
+            listed[key] = value
 
     async def _watch_until_refresh(self, version: str) -> None:
         try:
@@ -208,27 +224,38 @@ class Informer(Generic[T]):
         self._failures = 0
 
     def _apply(self, event: JsonObject) -> None:
-        kind, item = event["type"], event["object"]
-        if kind == "ERROR":
-            if item.get("code") == GONE:
-                raise VersionGone(item.get("message", "the version is gone"))
-            raise WatchFailed(f"{item.get('code')}: {item.get('message')}")
-        if kind == "DELETED":
-            self._forget(_key(item))
-        elif kind != "BOOKMARK":
-            key = _key(item)
-            value = self._decoded(key, item)
-            if value is not None:
-                self._put(key, value)
-        self._version = item["metadata"]["resourceVersion"]
+        """Take an event; one that cannot be read is left out.
+
+        Raises:
+            VersionGone, WatchFailed: the event says so.
+        """
+        try:
+            kind, item = event["type"], event["object"]
+            if kind == "ERROR":
+                raise _refusal(item)
+            if kind == "DELETED":
+                self._forget(_key(item))
+            elif kind != "BOOKMARK":
+                key = _key(item)
+                value = self._decoded(key, item)
+                if value is not None:
+                    self._put(key, value)
+            self._version = item["metadata"]["resourceVersion"]
+        except BUGS:
+            logger.exception("an event of a watch cannot be read")
+            self._on_error(LOOP)
 
     def _decoded(self, key: ObjectKey, item: JsonObject) -> T | None:
         """Decode an object; one that cannot be decoded must not cost us all the others."""
         try:
-            return self._decode(item)
+            value = self._decode(item)
+            self._index(value)
         except Exception:
             logger.exception("cannot decode %s/%s, keeping what was known of it", *key)
+            self._on_error(LOOP)
             return self._store.get(key)
+        else:
+            return value
 
     def _put(self, key: ObjectKey, value: T) -> None:
         old = self._store.get(key)
@@ -240,14 +267,13 @@ class Informer(Generic[T]):
         self._store[key] = value
         if owner:
             self._owned[owner][key] = value
-            if self._on_news is not None:
-                self._on_news(value)
-            self._on_change(owner)
+            self._tell(self._on_news, value)
+            self._tell(self._on_change, owner)
 
     def _forget(self, key: ObjectKey) -> None:
         value = self._store.get(key)
-        if value is not None and self._on_gone is not None:
-            self._on_gone(value)
+        if value is not None:
+            self._tell(self._on_gone, value)
         self._remove(key)
 
     def _remove(self, key: ObjectKey) -> None:
@@ -259,7 +285,23 @@ class Informer(Generic[T]):
         owned.pop(key, None)
         if not owned:
             del self._owned[owner]
-        self._on_change(owner)
+        self._tell(self._on_change, owner)
+
+    def _tell(self, callback: Callable[[V], None] | None, value: V) -> None:
+        if callback is None:
+            return
+        try:
+            callback(value)
+        except Exception:
+            logger.exception("a change of %r cannot be reported", value)
+            self._on_error(LOOP)
+
+
+def _refusal(status: JsonObject) -> Exception:
+    """What an ERROR event of the server means."""
+    if status.get("code") == GONE:
+        return VersionGone(status.get("message", "the version is gone"))
+    return WatchFailed(f"{status.get('code')}: {status.get('message')}")
 
 
 def _key(item: JsonObject) -> ObjectKey:

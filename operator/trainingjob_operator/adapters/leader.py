@@ -20,6 +20,11 @@ logger = logging.getLogger(__name__)
 
 JsonObject = dict[str, Any]
 
+# After work that failed, a leader waits before it stands again, ever longer; work that went well
+# for so long has not failed at once.
+AGAIN_BASE_SECONDS = 1.0
+AGAIN_MAX_SECONDS = 30.0
+WENT_WELL_SECONDS = 60.0
 # What a network never raises: worth a traceback, where an outage is worth a line.
 BUGS = (AttributeError, LookupError, TypeError)
 
@@ -41,6 +46,10 @@ class LeadershipLost(Exception):  # noqa: N818 - says what happened, not that it
     """The lease could not be renewed in time, or another holds it."""
 
 
+class WorkEnded(Exception):  # noqa: N818 - says what happened, not that it is an error
+    """The leader's work has ended, though nobody asked it to."""
+
+
 class LeaderElector:
     """One candidate for the Lease `name`.
 
@@ -60,8 +69,10 @@ class LeaderElector:
         lease_seconds: float = 15.0,
         renew_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api = api
+        self._on_error = on_error
         self._identity = identity
         self._namespace = namespace
         self._name = name
@@ -86,18 +97,27 @@ class LeaderElector:
     ) -> None:
         """Stand for election again and again until cancelled.
 
-        While leading, `on_started` runs beside the renewals; it may return early or work until
-        it is cancelled. It is cancelled and `on_stopped` awaited when the lease is lost or this
-        is cancelled (release() then gives the lease back). What `on_started` raises ends the
-        leadership and is raised from here.
+        While leading, `on_started` works beside the renewals until it is cancelled, and then
+        `on_stopped` is awaited: when the lease is lost, or this is cancelled (release() then gives
+        the lease back). Work that raises or ends by itself is logged, and ends the leadership: the
+        lease is given up, and after a wait we stand for election again.
         """
+        failures = 0
         while True:
             await self._acquire()
             logger.info("leading as %s", self._identity)
+            began = self._clock()
             try:
                 await self._lead(on_started, on_stopped)
             except LeadershipLost as error:
                 logger.warning("no longer leading as %s: %s", self._identity, error)
+            except Exception:
+                logger.exception("the leader's work has failed, giving up the lease")
+                self._on_error("leader")
+                await self.release()
+                failures = 0 if self._clock() - began > WENT_WELL_SECONDS else failures
+                await asyncio.sleep(min(AGAIN_MAX_SECONDS, AGAIN_BASE_SECONDS * 2.0**failures))
+                failures = min(failures + 1, 10)
 
     async def release(self) -> None:
         """Give up a lease that we hold, so that another candidate takes it at once."""
@@ -139,7 +159,8 @@ class LeaderElector:
         work = asyncio.ensure_future(on_started())
         keeper = asyncio.create_task(self._keep())
         try:
-            await asyncio.wait((work, keeper), return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait((work, keeper), return_when=asyncio.FIRST_COMPLETED)
+            ended = work.done()
         finally:
             self._leading = False
             for task in (work, keeper):
@@ -149,6 +170,8 @@ class LeaderElector:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+        if ended:
+            raise WorkEnded("the leader's work has ended by itself")
 
     async def _keep(self) -> None:
         """Renew in time; raises LeadershipLost."""

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    # Gets a key and how handling it failed.
+    OnFailing = Callable[[str, Exception], Awaitable[None]]
+
 logger = logging.getLogger(__name__)
 
 BACKOFF_BASE_SECONDS = 0.1
@@ -21,6 +24,8 @@ BACKOFF_MAX_SECONDS = 60.0
 # servers' processors: with more workers 500 starts at once take longer, and an end in the middle of
 # them waits for seconds.
 URGENT_WORKERS = 3
+# So many failures in a row are reported, once.
+FAILURES_BEFORE_REPORT = 3
 
 Entry = tuple[bool, int, str]
 
@@ -154,7 +159,10 @@ class WorkQueue:
         self._set_timer()
 
     async def run_workers(
-        self, count: int, handle: Callable[[str], Awaitable[float | None]]
+        self,
+        count: int,
+        handle: Callable[[str], Awaitable[float | None]],
+        on_failing: OnFailing | None = None,
     ) -> None:
         """Work on keys with `count` workers, and more for urgent keys only, until cancelled.
 
@@ -162,14 +170,19 @@ class WorkQueue:
         back-off then starts anew, unless `handle` has called add_rate_limited for it. A key that
         was urgent comes again as such: what is urgent about it may not be done yet. A key
         whose handling raises is logged and comes again with back-off; one whose handling is
-        cancelled stays in the queue for the workers that may be started later.
+        cancelled stays in the queue for the workers that may be started later. `on_failing` is
+        awaited once for each series of failures of a key, at the third.
         """
         async with asyncio.TaskGroup() as workers:
             for number in range(count * (1 + URGENT_WORKERS)):
-                workers.create_task(self._work(handle, only_urgent=number >= count))
+                workers.create_task(self._work(handle, on_failing, only_urgent=number >= count))
 
     async def _work(
-        self, handle: Callable[[str], Awaitable[float | None]], *, only_urgent: bool
+        self,
+        handle: Callable[[str], Awaitable[float | None]],
+        on_failing: OnFailing | None,
+        *,
+        only_urgent: bool,
     ) -> None:
         while True:
             key = await self.get(only_urgent=only_urgent)
@@ -179,9 +192,11 @@ class WorkQueue:
             except asyncio.CancelledError:
                 self.add(key)
                 raise
-            except Exception:
+            except Exception as error:
                 logger.exception("work on %s failed, will be tried again", key)
                 self.add_rate_limited(key)
+                if on_failing is not None and failures + 1 == FAILURES_BEFORE_REPORT:
+                    await self._report(on_failing, key, error)
             else:
                 if self._failures.get(key, 0) == failures:
                     self.forget(key)
@@ -189,6 +204,12 @@ class WorkQueue:
                     self.add_after(key, seconds, urgent=self._working[key])
             finally:
                 self.done(key)
+
+    async def _report(self, on_failing: OnFailing, key: str, error: Exception) -> None:
+        try:
+            await on_failing(key, error)
+        except Exception:
+            logger.exception("the failures of %s cannot be reported", key)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -1,7 +1,7 @@
-"""What the operator knows of the cluster: the informers, and its own writes until they show there.
+"""What the operator knows of the cluster: its watches, and its own writes until they show there.
 
-An informer lags behind a write by some milliseconds. Deciding on the older state would repeat the
-write, so the answer to each write is kept until the informer has it. And a pod may be gone before
+A watch lags behind a write by some milliseconds. Deciding on the older state would repeat the
+write, so the answer to each write is kept until the watch has it. And a pod may be gone before
 its Job is seen to fail: how it ended is kept for a while.
 """
 
@@ -12,11 +12,14 @@ from dataclasses import replace
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.memory import Memory
+from trainingjob_operator.cluster.trainingjobs import Known, TrainingJobCache
 from trainingjob_operator.core import attempts, names
-from trainingjob_operator.core.observe import JobView, Observed, PodView, owner_key
+from trainingjob_operator.core.observe import JobView, Observed, PodView, ServiceView, owner_key
 
 # A created Job that no informer shows after this long is gone, or is not ours and never shown.
 MEMORY_SECONDS = 30.0
+# So much longer than its grace period may a pod take that a kubelet is to end.
+ENDING_SECONDS = 30.0
 
 
 class Caches:
@@ -24,75 +27,115 @@ class Caches:
 
     def __init__(
         self,
-        trainingjobs: Informer[TrainingJob],
+        trainingjobs: TrainingJobCache,
         jobs: Informer[JobView],
         pods: Informer[PodView],
+        services: Informer[ServiceView],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trainingjobs = trainingjobs
         self._jobs = jobs
         self._pods = pods
-        self._written: dict[str, TrainingJob] = {}
+        self._services = services
+        self._clock = clock
         self._created: Memory[tuple[str, str], JobView] = Memory(MEMORY_SECONDS, clock)
         self._deleted: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
         self._released: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
         self._gone: Memory[str, dict[str, PodView]] = Memory(MEMORY_SECONDS, clock)
+        self._freed: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
+        self._ended: Memory[tuple[str, str], None] = Memory(MEMORY_SECONDS, clock)
+        self._served: Memory[tuple[str, str], str] = Memory(MEMORY_SECONDS, clock)
+        # Since when the pods of a TrainingJob are to end, by the time they were first seen so.
+        self._ending: dict[str, dict[str, float]] = {}
 
-    def trainingjobs(self) -> tuple[TrainingJob, ...]:
-        """All TrainingJobs as the informer has them."""
-        return self._trainingjobs.items()
+    def trainingjob(self, key: str) -> Known | None:
+        """The newest known state of a TrainingJob; None once it is gone.
 
-    def trainingjob(self, key: str) -> TrainingJob | None:
-        """The newest known state of a TrainingJob; None once it is gone."""
-        cached = self._trainingjobs.get(*names.split_key(key))
-        written = self._written.get(key)
-        if cached is None or written is None or not _newer(written, cached):
-            self._written.pop(key, None)
-            return self._unless_deleted(cached)
-        return self._unless_deleted(written)
-
-    def _unless_deleted(self, job: TrainingJob | None) -> TrainingJob | None:
-        """A job whose deletion we asked for comes back with its deletionTimestamp, if at all."""
-        if job is not None and job.metadata.uid in self._released:
+        A job whose deletion we asked for comes back with its deletionTimestamp, if at all.
+        """
+        job = self._trainingjobs.get(key)
+        if job is None or job.metadata.uid in self._released:
             return None
-        if job is None or job.metadata.deletion_timestamp is not None:
+        if job.metadata.deletion_timestamp is not None:
             return job
         return None if job.metadata.uid in self._deleted else job
 
-    def observed(self, job: TrainingJob) -> Observed:
-        """The children of a TrainingJob: the Jobs of all its attempts, and all its pods."""
+    def children(self, job: Known) -> tuple[JobView, ...]:
+        """The child Jobs of all attempts of a TrainingJob."""
+        children = self._jobs.by_index(key_of(job))
+        return tuple(
+            self._as_written(child) for child in children if child.owner_uid == job.metadata.uid
+        )
+
+    def pods(self, job: Known) -> tuple[PodView, ...]:
+        """All pods of a TrainingJob."""
         pods = self._pods.by_index(key_of(job))
+        return tuple(pod for pod in pods if pod.owner_uid == job.metadata.uid)
+
+    def observed(self, job: TrainingJob) -> Observed:
+        """The children of a TrainingJob: the Jobs of all attempts, all pods, the Service."""
+        pods = [self._as_ended(pod) for pod in self.pods(job)]
         name = names.child_job(job.metadata.name, attempts.at_hand(job.status))
         return Observed(
             job=self._child(job.metadata.namespace, name),
-            pods=tuple(pod for pod in pods if pod.owner_uid == job.metadata.uid),
-            earlier=tuple(
-                self._as_deleted(child)
-                for child in self._jobs.by_index(key_of(job))
-                if child.owner_uid == job.metadata.uid and child.name != name
-            ),
-            gone=self._ended(job),
+            pods=tuple(pods),
+            earlier=tuple(child for child in self.children(job) if child.name != name),
+            gone=self._gone_of(job),
+            stuck=self._stuck(job, pods),
+            service=self._has_service(job),
         )
 
-    def _ended(self, job: TrainingJob) -> tuple[PodView, ...]:
+    def leftovers(self, key: str, uid: str) -> tuple[JobView, ...]:
+        """Jobs that our finalizer keeps and that belong to an earlier TrainingJob of the key."""
+        jobs = map(self._as_written, self._jobs.by_index(key))
+        return tuple(child for child in jobs if child.held and child.owner_uid not in ("", uid))
+
+    def _gone_of(self, job: TrainingJob) -> tuple[PodView, ...]:
         gone = self._gone.get(key_of(job)) or {}
         return tuple(pod for pod in gone.values() if pod.owner_uid == job.metadata.uid)
+
+    def _stuck(self, job: TrainingJob, pods: list[PodView]) -> frozenset[str]:
+        now, known = self._clock(), self._ending.pop(key_of(job), {})
+        ending = {pod.name: known.get(pod.name, now) for pod in pods if pod.live and pod.ending}
+        if ending:
+            self._ending[key_of(job)] = ending
+        limit = job.spec.termination_grace_period_seconds + ENDING_SECONDS
+        return frozenset(name for name, since in ending.items() if now - since >= limit)
+
+    def _has_service(self, job: TrainingJob) -> bool:
+        place = (job.metadata.namespace, job.metadata.name)
+        found = self._services.get(*place)
+        if found is not None:
+            return found.owner_uid == job.metadata.uid or self._served.get(place) == found.uid
+        return place in self._served
+
+    def _as_ended(self, pod: PodView) -> PodView:
+        told = (pod.namespace, pod.name) in self._ended
+        return replace(pod, ending=True) if told and not pod.ending else pod
 
     def _child(self, namespace: str, name: str) -> JobView | None:
         cached = self._jobs.get(namespace, name)
         if cached is not None:
             self._created.drop((namespace, name))
-            return self._as_deleted(cached)
+            return self._as_written(cached)
         created = self._created.get((namespace, name))
-        return self._as_deleted(created) if created else None
+        return self._as_written(created) if created else None
 
-    def _as_deleted(self, child: JobView) -> JobView:
-        """A Job that we deleted stays until its pods are gone, which the informer tells later."""
-        return replace(child, deleting=True) if child.uid in self._deleted else child
+    def _as_written(self, child: JobView) -> JobView:
+        """The Job as it is after our writes that the informer does not show yet.
+
+        One that we deleted stays until its pods are gone.
+        """
+        if child.uid in self._deleted and not child.deleting:
+            child = replace(child, deleting=True, foreground=True)
+        if child.uid in self._freed and child.held:
+            child = replace(child, held=False)
+        ended = (child.namespace, child.name) in self._ended and not child.ending
+        return replace(child, ending=True) if ended else child
 
     def remember_trainingjob(self, job: TrainingJob) -> None:
         """Keep what a PATCH of a TrainingJob answered."""
-        self._written[key_of(job)] = job
+        self._trainingjobs.put(job)
 
     def remember_created(self, child: JobView) -> None:
         """Keep what the creation of a child Job answered."""
@@ -109,25 +152,34 @@ class Caches:
         """
         self._released.keep(uid, None)
 
+    def remember_freed(self, uid: str) -> None:
+        """Keep that a child Job has lost our finalizer."""
+        self._freed.keep(uid, None)
+
+    def remember_ended(self, namespace: str, name: str) -> None:
+        """Keep that a pod or a Job is to end: it has an activeDeadlineSeconds now."""
+        self._ended.keep((namespace, name), None)
+
+    def remember_service(self, service: ServiceView) -> None:
+        """Keep what the creation of a Service, or its adoption, answered."""
+        self._served.keep((service.namespace, service.name), service.uid)
+
+    def forget_service(self, service: ServiceView) -> None:
+        """Drop a Service that is gone."""
+        self._served.drop((service.namespace, service.name))
+
     def remember_gone(self, pod: PodView) -> None:
-        """Keep how a pod failed whose object is gone, as after an eviction."""
-        if pod.phase == "Failed":
+        """Keep how a pod ended whose object is gone, as after an eviction."""
+        if not pod.live:
             key = owner_key(pod)
             self._gone.keep(key, {**(self._gone.get(key) or {}), pod.name: pod})
 
     def forget(self, key: str) -> None:
         """Drop the memory of a TrainingJob that is gone."""
-        self._written.pop(key, None)
         self._gone.drop(key)
+        self._ending.pop(key, None)
 
 
-def key_of(job: TrainingJob) -> str:
+def key_of(job: Known) -> str:
     """The queue key of a TrainingJob."""
     return names.key(job.metadata.namespace, job.metadata.name)
-
-
-def _newer(one: TrainingJob, other: TrainingJob) -> bool:
-    """Resource versions of one resource compare as integers (KEP-5504)."""
-    if one.metadata.uid != other.metadata.uid:
-        return False
-    return int(one.metadata.resource_version) > int(other.metadata.resource_version)

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from trainingjob_operator.adapters.kube import EVENTS, ApiError, Resource
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.memory import Memory
-from trainingjob_operator.core.observe import EventView, Observed, event_view
+from trainingjob_operator.core.decode import event_view
+from trainingjob_operator.core.observe import EventView, Observed
 from trainingjob_operator.core.policies import starting
 
 logger = logging.getLogger(__name__)

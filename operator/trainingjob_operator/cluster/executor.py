@@ -9,6 +9,7 @@ from trainingjob_operator.adapters.events import EventWriter, Subject
 from trainingjob_operator.adapters.kube import (
     CLAIMS,
     JOBS,
+    NAMESPACES,
     SERVICES,
     TRAININGJOBS,
     ApiError,
@@ -17,13 +18,17 @@ from trainingjob_operator.adapters.kube import (
     NotFound,
     Resource,
 )
-from trainingjob_operator.api import TrainingJob, TrainingJobStatus
+from trainingjob_operator.api import KIND, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches, key_of
+from trainingjob_operator.cluster.ends import Ends
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
+from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import border, contract, names
+from trainingjob_operator.core import metadata as metadata_of
+from trainingjob_operator.core.decode import MESSAGE_LIMIT, job_view, service_view
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
-from trainingjob_operator.core.observe import MESSAGE_LIMIT, Refusal, job_view
+from trainingjob_operator.core.observe import Refusal
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.runs.router import RunRouter
 
@@ -53,6 +58,7 @@ class Executor:
         self._events = events
         self._refusals = refusals
         self._on_stored = on_stored
+        self._ends = Ends(kube, caches)
         self._doubtful: dict[str, str] = {}
 
     async def carry_out(self, job: TrainingJob, plan: Plan) -> None:
@@ -84,21 +90,16 @@ class Executor:
                 if not kept and job.metadata.deletion_timestamp is not None:
                     self._caches.remember_released(job.metadata.uid)
             case ActionKind.CREATE_SERVICE:
-                await self._create_service(job, action)
+                await self._create_service(job, action.manifest or {})
             case ActionKind.CREATE_CLAIM:
                 await self._create_claim(job, action)
             case ActionKind.CREATE_JOB:
                 await self._create_job(job, action)
-            case ActionKind.DELETE_JOB:
-                namespace = job.metadata.namespace
-                # Foreground: the Job is gone only when its pods are, whatever our cache has.
-                await self._kube.delete(
-                    JOBS, namespace, action.name, uid=action.uid, propagation="Foreground"
-                )
-                self._caches.remember_deleted(action.uid)
             case ActionKind.DELETE_TRAININGJOB:
                 await self._kube.delete(TRAININGJOBS, *_place(job), uid=action.uid)
                 self._caches.remember_deleted(action.uid)
+            case _:
+                await self._ends.carry_out(job.metadata.namespace, action)
 
     async def _set_finalizers(self, job: TrainingJob, finalizers: list[str]) -> None:
         version = job.metadata.resource_version
@@ -106,24 +107,48 @@ class Executor:
         answer = await self._kube.patch(TRAININGJOBS, *_place(job), {"metadata": metadata})
         self._caches.remember_trainingjob(TrainingJob.model_validate(answer))
 
-    async def _create_service(self, job: TrainingJob, action: Action) -> None:
-        """One Service serves all attempts; one of that name and another owner is left alone."""
-        namespace = job.metadata.namespace
+    async def _create_service(self, job: TrainingJob, manifest: dict[str, Any]) -> None:
+        """One Service serves all attempts; one of that name and another owner is left alone.
+
+        An orphan of an earlier TrainingJob of our name, as `kubectl delete --cascade=orphan` leaves
+        it, becomes ours.
+        """
         try:
-            found = await self._kube.get(SERVICES, namespace, job.metadata.name)
-        except NotFound:
-            await self._create(SERVICES, namespace, action.manifest or {})
-            return
-        owner = found["metadata"].get("labels", {}).get(contract.LABEL_UID)
-        if owner is None:
-            taken = names.taken("Service", job.metadata.name)
-            raise RefusedError(Refusal(Reason.NAME_CONFLICT, taken, final=True))
-        if owner != job.metadata.uid:
-            # That of an earlier TrainingJob goes by itself.
-            raise Conflict(409, "AlreadyExists", f"Service {job.metadata.name} is not ours")
+            answer = await self._create(SERVICES, job.metadata.namespace, manifest)
+        except Conflict:
+            found = await self._kube.get(SERVICES, *_place(job))
+            answer = await self._adopt_service(job, manifest, found)
+        self._caches.remember_service(service_view(answer))
+
+    async def _adopt_service(
+        self, job: TrainingJob, manifest: dict[str, Any], found: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Raises RefusedError for a Service of somebody else, or one that is about to go."""
+        metadata, controller = found["metadata"], metadata_of.controller(found["metadata"])
+        labels = metadata.get("labels", {})
+        if controller.get("uid") == job.metadata.uid and "deletionTimestamp" not in metadata:
+            return found
+        ours = labels.get(contract.LABEL_MANAGED_BY) == contract.MANAGED_BY
+        ours = ours and labels.get(contract.LABEL_NAME) == job.metadata.name
+        if not ours or controller or "deletionTimestamp" in metadata:
+            message = names.taken("Service", job.metadata.name)
+            leftover = ours and controller.get("kind") == KIND
+            raise RefusedError(
+                Refusal(Reason.NAME_CONFLICT, message, final=False, leftover=leftover)
+            )
+        body = {
+            "metadata": {
+                "labels": manifest["metadata"]["labels"],
+                "ownerReferences": manifest["metadata"]["ownerReferences"],
+                "resourceVersion": metadata["resourceVersion"],
+            },
+            "spec": {"selector": manifest["spec"]["selector"]},
+        }
+        logger.info("Service %s has no owner any more and becomes ours", job.metadata.name)
+        return await self._kube.patch(SERVICES, *_place(job), body)
 
     async def _create_claim(self, job: TrainingJob, action: Action) -> None:
-        """The job's uid is in the name: one of that name is a repeat of ours."""
+        """One of that name is a repeat of ours, or the claim that the job names and is to find."""
         try:
             await self._create(CLAIMS, job.metadata.namespace, action.manifest or {})
         except Conflict:
@@ -157,6 +182,18 @@ class Executor:
             reason = Reason.INVALID_SPEC if final else Reason.FAILED_CREATE
             message = border.text(f"the API server refuses {what}: {error.message}", MESSAGE_LIMIT)
             raise RefusedError(Refusal(reason, message, final)) from error
+
+    async def release_leftovers(self, key: str, job: Known | None) -> None:
+        """Let the Jobs of an earlier TrainingJob of this key go; raises ApiError."""
+        await self._ends.release_leftovers(key, job.metadata.uid if job is not None else "")
+
+    async def namespace_goes(self, job: TrainingJob) -> bool:
+        """Whether the job's namespace is being deleted, as the API server has it now."""
+        try:
+            found = await self._kube.get(NAMESPACES, "", job.metadata.namespace)
+        except NotFound:
+            return True
+        return "deletionTimestamp" in found["metadata"]
 
     async def resolve_doubt(self, key: str, job: TrainingJob) -> None:
         """Ask for a Job whose creation had no answer: it may be there before any watch tells."""

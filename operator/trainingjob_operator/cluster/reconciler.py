@@ -8,19 +8,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from trainingjob_operator.adapters.events import EventWriter
+from trainingjob_operator.adapters.events import EventWriter, Subject
 from trainingjob_operator.adapters.kube import (
     Conflict,
     Kube,
     NotFound,
 )
 from trainingjob_operator.adapters.logs import log_context
-from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.event_reader import EventReader
 from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
-from trainingjob_operator.core.decide import decide
+from trainingjob_operator.cluster.trainingjobs import Unreadable
+from trainingjob_operator.cluster.unreadable import UnreadableJobs
+from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
+from trainingjob_operator.core.intent import Plan
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.router import RunRouter
 
@@ -29,6 +32,11 @@ logger = logging.getLogger(__name__)
 # While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
+RECONCILE_FAILED = "ReconcileFailed"
+
+
+# The states that say of an attempt that something ended it.
+BAD_ENDS = (State.FAILED, State.RESTARTING)
 
 
 class OnReconcile(Protocol):
@@ -55,12 +63,14 @@ class Reconciler:
     ) -> None:
         self._caches = caches
         self._runs = runs
+        self._events = events
         self._uris = uris
         self._on_reconcile = on_reconcile
         self._now = now
         self._refusals = Refusals()
-        self._events = EventReader(kube, on_error)
+        self._warnings = EventReader(kube, on_error)
         self._executor = Executor(kube, caches, runs, events, self._refusals, on_stored)
+        self._unreadable = UnreadableJobs(kube, caches, now)
 
     async def reconcile(self, key: str) -> float | None:
         """Do the next thing for a job; returns the seconds until the next look, if one is due.
@@ -71,6 +81,7 @@ class Reconciler:
         started, result = time.monotonic(), "error"
         try:
             job = self._caches.trainingjob(key)
+            await self._executor.release_leftovers(key, job)
             if job is None:
                 self._caches.forget(key)
                 self._runs.forget(key)
@@ -78,6 +89,11 @@ class Reconciler:
                 self._refusals.forget(key)
                 result = "gone"
                 return None
+            if isinstance(job, Unreadable):
+                self._runs.forget(key)
+                with log_context(job=key):
+                    result, again = await self._unreadable.reconcile(job)
+                return again
             run = job.status.mlflow.run_id if job.status.mlflow else None
             with log_context(job=key, attempt=job.status.attempt, run=run):
                 result, again = await self._reconcile(key, job)
@@ -90,16 +106,28 @@ class Reconciler:
         finally:
             self._on_reconcile(result, time.monotonic() - started)
 
+    async def report_failing(self, key: str, error: Exception) -> None:
+        """Tell in an Event that a job fails to be reconciled again and again."""
+        job = self._caches.trainingjob(key)
+        if job is None:
+            return
+        subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)
+        note = f"the operator cannot handle this job for now and tries again: {error!r}"
+        attempt = 0 if isinstance(job, Unreadable) else job.status.attempt
+        await self._events.write(subject, "Warning", RECONCILE_FAILED, note, attempt=attempt)
+
     async def _reconcile(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
         await self._executor.resolve_doubt(key, job)
         now = self._now().replace(microsecond=0)
-        events = await self._events.about(job, self._caches.observed(job), now)
+        events = await self._warnings.about(job, self._caches.observed(job), now)
         # After the read, which may take a while: what the caches have by now counts.
         observed = replace(
             self._caches.observed(job), refusal=self._refusals.known(job), events=events
         )
         run = self._runs.view(key, job.metadata.uid)
         plan = decide(job, observed, run, now, self._uris)
+        if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
+            plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
         if plan.run is not None:
             self._runs.want(key, plan.run)
             if plan.status is not None and self._runs.settling(key, CONFIRMATION_SECONDS):
@@ -109,10 +137,18 @@ class Reconciler:
         try:
             await self._executor.carry_out(job, plan)
         except (Conflict, NotFound) as answer:
-            # Our copy is older than the object, or it is gone: the informer brings the truth.
+            # Our copy is older than the object, or it is gone: the watch brings the truth.
             logger.info("the object has changed meanwhile, deciding again: %s", answer)
             return "conflict", CONFIRMATION_SECONDS
         except RefusedError as answer:
             logger.warning("%s", answer)
+            if await self._executor.namespace_goes(job):
+                return "refused", TERMINATING_RECHECK
             return "refused", self._refusals.note(job, answer.refusal)
         return "changed", 0.0
+
+
+def _ends_badly(job: TrainingJob, plan: Plan) -> bool:
+    """Whether the plan blames somebody for an end that may be that of the whole namespace."""
+    state = plan.status.state if plan.status is not None else None
+    return state in BAD_ENDS and state != job.status.state

@@ -21,8 +21,12 @@ FAILED = "Failed"
 SUSPENDED = "Suspended"
 MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
+READABLE = "Readable"
 MLFLOW_UNAVAILABLE = "MLflowUnavailable"
 RUN_DELETED = "RunDeleted"
+UPDATING = "Updating"
+RUN_CONFLICT = "RunConflict"
+FOREIGN_RUN = "ForeignRun"
 
 
 def with_conditions(
@@ -38,8 +42,10 @@ def with_conditions(
         *_of_state(status),
         *_of_suspension(status, SUSPENDED in conditions),
         *_of_stall(status, STALLED in conditions),
+        *_of_reading(READABLE in conditions),
     ]
-    for kind, truth, reason, message in [*told, *_of_run(run, wanted)]:
+    told += _of_run(run, wanted, status, conditions.get(MLFLOW_SYNCED))
+    for kind, truth, reason, message in told:
         old = conditions.get(kind)
         unchanged = old is not None and (old.status, old.reason) == (truth, reason)
         if old is not None and unchanged and kind == MLFLOW_SYNCED:
@@ -120,11 +126,26 @@ def _of_stall(status: TrainingJobStatus, before: bool) -> list[Told]:
     return []
 
 
-def _of_run(run: RunView, wanted: RunStatus | None) -> list[Told]:
+def _of_reading(before: bool) -> list[Told]:
+    """A job that a release could not read, and that this one reads."""
+    return [(READABLE, "True", "Read", "this release reads all fields")] if before else []
+
+
+def _of_run(
+    run: RunView, wanted: RunStatus | None, status: TrainingJobStatus, before: Condition | None
+) -> list[Told]:
+    """Without news from MLflow what it last confirmed counts, which the status keeps."""
     if wanted is None:
         return []
+    told: list[Told] = []
+    known = run.status or (status.mlflow.status if status.mlflow else None)
+    if run.foreign is not None:
+        told.append((RUN_CONFLICT, "True", FOREIGN_RUN, run.foreign))
     if run.problem is not None:
-        return [(MLFLOW_SYNCED, "False", problem_reason(run), run.problem)]
-    if run.status == wanted:
-        return [(MLFLOW_SYNCED, "True", "Confirmed", "the run's status is that of the job")]
-    return []
+        told.append((MLFLOW_SYNCED, "False", problem_reason(run), run.problem))
+    elif run.status == wanted:
+        told.append((MLFLOW_SYNCED, "True", "Confirmed", "the run's status is that of the job"))
+    elif before is not None and before.status == "True" and known != wanted:
+        message = f"the run is {known or 'not known'}, MLflow is about to be told {wanted}"
+        told.append((MLFLOW_SYNCED, "Unknown", UPDATING, message))
+    return told

@@ -5,6 +5,10 @@ from trainingjob_operator.api import GROUP, VERSION
 API_VERSION = f"{GROUP}/{VERSION}"
 
 FINALIZER = f"{GROUP}/mlflow-run"
+# On a child Job, until the end of its attempt is recorded.
+ATTEMPT_FINALIZER = f"{GROUP}/attempt"
+# Kubernetes' own: the garbage collector deletes, or orphans, what the object owns.
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 LABEL_NAME = f"{GROUP}/name"
 LABEL_UID = f"{GROUP}/uid"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
@@ -26,6 +30,8 @@ TAG_ATTEMPT = "trainingjob.attempt"
 TAG_CLUSTER = "trainingjob.cluster"
 # The deleted run that this one takes the place of.
 TAG_REPLACES = "trainingjob.replaces"
+# The job whose pods opened this run besides the job's own: its uid.
+TAG_OPENED_BY = "trainingjob.opened_by"
 # How the last attempt ended, or the job; the cause of the last failure; where the time went.
 TAG_OUTCOME = "trainingjob.outcome"
 TAG_FAILURE = "trainingjob.failure."

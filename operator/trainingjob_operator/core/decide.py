@@ -7,28 +7,37 @@ and decides the same after a restart.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.api import MANAGER, Failure, State, TrainingJob
+from trainingjob_operator.api import MANAGER, State, TrainingJob
 from trainingjob_operator.core import attempts, contract, gang, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
-from trainingjob_operator.core.observe import JobView, Observed, PodView, Refusal
+from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
     cleanup,
+    conflict,
     deletion,
+    ending,
     launch,
     outcome,
     status,
     stopping,
     watching,
 )
-from trainingjob_operator.core.policies import deadlines, disruption, failure, retry, stall
-from trainingjob_operator.core.reasons import Reason
+from trainingjob_operator.core.policies import (
+    completion,
+    deadlines,
+    disruption,
+    failure,
+    retry,
+    stall,
+)
+from trainingjob_operator.core.policies.completion import Verdict
 from trainingjob_operator.core.run_status import TERMINAL_STATES
 from trainingjob_operator.core.tracking_uris import TrackingUris
 
-# A foreign object goes by the garbage collector: seconds until the next look at it.
-NAME_TAKEN_RECHECK = 2.0
+# Seconds until the next look at a namespace that is being deleted, and so will this job be.
+TERMINATING_RECHECK = 2.0
 # How long the pod that failed may show later than its Job's failure.
 EVIDENCE_SECONDS = 5.0
 # A restarted attempt that does not run for so long is told as Starting.
@@ -46,11 +55,14 @@ def decide(
         return deletion.decide_deletion(context, observed)
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
+    uid = job.metadata.uid
     if contract.FINALIZER not in job.metadata.finalizers:
         return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
     if not job.status.attempts and uris.resolve(job.spec.mlflow.tracking_uri) is None:
         return outcome.refused(context)
+    released = ending.release(tuple(one for one in observed.earlier if one.owner_uid == uid))
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
+    plan = replace(plan, actions=(*released, *plan.actions))
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
@@ -74,6 +86,9 @@ def _alive(context: Context, observed: Observed) -> Plan:
     last = attempts.current(job.status)
     if last is None:
         return outcome.suspended(context) if job.spec.suspend else launch.begin(context)
+    over = last.completion_time is not None or last.outcome is not None
+    if over and observed.terminating:
+        return _goes_with_its_namespace(context)
     if last.completion_time is not None:
         return _between_attempts(context, observed)
     if last.outcome is not None:
@@ -137,26 +152,57 @@ def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
 
 def _advance(context: Context, observed: Observed) -> Plan:
     job, child = context.job, observed.job
-    pods = tuple(pod for pod in observed.pods if pod.attempt == job.status.attempt)
     if child is not None and child.owner_uid != job.metadata.uid:
-        return _name_taken(context, child)
-    all_ended = child is not None and gang.ended_by_themselves(job, child, pods)
-    if child is not None and (child.complete or (all_ended and not gang.any_failed(pods))):
-        return outcome.succeeded(context, gang.with_end(child, pods), gang.running_time(pods))
-    if child is not None and (child.failed or child.failing or all_ended):
-        gone = tuple(pod for pod in observed.gone if pod.attempt == job.status.attempt)
-        return _failed(context, child, (*pods, *gone))
+        return conflict.with_job(context, child)
+    pods = tuple(pod for pod in observed.pods if pod.attempt == job.status.attempt)
+    gone = tuple(pod for pod in observed.gone if pod.attempt == job.status.attempt)
+    verdict = completion.verdict(job, child, pods, gone)
+    if verdict == Verdict.SUCCEEDED:
+        return _succeeded(context, child, pods)
+    if observed.terminating:
+        return _goes_with_its_namespace(context)
+    if verdict == Verdict.FAILED:
+        return _failed(context, observed, (*pods, *gone))
     stop = _to_stop(context, pods)
     if stop is not None:
         return stopping.begin(context, stop)
-    if child is None:
-        return _without_child(context, pods, observed.refusal)
-    if child.suspended:
+    return _under_way(context, observed, pods)
+
+
+def _goes_with_its_namespace(context: Context) -> Plan:
+    """Its pods end since their namespace is deleted, and so will the job be: that is no failure."""
+    held = status.run_intent(context, context.job.status)
+    return Plan(run=held, requeue_after=TERMINATING_RECHECK)
+
+
+def _under_way(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
+    """An attempt of which no rank has ended badly, and whose pods are to go on."""
+    job, child = context.job, observed.job
+    if child is None and not pods:
+        return _without_child(context, observed)
+    if child is not None and child.suspended:
         live = any(pod.live for pod in pods)
         return status.plan(context, job.status) if live else outcome.queued(context)
     if gang.all_started(job, pods):
-        return watching.watched(context, outcome.running(context, gang.running_time(pods)))
-    return outcome.starting(context, child, pods, observed.events)
+        plan = watching.watched(context, outcome.running(context, gang.running_time(pods)))
+    elif child is not None:
+        plan = outcome.starting(context, child, pods, observed.events)
+    else:
+        plan = status.plan(context, job.status)
+    if child is None or not child.deleting:
+        return launch.with_service(context, observed, plan)
+    # Somebody deleted the Job: its pods go with it. Orphans belong to no Job, and go on.
+    owned = tuple(pod for pod in pods if pod.live and pod.job_uid == child.uid)
+    return replace(plan, actions=ending.deletion(child, owned), requeue_after=EVIDENCE_SECONDS)
+
+
+def _succeeded(context: Context, child: JobView | None, pods: tuple[PodView, ...]) -> Plan:
+    """The pods tell more than a Job that is complete: they are waited for where they come later."""
+    ended = gang.ended_at(child, pods)
+    if any(not pod.ended for pod in pods) and not _waited(context, child):
+        held = status.plan(context, context.job.status)
+        return replace(held, requeue_after=EVIDENCE_SECONDS)
+    return outcome.succeeded(context, ended, gang.running_time(pods))
 
 
 def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
@@ -166,70 +212,48 @@ def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
     return deadlines.overdue(context, pods) or stall.to_stop(context)
 
 
-def _failed(context: Context, child: JobView, pods: tuple[PodView, ...]) -> Plan:
+def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
     """A disruption is stored at once, while the pods still tell of it; all else when all ended.
 
     A restart waits until the Job says so, too: before that its controller might make another pod.
     """
+    child = observed.job
+    ends = () if child is not None and child.failing else ending.end_all(context.job, observed)
+    held = replace(status.plan(context, context.job.status), actions=ends)
     if not _evidence(context, child, pods):
-        held = status.plan(context, context.job.status)
         return replace(held, requeue_after=EVIDENCE_SECONDS)
     cause = disruption.cause_of(child, pods) or failure.cause_of(child, pods)
-    ended = child.failed or gang.all_ended(context.job, pods)
+    over = child is None or child.failed or child.cleared
+    ended = over or gang.all_ended(context.job, pods)
     if not ended and not cause.disrupted:
-        return status.plan(context, context.job.status)
-    child = gang.with_end(child, pods)
+        return replace(held, requeue_after=stopping.LAST_POD_RECHECK)
+    at, since = gang.ended_at(child, pods), gang.running_time(pods)
     match retry.after(context.job, cause):
-        case retry.Restart() as restart if child.failed or child.failing:
-            return outcome.restarting(context, cause, restart, child, gang.running_time(pods))
+        case retry.Restart() as restart if over or (child is not None and child.failing):
+            return outcome.restarting(context, cause, restart, at, since)
         case retry.GiveUp(told) if ended:
-            return outcome.failed(context, cause, child, gang.running_time(pods), told)
+            return outcome.failed(context, cause, at, since, told)
         case _:
-            return status.plan(context, context.job.status)
+            return replace(held, requeue_after=stopping.LAST_POD_RECHECK)
 
 
-def _evidence(context: Context, child: JobView, pods: tuple[PodView, ...]) -> bool:
-    """Whether a pod tells why the Job failed, or so much time has passed that none will.
+def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]) -> bool:
+    """Whether a pod tells why the attempt failed, or so much time has passed that none will.
 
     Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
     """
-    told = any(pod.disruption or pod.failed for pod in pods)
-    return told or context.now - (child.ended_at or context.now) >= timedelta(
-        seconds=EVIDENCE_SECONDS
-    )
+    told = any(pod.disruption or failure.failed(pod) for pod in pods)
+    return told or child is None or child.cleared or _waited(context, child)
 
 
-def _without_child(context: Context, pods: tuple[PodView, ...], refusal: Refusal | None) -> Plan:
-    last = attempts.current(context.job.status)
-    lived = last is not None and last.running_time is not None
-    if any(pod.live for pod in pods) or (pods and not lived):
-        return status.plan(context, context.job.status)
-    if not lived:
-        return launch.create(context) if refusal is None else _refused(context, refusal)
-    child = names.child_job(context.job.metadata.name, context.job.status.attempt)
-    cause = Cause(Reason.JOB_DELETED, f"Job {child} was deleted while it ran")
-    match retry.after(context.job, cause):
-        case retry.Restart() as restart:
-            return outcome.restarting(context, cause, restart, None, None)
-        case retry.GiveUp(told):
-            return outcome.failed(context, cause, told=told)
+def _waited(context: Context, child: JobView | None) -> bool:
+    """Whether the Job has told its end for so long that the watch of pods must have it, too."""
+    ended = child.ended_at if child is not None else None
+    return context.now - (ended or context.now) >= timedelta(seconds=EVIDENCE_SECONDS)
 
 
-def _refused(context: Context, refusal: Refusal) -> Plan:
-    """What a quota or an admission policy refuses may be taken later: told, and tried again."""
-    if refusal.final:
-        return outcome.failed(context, Cause(refusal.reason, refusal.message))
-    told = context.job.status.failure
-    if told is not None and told.reason == refusal.reason:
-        return launch.create(context)
-    return outcome.waiting(context, Failure(reason=refusal.reason, message=refusal.message))
-
-
-def _name_taken(context: Context, child: JobView) -> Plan:
-    """Never touch an object of another owner; that of an earlier TrainingJob goes by itself."""
-    if child.owner_uid:
-        return Plan(
-            run=status.run_intent(context, context.job.status), requeue_after=NAME_TAKEN_RECHECK
-        )
-    taken = names.taken("Job", child.name)
-    return outcome.failed(context, Cause(Reason.NAME_CONFLICT, taken))
+def _without_child(context: Context, observed: Observed) -> Plan:
+    """The attempt is recorded, and its Job is not there yet."""
+    if observed.refusal is not None:
+        return conflict.refused(context, observed, observed.refusal)
+    return launch.create(context, observed)

@@ -1,5 +1,6 @@
 """The environment of a training pod: the operator's half of the contract with the trainer."""
 
+import json
 from typing import Any
 
 from trainingjob_operator.api import TrainingJob, TrainingJobSpec
@@ -9,6 +10,8 @@ from trainingjob_operator.core.intent import RunIdentity
 Variable = dict[str, Any]
 
 GPU = "nvidia.com/gpu"
+# Read by MLflow's own SystemEnvironmentContext (mlflow/tracking/context).
+RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
 
 
 def contract_env(
@@ -28,6 +31,7 @@ def contract_env(
         _variable("TRAININGJOB_MONITOR_INTERVAL", monitoring.interval_seconds),
         _variable("TRAININGJOB_METRICS_PORT", monitoring.port),
         *_mlflow(run, tracking_uri),
+        *_run_context(job),
         *_torchrun(job, attempt),
     ]
 
@@ -53,6 +57,16 @@ def _mlflow(run: RunIdentity | None, tracking_uri: str) -> list[Variable]:
         _variable("MLFLOW_RUN_ID", run.run_id),
         _variable("TRAININGJOB_MLFLOW_RUN_ID", run.run_id),
     ]
+
+
+def _run_context(job: TrainingJob) -> list[Variable]:
+    """Tags that MLflow's fluent API gives to every run that it makes in the pod.
+
+    By them the operator finds what the pods left open. Those of the user count instead.
+    """
+    if any(one.get("name") == RUN_CONTEXT for one in job.spec.env):
+        return []
+    return [_variable(RUN_CONTEXT, json.dumps({contract.TAG_OPENED_BY: job.metadata.uid}))]
 
 
 def _torchrun(job: TrainingJob, attempt: int) -> list[Variable]:

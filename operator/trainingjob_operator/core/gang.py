@@ -1,6 +1,5 @@
 """What the pods of one attempt tell together: when all ranks have started, and how they ended."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from trainingjob_operator.api import TrainingJob
@@ -14,29 +13,18 @@ def all_started(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
 
 
 def all_ended(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
-    """Whether the pods of all ranks have ended; the Job controller says so a second later."""
-    ended = {pod.rank for pod in pods if not pod.live}
-    return len(ended) >= job.spec.num_nodes and not any(pod.live for pod in pods)
+    """Whether the trainers of all ranks have ended; the Job controller says so a second later."""
+    ended = {pod.rank for pod in pods if pod.ended}
+    return len(ended) >= job.spec.num_nodes and all(pod.ended for pod in pods)
 
 
-def ended_by_themselves(job: TrainingJob, child: JobView, pods: tuple[PodView, ...]) -> bool:
-    """Whether the Job's end follows from its pods alone.
-
-    Not so where somebody stops it: a suspended Job has not failed though its pods were ended.
-    """
-    stopped = child.suspended or child.deleting or any(pod.deleting for pod in pods)
-    return not stopped and all_ended(job, pods)
-
-
-def any_failed(pods: tuple[PodView, ...]) -> bool:
-    """Whether a pod has failed."""
-    return any(pod.failed for pod in pods)
-
-
-def with_end(child: JobView, pods: tuple[PodView, ...]) -> JobView:
-    """The Job with the time of its end, from its pods where it does not tell itself yet."""
-    ends = [pod.end.finished_at for pod in pods if pod.end and pod.end.finished_at]
-    return child if child.ended_at or not ends else replace(child, ended_at=max(ends))
+def ended_at(child: JobView | None, pods: tuple[PodView, ...]) -> datetime | None:
+    """When the attempt ended: as its Job tells it, before that when the last trainer did."""
+    if child is not None and child.ended_at is not None:
+        return child.ended_at
+    return max(
+        (pod.end.finished_at for pod in pods if pod.end and pod.end.finished_at), default=None
+    )
 
 
 def running_time(pods: tuple[PodView, ...]) -> datetime | None:

@@ -87,7 +87,7 @@ class RunView:
 
     `status` is the last one that MLflow confirmed; `problem` is why MLflow could not be told of
     the wanted one; `missing` says that MLflow answered and has no run of this job, `deleted` that
-    somebody deleted the run.
+    somebody deleted the run. `foreign` names runs with the job's uid that are not its own.
     """
 
     identity: RunIdentity | None = None
@@ -97,6 +97,7 @@ class RunView:
     deleted: bool = False
     metrics: tuple[tuple[str, float], ...] = ()
     steps: StepView | None = None
+    foreign: str | None = None
 
 
 class ActionKind(StrEnum):
@@ -107,13 +108,17 @@ class ActionKind(StrEnum):
     CREATE_SERVICE = "CreateService"
     CREATE_CLAIM = "CreateClaim"
     CREATE_JOB = "CreateJob"
+    END_JOB = "EndJob"
     DELETE_JOB = "DeleteJob"
+    RELEASE_JOB = "ReleaseJob"
+    END_POD = "EndPod"
+    DELETE_POD = "DeletePod"
     DELETE_TRAININGJOB = "DeleteTrainingJob"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One write; `manifest` for a creation, `name` and `uid` for a deletion."""
+    """One write; `manifest` for a creation, else `name`, and `uid` where the name may be taken."""
 
     kind: ActionKind
     manifest: dict[str, Any] | None = None

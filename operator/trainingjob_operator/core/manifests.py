@@ -16,8 +16,8 @@ Manifest = dict[str, Any]
 
 # The uid that the trainer image runs as; its group lets it write to mounted volumes.
 TRAINER_GROUP = 65532
-# Changes nothing about the Job, which fails with its first pod anyway, but keeps in its condition
-# that a disruption was the cause when the pod is gone.
+# A disrupted attempt is over at once, and the Job's condition keeps that a disruption was the cause
+# when the pod is gone.
 DISRUPTED = {
     "action": "FailJob",
     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
@@ -29,8 +29,10 @@ def child_job(
 ) -> Manifest:
     """The batch/v1 Indexed Job of one attempt.
 
-    backoffLimit is 0 and restartPolicy Never: Kubernetes counts the pods of an attempt, the
-    operator decides on attempts. podReplacementPolicy Failed: no two pods of one rank at a time.
+    backoffLimitPerIndex is 0 and restartPolicy Never: no rank is started again. Kubernetes counts
+    the pods of an attempt, the operator decides on attempts, and ends the other ranks of one that
+    failed: the Job controller would delete them, and their logs with them, and would do so even
+    where only a sidecar failed. podReplacementPolicy Failed: no two pods of one rank at a time.
     """
     metadata = job.metadata
     return {
@@ -44,6 +46,8 @@ def child_job(
                 **_optional(**{contract.LABEL_QUEUE: job.spec.queue_name}),
             },
             "ownerReferences": [_owner_reference(job)],
+            # A Job that is deleted meanwhile stays until the end of its attempt is recorded.
+            "finalizers": [contract.ATTEMPT_FINALIZER],
         },
         "spec": {
             # The queue admits the Job by ending its suspension.
@@ -51,7 +55,7 @@ def child_job(
             "completionMode": "Indexed",
             "completions": job.spec.num_nodes,
             "parallelism": job.spec.num_nodes,
-            "backoffLimit": 0,
+            "backoffLimitPerIndex": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": [DISRUPTED]},
             "template": {

@@ -1,32 +1,16 @@
 """Slim views of the cluster's objects: what the decisions need and nothing else.
 
 The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
-They are also the border for what the API server stores without looking at it: labels, annotations,
-and statuses that anybody with the right to it may write.
 """
 
-import sys
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from trainingjob_operator.api import KIND
-from trainingjob_operator.core import border, contract, names
+from trainingjob_operator.core import names
 
-Raw = dict[str, Any]
-
-# Characters of a reason, as of the API's Events.
-REASON_LIMIT = 128
-# Characters of a message: a kubelet keeps 4,096 bytes of a termination message, other components
-# less of theirs.
-MESSAGE_LIMIT = 4096
-NAME_LIMIT = 253
-MAX_RANK = 2**31 - 1
-# The kubelet tells the two in turn for as long as an image cannot be pulled.
-SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
-# FailureTarget comes before Failed: the pods that are left are being ended.
-JOB_ENDS = ("Complete", "Failed", "FailureTarget")
 ENDED_PHASES = ("Succeeded", "Failed")
+# The kubelet's reason for a pod that was ended by its spec.activeDeadlineSeconds, as we end pods.
+POD_DEADLINE = "DeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +36,9 @@ class PodView:
     """A pod of a TrainingJob.
 
     `ready_to_start` is the condition PodReadyToStartContainers: volumes and sandbox are there.
+    `job_uid` is the uid of the Job that owns it, "" for an orphan. `ending` says that it has an
+    activeDeadlineSeconds. `deleted_at` is when its deletion was asked for, `disrupted_at` when its
+    condition DisruptionTarget became true.
     """
 
     namespace: str
@@ -68,6 +55,10 @@ class PodView:
     started_at: datetime | None
     end: ContainerEnd | None
     waiting: Waiting | None
+    job_uid: str
+    ending: bool
+    deleted_at: datetime | None
+    disrupted_at: datetime | None
     ready_to_start: bool = False
 
     @property
@@ -76,9 +67,31 @@ class PodView:
         return self.phase not in ENDED_PHASES
 
     @property
+    def ended(self) -> bool:
+        """Whether its trainer container has ended, or never will run; others may still run."""
+        return self.end is not None or not self.live
+
+    @property
     def failed(self) -> bool:
-        """Whether it ended otherwise than with 0."""
-        return self.phase == "Failed" or (self.end is not None and self.end.exit_code != 0)
+        """Whether its trainer ended otherwise than with 0, or was ended from outside.
+
+        Another container that fails makes the pod Failed, too, and says nothing of the trainer.
+        """
+        if self.end is None:
+            return self.phase == "Failed"
+        return self.end.exit_code != 0 or (self.phase == "Failed" and self._ended_by_its_node)
+
+    @property
+    def _ended_by_its_node(self) -> bool:
+        """Whether the whole pod was ended while the trainer ran."""
+        if self.disruption:
+            return not _before(self.end, self.disrupted_at)
+        return self.reason not in ("", POD_DEADLINE)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its deletion was asked for before its trainer had ended."""
+        return self.deleting and not _before(self.end, self.deleted_at)
 
     @property
     def started(self) -> bool:
@@ -88,7 +101,13 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A child Job, one attempt of a TrainingJob."""
+    """A child Job, one attempt of a TrainingJob.
+
+    `owner_uid` is the uid of the TrainingJob that owns it, for an orphan that of its label.
+    `failing` says that its controller ends its pods, `failed_ranks` are those with a pod that
+    failed, `ending` that it has an activeDeadlineSeconds. `held` says that our finalizer keeps it,
+    `foreground` and `orphaning` what the garbage collector does about its pods.
+    """
 
     namespace: str
     name: str
@@ -105,11 +124,33 @@ class JobView:
     ended_at: datetime | None
     suspended: bool
     deleting: bool
+    deleted_at: datetime | None
+    failed_ranks: frozenset[int]
+    ending: bool
+    held: bool
+    foreground: bool
+    orphaning: bool
 
     @property
     def ended(self) -> bool:
         """Whether it is over: the Job controller says so only when none of its pods is live."""
         return self.complete or self.failed
+
+    @property
+    def cleared(self) -> bool:
+        """Whether it is deleted, but for a finalizer such as ours: it makes no more pods."""
+        return self.deleting and not (self.foreground or self.orphaning)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The Service of a job with several nodes."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner: str
+    owner_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +167,16 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server does not take an object of the attempt; `final`: it never will."""
+    """Why the API server does not take an object of the attempt.
+
+    `final`: it never will. `leftover`: an earlier TrainingJob's object that is about to go has its
+    name.
+    """
 
     reason: str
     message: str
     final: bool
+    leftover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +184,10 @@ class Observed:
     """All that the caches know of one TrainingJob's children.
 
     `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
-    the TrainingJob's Jobs of other attempts; `gone` are pods that failed and were deleted a
-    moment ago; `refusal` is the answer to the last try to create what the attempt needs.
+    the TrainingJob's Jobs of other attempts; `gone` are pods that ended and were deleted a
+    moment ago; `refusal` is the answer to the last try to create what the attempt needs; `stuck`
+    are pods that did not end in time though we asked for it. `service` says that the Service of
+    a job with several nodes is there, `terminating` that the namespace is being deleted.
     `events` are Warnings about the Job at hand and its pods, None where they were not read.
     """
 
@@ -148,6 +196,9 @@ class Observed:
     earlier: tuple[JobView, ...] = ()
     gone: tuple[PodView, ...] = ()
     refusal: Refusal | None = None
+    stuck: frozenset[str] = frozenset()
+    service: bool = True
+    terminating: bool = False
     events: tuple[EventView, ...] | None = None
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
@@ -158,152 +209,17 @@ class Observed:
     def live(self, owner_uid: str) -> bool:
         """Whether a pod of any attempt lives, or a Job of any attempt may still make one."""
         jobs = self.jobs_of(owner_uid)
-        return any(not job.ended for job in jobs) or any(pod.live for pod in self.pods)
+        makes_more = any(not (job.ended or job.cleared) for job in jobs)
+        return makes_more or any(pod.live for pod in self.pods)
 
 
-def pod_view(raw: Raw) -> PodView:
-    """Decode a v1 Pod."""
-    metadata, status = raw["metadata"], raw.get("status", {})
-    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-    state = _trainer_state(status)
-    conditions = _conditions(status)
-    # What many pods have in common is kept once.
-    return PodView(
-        namespace=sys.intern(metadata["namespace"]),
-        name=metadata["name"],
-        owner=sys.intern(labels.get(contract.LABEL_NAME, "")),
-        owner_uid=sys.intern(labels.get(contract.LABEL_UID, "")),
-        # No attempt has the number 0.
-        attempt=border.whole(labels.get(contract.LABEL_ATTEMPT), 0) or 0,
-        rank=_rank(annotations, labels),
-        phase=sys.intern(status.get("phase", "Pending")),
-        node=sys.intern(border.text(raw.get("spec", {}).get("nodeName"), NAME_LIMIT)),
-        deleting="deletionTimestamp" in metadata,
-        reason=border.text(status.get("reason"), REASON_LIMIT),
-        disruption=_disruption(conditions),
-        started_at=_started_at(state),
-        end=_container_end(state),
-        waiting=_waiting(state, conditions),
-        ready_to_start=_is_true(conditions.get("PodReadyToStartContainers", {})),
-    )
-
-
-def job_view(raw: Raw) -> JobView:
-    """Decode a batch/v1 Job."""
-    metadata, status = raw["metadata"], raw.get("status", {})
-    references: list[Raw] = metadata.get("ownerReferences", [])
-    owner: Raw = next((one for one in references if one.get("controller")), {})
-    ours = owner.get("kind") == KIND
-    conditions = {kind: one for kind, one in _conditions(status).items() if _is_true(one)}
-    end: Raw = next((conditions[kind] for kind in JOB_ENDS if kind in conditions), {})
-    ended_at = border.instant(status.get("completionTime"))
-    return JobView(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
-        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
-        owner_uid=owner["uid"] if ours else "",
-        created_at=border.instant(metadata.get("creationTimestamp")),
-        complete="Complete" in conditions,
-        failing="FailureTarget" in conditions,
-        failed="Failed" in conditions,
-        reason=border.text(end.get("reason"), REASON_LIMIT),
-        message=border.text(end.get("message"), MESSAGE_LIMIT),
-        ended_at=ended_at or border.instant(end.get("lastTransitionTime")),
-        suspended=raw.get("spec", {}).get("suspend", False),
-        deleting="deletionTimestamp" in metadata,
-    )
-
-
-def event_view(raw: Raw) -> EventView:
-    """Decode an events.k8s.io/v1 Event; every component fills other fields in for the time."""
-    regarding, series = border.mapping(raw.get("regarding")), border.mapping(raw.get("series"))
-    times = (
-        series.get("lastObservedTime"),
-        raw.get("deprecatedLastTimestamp"),
-        raw.get("eventTime"),
-        border.mapping(raw.get("metadata")).get("creationTimestamp"),
-    )
-    seen = (border.instant(one) for one in times)
-    return EventView(
-        kind=border.text(regarding.get("kind"), NAME_LIMIT),
-        name=border.text(regarding.get("name"), NAME_LIMIT),
-        uid=border.text(regarding.get("uid"), NAME_LIMIT),
-        reason=border.text(raw.get("reason"), REASON_LIMIT),
-        message=border.text(raw.get("note"), MESSAGE_LIMIT),
-        last_seen=next((one for one in seen if one is not None), None),
-    )
-
-
-def owner_key(view: PodView | JobView) -> str:
+def owner_key(view: PodView | JobView | ServiceView) -> str:
     """The key of the TrainingJob that a child belongs to by its label."""
     return names.key(view.namespace, view.owner)
 
 
-def _conditions(status: Raw) -> dict[str, Raw]:
-    return {one["type"]: one for one in status.get("conditions", [])}
-
-
-def _is_true(condition: Raw) -> bool:
-    return condition.get("status") == "True"
-
-
-def _rank(annotations: Raw, labels: Raw) -> int:
-    """The completion index; the Job controller sets it as an annotation and as a label."""
-    found = (
-        border.whole(one.get(names.JOB_COMPLETION_INDEX), 0, MAX_RANK)
-        for one in (annotations, labels)
-    )
-    return next((rank for rank in found if rank is not None), 0)
-
-
-def _trainer_state(status: Raw) -> Raw:
-    for container in status.get("containerStatuses", []):
-        if container["name"] == contract.CONTAINER_NAME:
-            state: Raw = container.get("state", {})
-            return state
-    return {}
-
-
-def _disruption(conditions: dict[str, Raw]) -> str:
-    """The reason of a true DisruptionTarget condition, which names who ends the pod."""
-    target = conditions.get("DisruptionTarget", {})
-    if not _is_true(target):
-        return ""
-    return border.text(target.get("reason"), REASON_LIMIT) or "Disrupted"
-
-
-def _started_at(state: Raw) -> datetime | None:
-    ran = state.get("running") or state.get("terminated") or {}
-    return border.instant(ran.get("startedAt"))
-
-
-def _container_end(state: Raw) -> ContainerEnd | None:
-    terminated = state.get("terminated")
-    if terminated is None:
-        return None
-    return ContainerEnd(
-        exit_code=terminated["exitCode"],
-        reason=border.text(terminated.get("reason"), REASON_LIMIT),
-        message=_end_of(terminated.get("message", "")),
-        finished_at=border.instant(terminated.get("finishedAt")),
-    )
-
-
-def _end_of(message: str) -> str:
-    """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
-    return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
-
-
-def _waiting(state: Raw, conditions: dict[str, Raw]) -> Waiting | None:
-    waiting = state.get("waiting")
-    if waiting is not None:
-        reason = border.text(waiting.get("reason"), REASON_LIMIT)
-        message = border.text(waiting.get("message"), MESSAGE_LIMIT)
-        return Waiting(SAME_REASON.get(reason, reason), message)
-    scheduled = conditions.get("PodScheduled", {})
-    reason = border.text(scheduled.get("reason"), REASON_LIMIT)
-    if not reason or _is_true(scheduled):
-        return None
-    return Waiting(reason, border.text(scheduled.get("message"), MESSAGE_LIMIT))
+def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:
+    """Whether a container ended before a moment; times of the API are whole seconds."""
+    if end is None or end.finished_at is None or moment is None:
+        return False
+    return end.finished_at < moment

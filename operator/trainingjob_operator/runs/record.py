@@ -1,6 +1,7 @@
 """One run as the tracking knows it: what is wanted, what MLflow confirmed, what stands between."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from trainingjob_operator.adapters.mlflow_rest import CONNECTION_FAILED, MlflowError, RunInfo
 from trainingjob_operator.core import contract
@@ -14,7 +15,10 @@ KEPT_METRICS = ("progress/", "train/", "val/")
 class RunRecord:
     """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
 
-    `new` says that no run of the job can exist yet.
+    `new` says that no run of the job can exist yet, `answering_since` since when every poll of
+    the run had an answer, `unread` how many had none since. `held_up` counts the tries of what
+    comes before an end, `cleared` says that nothing is left of what the pods opened, `foreign`
+    names runs that carry the job's uid and are not its own.
     """
 
     intent: RunIntent
@@ -28,6 +32,11 @@ class RunRecord:
     steps: Steps = field(default_factory=Steps)
     broken: bool = False
     new: bool = False
+    answering_since: datetime | None = None
+    unread: int = 0
+    held_up: int = 0
+    cleared: bool = False
+    foreign: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -38,13 +47,16 @@ class RunRecord:
         return self.problem is None and (self.missing or told)
 
     @property
-    def closed(self) -> bool:
-        """Whether there is a run, and MLflow confirmed its end."""
-        return self.settled and self.info is not None and self.intent.status.terminal
+    def ended(self) -> bool:
+        """Whether there is no more to be told but for tags that MLflow does not take."""
+        if not self.intent.status.terminal:
+            return False
+        return self.settled or self.confirmed == self.intent.status
 
     def view(self) -> RunView:
         """What decide() is told."""
         metrics = self.info.metrics if self.info else {}
+        since = self.answering_since
         return RunView(
             identity=self._identity(),
             status=self.confirmed,
@@ -52,6 +64,8 @@ class RunRecord:
             missing=self.missing,
             deleted=self.deleted,
             metrics=tuple(metrics.items()),
+            steps=self.steps.view(since) if since and self.intent.watch else None,
+            foreign=self.foreign,
         )
 
     def _identity(self) -> RunIdentity | None:
@@ -64,6 +78,8 @@ class RunRecord:
         if intent.replaces is not None and self.info and self.info.run_id == intent.replaces:
             self.info, self.confirmed, self.tags = None, None, ()
             self.steps = Steps()
+        if intent.status != self.intent.status:
+            self.held_up, self.cleared = 0, False
         self.intent = intent
         self.since = now
         self.missing = False
@@ -103,6 +119,16 @@ class RunRecord:
         self.problem = str(error)
         return True
 
+    def was_read(self, now: datetime) -> None:
+        """A poll of the run had an answer."""
+        self.answering_since = self.answering_since or now
+        self.unread = 0
+
+    def was_not_read(self) -> None:
+        """A poll of the run had none: what follows of its steps is not known either."""
+        self.answering_since = None
+        self.unread += 1
+
     def drifted(self, info: RunInfo) -> None:
         """Another writer changed the status."""
         self.info = replace(info, tags={}, metrics={})
@@ -113,7 +139,7 @@ class RunRecord:
 
         Where something is left, only telling it shows whether MLflow takes it.
         """
-        if self.confirmed == self.intent.status:
+        if self.confirmed == self.intent.status and self.tags == self.intent.tags:
             self.problem = None
         return self.problem is None
 

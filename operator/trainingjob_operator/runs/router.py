@@ -5,11 +5,17 @@ of its own: one that hangs costs the jobs on it their run, and those on others n
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi
 from trainingjob_operator.core.intent import RunIntent, RunView
-from trainingjob_operator.runs.syncer import Changed, Correction, RunSyncer
+from trainingjob_operator.runs.syncer import RunSyncer
+from trainingjob_operator.runs.table import Changed, Correction, OnError
+
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 1.0
 
 
 class RunRouter:
@@ -20,11 +26,13 @@ class RunRouter:
         server: Callable[[str], MlflowApi],
         changed: Changed,
         corrected: Correction,
+        on_error: OnError,
         poll_seconds: float,
     ) -> None:
         self._server = server
         self._changed = changed
         self._corrected = corrected
+        self._on_error = on_error
         self._poll_seconds = poll_seconds
         self._servers: dict[str, RunSyncer] = {}
         self._new: dict[str, str] = {}
@@ -71,13 +79,23 @@ class RunRouter:
     async def run(self, workers: int) -> None:
         """Call each server with so many workers, and poll it, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._start = lambda server: tasks.create_task(server.run(workers))
+            self._start = lambda server: tasks.create_task(self._keep(server, workers))
             try:
                 for server in self._servers.values():
                     self._start(server)
                 await asyncio.Future()
             finally:
                 self._start = None
+
+    async def _keep(self, server: RunSyncer, workers: int) -> None:
+        """One server's failure is never that of another, whatever it is."""
+        while True:
+            try:
+                await server.run(workers)
+            except Exception:
+                logger.exception("the runs on one server are kept anew")
+                self._on_error("runs")
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         """Begin no more calls, and wait so long at most for those that are under way."""
@@ -91,7 +109,9 @@ class RunRouter:
         known = self._servers.get(uri)
         if known is not None:
             return known
-        made = RunSyncer(self._server(uri), self._changed, self._corrected, self._poll_seconds)
+        made = RunSyncer(
+            self._server(uri), self._changed, self._corrected, self._on_error, self._poll_seconds
+        )
         self._servers[uri] = made
         if self._start is not None:
             self._start(made)

@@ -6,38 +6,48 @@ starts again below that leaves no trace there, so that the history has the last 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, RunInfo
-from trainingjob_operator.core import contract
+from trainingjob_operator.core import border, contract
 from trainingjob_operator.core.intent import StepView, StepWatch
 
 # Seconds from one look into the history of a metric to the next: it may be long.
 LEAST_INTERVAL = 10.0
+# Pages of a history that one look reads. MLflow gives it from its beginning, and a million points
+# at once would cost it and us seconds and memory: a look goes on where the last one came to.
+PAGES_PER_LOOK = 5
+# How far the clock of a node may be ahead of ours.
+SKEW = timedelta(minutes=5)
 
 
 @dataclass(slots=True)
 class Steps:
-    """The steps of one run."""
+    """The steps of one run; `page` is where the unread part of the metric's history begins."""
 
     metric: str | None = None
     last_ms: int | None = None
     measured: bool = False
     checked: datetime | None = None
+    page: str | None = None
+    behind: bool = False
 
-    def take(self, info: RunInfo) -> None:
-        """Read the latest metrics of a run."""
+    def take(self, info: RunInfo, now: datetime) -> None:
+        """Read the latest metrics of a run; a point from the future tells of no step."""
+        latest = _latest(now)
         told = {
             key: time
             for key, time in info.metric_times.items()
-            if not key.startswith(contract.SYSTEM_METRICS)
+            if not key.startswith(contract.SYSTEM_METRICS) and time <= latest
         }
-        self.measured = len(told) < len(info.metric_times)
+        self.measured = any(key.startswith(contract.SYSTEM_METRICS) for key in info.metric_times)
         if not told:
             return
         known = contract.METRIC_STEP in told
-        self.metric = contract.METRIC_STEP if known else max(told, key=lambda key: told[key])
-        self.last_ms = max(told[self.metric], self.last_ms or 0)
+        metric = contract.METRIC_STEP if known else max(told, key=lambda key: told[key])
+        if metric != self.metric:
+            self.metric, self.page = metric, None
+        self.last_ms = max(told[metric], self.last_ms or 0)
 
     def overdue(self, watch: StepWatch, now: datetime) -> bool:
         """Whether it is time for a look into the history: no step for long, as it seems."""
@@ -45,20 +55,38 @@ class Steps:
         if (now - last).total_seconds() < watch.seconds:
             return False
         again = max(watch.seconds / 4, LEAST_INTERVAL)
-        return self.checked is None or (now - self.checked).total_seconds() >= again
+        if self.behind or self.checked is None:
+            return True
+        return (now - self.checked).total_seconds() >= again
 
     async def look_back(self, server: MlflowApi, run_id: str, now: datetime) -> None:
-        """Read the history of the metric; raises MlflowError."""
-        if self.metric is not None:
-            newest = await server.last_point_ms(run_id, self.metric)
-            self.last_ms = max(newest or 0, self.last_ms or 0)
-        self.checked = now
+        """Read on in the history of the metric; checked once it is read to its end.
+
+        Raises:
+            MlflowError: the history is not known.
+        """
+        latest = _latest(now)
+        for _ in range(PAGES_PER_LOOK if self.metric is not None else 0):
+            times, following = await server.point_times(run_id, self.metric or "", self.page)
+            past = [ms for ms in times if ms <= latest]
+            self.last_ms = max([*past, self.last_ms or 0])
+            self.behind = following is not None
+            if following is None:
+                break
+            self.page = following
+        if not self.behind:
+            self.checked = now
 
     @property
     def last(self) -> datetime | None:
         """When the last known step was told to have been made."""
-        return None if self.last_ms is None else datetime.fromtimestamp(self.last_ms / 1000, UTC)
+        return border.instant_of_ms(self.last_ms)
 
     def view(self, answering_since: datetime) -> StepView:
         """What decide() is told."""
         return StepView(answering_since, self.last, self.checked, self.measured)
+
+
+def _latest(now: datetime) -> int:
+    """The latest time that a point can have been made at, in milliseconds."""
+    return int((now + SKEW).timestamp() * 1000)

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from trainingjob_operator.adapters.kube import ApiError
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.api import TrainingJob
-from trainingjob_operator.core import contract, run_tags
+from trainingjob_operator.core import border, contract, run_tags
 from trainingjob_operator.core.intent import RunStatus
 from trainingjob_operator.core.policies import orphans
+from trainingjob_operator.runs.table import OnError
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class Sweeper:
         cluster: str,
         lookup: Lookup,
         on_closed: Callable[[], None],
+        on_error: OnError,
     ) -> None:
         self._server = server
         self._uris = tuple(uris)
         self._cluster = cluster
         self._lookup = lookup
         self._on_closed = on_closed
+        self._on_error = on_error
 
     async def run(self) -> None:
         """Sweep at once and then every ten minutes, until cancelled."""
@@ -50,6 +53,9 @@ class Sweeper:
                     await self._sweep(self._server(uri))
                 except MlflowError as error:
                     logger.warning("runs without a job are not looked for: %s", error)
+                except Exception:
+                    logger.exception("runs without a job are not looked for on %s", uri)
+                    self._on_error("sweep")
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             await asyncio.sleep(SWEEP_SECONDS * jitter)
 
@@ -64,19 +70,15 @@ class Sweeper:
                     except MlflowError as error:
                         # Often this run's alone, as where its experiment is not ours to write.
                         logger.warning("run %s cannot be closed: %s", run.run_id, error)
+                    except Exception:
+                        logger.exception("run %s cannot be closed", run.run_id)
+                        self._on_error("sweep")
 
     async def _open_runs(
         self, server: MlflowApi, experiments: list[str], status: RunStatus
     ) -> list[RunInfo]:
         ours = f"tags.`{contract.TAG_CLUSTER}` = '{self._cluster}'"
-        wanted = f"{ours} AND attributes.status = '{status}'"
-        found: list[RunInfo] = []
-        token: str | None = None
-        while True:
-            runs, token = await server.search_runs(experiments, wanted, page_token=token)
-            found += runs
-            if token is None:
-                return found
+        return await server.all_runs(experiments, f"{ours} AND attributes.status = '{status}'")
 
     async def _close(self, server: MlflowApi, run: RunInfo) -> None:
         place = run.tags.get(contract.TAG_NAMESPACE, ""), run.tags.get(contract.TAG_NAME, "")
@@ -87,13 +89,14 @@ class Sweeper:
         except (ApiError, ValueError) as error:
             logger.warning("run %s: the job %s/%s is not known: %s", run.run_id, *place, error)
             return
-        started = datetime.fromtimestamp(run.start_time_ms / 1000, UTC)
-        end = orphans.right_end(run.run_id, run.tags, job, started, datetime.now(UTC))
+        now = datetime.now(UTC)
+        started = border.instant_of_ms(run.start_time_ms) or now
+        end = orphans.right_end(run.run_id, run.tags, job, started, now)
         if end is None:
             return
         status, ended = end
-        await server.set_status(run.run_id, status, int(ended.timestamp() * 1000))
         if status == RunStatus.KILLED:
             await server.set_tags(run.run_id, {contract.TAG_OUTCOME: run_tags.DELETED})
+        await server.set_status(run.run_id, status, int(ended.timestamp() * 1000))
         logger.warning("run %s of %s/%s was left open: %s", run.run_id, *place, status)
         self._on_closed()

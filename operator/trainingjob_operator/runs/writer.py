@@ -7,11 +7,15 @@ from datetime import datetime
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import RunIntent
+from trainingjob_operator.runs.leftovers import Ending, Leftovers
 from trainingjob_operator.runs.record import RunRecord
 
 logger = logging.getLogger(__name__)
 
 DELETED_STAGE = "deleted"
+# Tries of what comes before an end. It is worth a moment, and not the end itself.
+HELD_UP_AT_MOST = 3
+OWN_TAGS = (contract.TAG_CLUSTER, contract.TAG_NAMESPACE, contract.TAG_NAME)
 
 
 class RunDeletedError(Exception):
@@ -27,6 +31,7 @@ class RunWriter:
 
     def __init__(self, server: MlflowApi) -> None:
         self._server = server
+        self._leftovers = Leftovers(server)
         self._experiments: dict[str, str] = {}
 
     def forget_experiment(self, intent: RunIntent) -> None:
@@ -36,33 +41,69 @@ class RunWriter:
     async def bring_about(self, tracked: RunRecord, intent: RunIntent, new: bool) -> RunInfo | None:
         """The run with the wanted status; None where there is none and none is to be made.
 
+        The tags and what the pods left open come before an end: whoever waits for that in MLflow
+        finds all of it.
+
         Raises:
             MlflowError: MLflow did not do it; a repeat is harmless.
             RunDeletedError: somebody deleted the run.
         """
         info = tracked.info
         if info is None and not new:
-            info = await self._find(intent)
+            info = await self._find(tracked, intent)
         if info is None and intent.create:
             info = await self._create(intent)
         if info is None:
             return None
         tracked.info = info
-        written = await self._tell_status(intent, info)
-        # Kept before the tags are told: where these fail, the status is not written again.
-        tracked.info = replace(written, tags=info.tags, metrics=info.metrics)
-        await self._tell_tags(tracked, intent, info)
-        if intent.status.terminal and info.metrics:
+        if not intent.status.terminal:
+            written = await self._tell_status(tracked, intent, info)
+            await self._tell_tags(tracked, intent, info)
+            return written
+        refused = await self._before_end(tracked, intent, info)
+        written = await self._tell_status(tracked, intent, info)
+        if refused is not None:
+            raise refused
+        if info.metrics:
             # The last poll was a while ago: without this a job would have succeeded at 40 %.
             tracked.take_metrics((await self._server.get_run(info.run_id)).metrics)
         return written
 
-    async def _tell_status(self, intent: RunIntent, info: RunInfo) -> RunInfo:
-        if info.status == intent.status and bool(info.end_time_ms) == intent.status.terminal:
-            return info
-        end = _milliseconds(intent.ended_at) if intent.ended_at else 0
-        written = await self._server.set_status(info.run_id, intent.status, end)
-        logger.info("run %s -> %s", info.status, intent.status, extra={"run": info.run_id})
+    async def _before_end(
+        self, tracked: RunRecord, intent: RunIntent, info: RunInfo
+    ) -> MlflowError | None:
+        """Tell the tags, and close what is left open; returns why the tags are not told.
+
+        Raises:
+            MlflowError: once more may do; the run gets its end without them after a few times.
+        """
+        refused: MlflowError | None = None
+        try:
+            await self._tell_tags(tracked, intent, info)
+        except MlflowError as error:
+            _hold_up(tracked, error)
+            logger.warning("the tags of the end are not told: %s", error)
+            refused = error
+        if not tracked.cleared:
+            ending = Ending(
+                intent.uid, info.run_id, info.experiment_id, _milliseconds(intent.created_at)
+            )
+            try:
+                await self._leftovers.close(ending, intent.status, _end(intent))
+            except MlflowError as error:
+                _hold_up(tracked, error)
+                logger.warning("what the pods left open is not closed: %s", error)
+            tracked.cleared = True
+        return refused
+
+    async def _tell_status(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> RunInfo:
+        written = info
+        if info.status != intent.status or bool(info.end_time_ms) != intent.status.terminal:
+            written = await self._server.set_status(info.run_id, intent.status, _end(intent))
+            logger.info("run %s -> %s", info.status, intent.status, extra={"run": info.run_id})
+        # Kept before all is told: where the rest fails, the status is not written again.
+        tracked.info = replace(written, tags=info.tags, metrics=info.metrics)
+        tracked.confirmed = intent.status
         return written
 
     async def _tell_tags(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
@@ -72,11 +113,13 @@ class RunWriter:
         news = {key: value for key, value in ours.items() if known.get(key) != value}
         if news:
             await self._server.set_tags(info.run_id, news)
+            tracked.tags = tuple((dict(tracked.tags) | news).items())
 
-    async def _find(self, intent: RunIntent) -> RunInfo | None:
-        """The stored run, else the active one with the uid tag.
+    async def _find(self, tracked: RunRecord, intent: RunIntent) -> RunInfo | None:
+        """The stored run, else the active one of the job's own tags and start.
 
-        That one may have taken the place of a deleted one without that being stored.
+        That one may have taken the place of a deleted one without that being stored. Anybody can
+        write a tag: a run that has only the uid of the job is not touched.
         """
         stored = intent.identity
         info = await self._get(stored.run_id) if stored is not None else None
@@ -84,8 +127,11 @@ class RunWriter:
             return info
         experiment = info.experiment_id if info else await self._experiment(intent)
         found = await self._server.find_runs(experiment, intent.uid)
-        if found or stored is None:
-            return found[0] if found else None
+        ours = [run for run in found if _is_own(run, intent)]
+        foreign = [run.run_id for run in found if run not in ours]
+        tracked.foreign = _foreign(foreign) if foreign else None
+        if ours or stored is None:
+            return ours[0] if ours else None
         message = gone(stored.run_id) if info is None else restore(stored.run_id)
         raise RunDeletedError(message, info)
 
@@ -121,6 +167,33 @@ def restore(run_id: str) -> str:
 def gone(run_id: str) -> str:
     """The message about a run that cannot."""
     return f"run {run_id} is gone from MLflow for good"
+
+
+def _foreign(run_ids: list[str]) -> str:
+    """The message about runs with the job's uid and another's name or start."""
+    named = ", ".join(run_ids[:3]) + (", …" if len(run_ids) > 3 else "")
+    return (
+        f"not of this job, though they have its uid as a tag: {named}. "
+        "Cluster, namespace, name or start time are others; the operator leaves them alone"
+    )
+
+
+def _is_own(run: RunInfo, intent: RunIntent) -> bool:
+    wanted = dict(intent.tags)
+    return run.start_time_ms == _milliseconds(intent.created_at) and all(
+        run.tags.get(tag) == wanted[tag] for tag in OWN_TAGS if tag in wanted
+    )
+
+
+def _hold_up(tracked: RunRecord, error: MlflowError) -> None:
+    """Raise an error that another try may do without, a few times."""
+    if error.retryable and tracked.held_up < HELD_UP_AT_MOST:
+        tracked.held_up += 1
+        raise error
+
+
+def _end(intent: RunIntent) -> int:
+    return _milliseconds(intent.ended_at) if intent.ended_at else 0
 
 
 def _milliseconds(moment: datetime) -> int:

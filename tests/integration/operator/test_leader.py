@@ -23,7 +23,9 @@ def replicas(
     kwok: Kwok, cluster: Cluster, mlflow: MlflowServer, lease_seconds: int, tmp_path: Path
 ) -> Iterator[list[OperatorProcess]]:
     settings = {**HASTY, "LEASE_SECONDS": str(lease_seconds)}
-    pair = [OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, name, settings) for name in "ab"]
+    pair = [
+        OperatorProcess(tmp_path, kwok.operator_login, mlflow.uri, name, settings) for name in "ab"
+    ]
     for one in pair:
         one.start()
     yield pair

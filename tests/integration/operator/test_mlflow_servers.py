@@ -81,7 +81,7 @@ def operator(
         server = {"uri": getattr(fleet, name).uri, "uiUrl": f"https://{name}.example.com"}
         files_of_server = {"loginDirectory": str(directory), "caPath": str(tmp_path / "ca.pem")}
         told.append({**server, **files_of_server})
-    replica = OperatorProcess(tmp_path, kwok.kubeconfig, fleet.default.uri)
+    replica = OperatorProcess(tmp_path, kwok.operator_login, fleet.default.uri)
     replica.environment["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"] = json.dumps(told)
     replica.start()
     yield replica

@@ -24,7 +24,7 @@ def new_replica(
     started: list[OperatorProcess] = []
 
     def start(name: str) -> OperatorProcess:
-        replica = OperatorProcess(tmp_path, kwok.kubeconfig, mlflow.uri, name)
+        replica = OperatorProcess(tmp_path, kwok.operator_login, mlflow.uri, name)
         replica.start()
         started.append(replica)
         return replica
@@ -73,7 +73,7 @@ def test_a_rollout_in_the_middle_of_200_jobs_loses_and_repeats_nothing(
         return found == {name: [EXPECTED_RUN[state or ""]] for name, state in states.items()}
 
     wait_for("each job has one run, which says the same", told, 60)
-    audit = Path(kwok.environment["TRAININGJOB_AUDIT_LOG"])
+    audit = kwok.audit_log
     print("writes:", dict(Counter(operator_writes(audit, cluster.namespace))))
     # A new leader whose watch is a moment behind asks for a Job that is there, and is refused.
     writes = Counter(operator_writes(audit, cluster.namespace, accepted=True))

@@ -1,6 +1,7 @@
 """The state that all is in at the end, without what differs from one time to the next."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from tests.support.chaos.upstream import CORE, JOBS, TRAININGJOBS, Json, Refused, Upstream
@@ -17,6 +18,8 @@ VARYING_KEYS = (
 )
 VARYING_ENDINGS = ("Seconds", "Time")
 POD_SUFFIX = re.compile(r"\b(job-\d+-\d+)-[a-z0-9]{5}\b")
+# What the API server notes of who wrote a field.
+OPERATOR = "trainingjob-operator"
 VARYING_TAGS = (
     "trainingjob.uid",
     "trainingjob.namespace",
@@ -27,14 +30,36 @@ VARYING_TAGS = (
 )
 
 
-async def end_state(upstream: Upstream, namespace: str) -> Json:
+@dataclass(frozen=True)
+class Remains:
+    """What is there at the end, as both servers give it."""
+
+    trainingjob: Json | None
+    jobs: list[Json]
+    pods: list[Json]
+    services: list[Json]
+    runs: list[Json]
+
+
+async def remains(upstream: Upstream, namespace: str) -> Remains:
+    """Ask for all that a trial left."""
+    return Remains(
+        trainingjob=await _trainingjob(upstream, namespace),
+        jobs=await _list(upstream, JOBS, namespace, "jobs"),
+        pods=await _list(upstream, CORE, namespace, "pods"),
+        services=await _list(upstream, CORE, namespace, "services"),
+        runs=await upstream.runs(namespace),
+    )
+
+
+def end_state(found: Remains) -> Json:
     """What must be the same whatever happened on the way."""
     return {
-        "trainingjob": await _trainingjob(upstream, namespace),
-        "jobs": [_child(one) for one in await _list(upstream, JOBS, namespace, "jobs")],
-        "pods": sorted(_pod(one) for one in await _list(upstream, CORE, namespace, "pods")),
-        "services": [_name(one) for one in await _list(upstream, CORE, namespace, "services")],
-        "runs": [_run(one) for one in await upstream.runs(namespace)],
+        "trainingjob": _told(found.trainingjob) if found.trainingjob else None,
+        "jobs": [_child(one) for one in found.jobs],
+        "pods": sorted(_pod(one) for one in found.pods),
+        "services": [_name(one) for one in found.services],
+        "runs": [_run(one) for one in found.runs],
     }
 
 
@@ -53,6 +78,10 @@ async def _trainingjob(upstream: Upstream, namespace: str) -> Json | None:
         if refused.status != 404:
             raise
         return None
+    return found
+
+
+def _told(found: Json) -> Json:
     status = _stable(found.get("status", {}))
     status["conditions"] = sorted(status.get("conditions", []), key=lambda one: str(one["type"]))
     return {"finalizers": found["metadata"].get("finalizers", []), "status": status}
@@ -71,8 +100,10 @@ def _child(job: Json) -> Json:
     """A child Job, or the one of somebody else, which nobody may touch."""
     [container] = job["spec"]["template"]["spec"]["containers"]
     told = job.get("status", {}).get("conditions", [])
+    managers = {one["manager"] for one in job["metadata"].get("managedFields", [])}
     return {
         "name": _name(job),
+        "written_by_us": OPERATOR in managers,
         "generation": job["metadata"]["generation"],
         "deleting": "deletionTimestamp" in job["metadata"],
         "ended": sorted(one["type"] for one in told if one["type"] in ("Complete", "Failed")),

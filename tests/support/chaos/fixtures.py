@@ -25,7 +25,9 @@ async def laboratory(
         mlflow_process.start()
     directory = tmp_path_factory.mktemp("faults")
     quiet: float = request.module.QUIET_SECONDS
-    opened = open_laboratory(kwok.kubeconfig, mlflow_process.uri, directory, quiet)
+    opened = open_laboratory(
+        kwok.kubeconfig, kwok.operator_login, mlflow_process.uri, directory, quiet
+    )
     async with opened as found:
         yield found
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
+
+import orjson
 
 from tests.support.chaos.calls import Answer, Server
 from tests.support.chaos.crashes import Plan, Point, When
@@ -13,11 +16,14 @@ from tests.support.chaos.outages import (
     HalfOpen,
     Lost,
     Once,
+    Refused,
+    Says,
+    Silent,
     Slow,
     Stale,
     Unnoticed,
 )
-from tests.support.chaos.proxy import Fault
+from tests.support.chaos.proxy import EXPIRED, Fault
 from tests.support.chaos.scenarios import (
     DELETION,
     DISRUPTION,
@@ -47,6 +53,25 @@ MLFLOW_ERRORS = {
 }
 
 
+def _error_event(code: int, reason: str) -> bytes:
+    status = {"kind": "Status", "code": code, "reason": reason, "message": "a fault"}
+    return orjson.dumps({"type": "ERROR", "object": status})
+
+
+# What a watch may bring instead of the next event.
+LINES = {
+    "410": EXPIRED,
+    "an ERROR event of 500": _error_event(500, "InternalError"),
+    "an ERROR event of 403": _error_event(403, "Forbidden"),
+    "an ERROR event without a code": b'{"type": "ERROR", "object": {}}',
+    "half an event": b'{"type": "MODIFIED", "object": {"metadata": {"na',
+    "the page of a proxy": b"<html>Bad Gateway</html>",
+    "an event without an object": b'{"type": "MODIFIED"}',
+    "an object without metadata": b'{"type": "MODIFIED", "object": {}}',
+    "a list": b"[]",
+}
+
+
 @dataclass(frozen=True)
 class Outage:
     """One outage in one scenario."""
@@ -59,7 +84,7 @@ class Outage:
 
 def quick() -> list[Outage]:
     """Those that are over in seconds."""
-    return [*_away(5.0), *_errors(), *_lost(None), *_watches(), *_slow()]
+    return [*_away(5.0), *_errors(), *_lost(None), *_watches(), *_lines(), *_refused(5.0), *_slow()]
 
 
 def long() -> list[Outage]:
@@ -76,7 +101,11 @@ def long() -> list[Outage]:
     lost = Outage(
         "haste: the creation of the Job goes unnoticed", HASTE, partial(Unnoticed, point=FIRST_JOB)
     )
-    return [*_away(60.0), *_lost(45.0), *dead, lost, *_failovers()]
+    silent = [
+        Outage(f"{one.name}: kopf's watch is silent from {at}", one, partial(Silent, point=at))
+        for one, at in points
+    ]
+    return [*_away(60.0), *_lost(45.0), *dead, *silent, *_refused(60.0), lost, *_failovers()]
 
 
 def _failovers() -> list[Outage]:
@@ -161,6 +190,35 @@ def _watches() -> list[Outage]:
             partial(Stale, plan=plan),
         )
         for plan in stale
+    ]
+
+
+def _lines() -> list[Outage]:
+    """Each line in one scenario, each scenario in turn."""
+    places = cycle(((SUCCESS, ENDS), (RETRY, NEXT_JOB), (SUSPENSION, STOPS), (DELETION, KILLED)))
+    return [
+        Outage(
+            f"{scenario.name}: kopf's watch ends with {name} at {at}",
+            scenario,
+            partial(Says, point=at, line=line),
+        )
+        for (name, line), (scenario, at) in zip(LINES.items(), places, strict=False)
+    ]
+
+
+def _refused(seconds: float) -> list[Outage]:
+    return [
+        Outage(
+            f"{scenario.name}: TrainingJobs cannot be read for {seconds:g} s from {at} ({name})",
+            scenario,
+            partial(Refused, point=at, error=error, seconds=seconds),
+        )
+        for (name, error), (scenario, at) in (
+            (("503", Answer.api_error(503, "ServiceUnavailable")), (RETRY, NEXT_JOB)),
+            (("403", Answer.api_error(403, "Forbidden")), (SUSPENSION, STOPS)),
+            (("410", Answer.api_error(410, "Expired")), (DELETION, STOPS)),
+            (("404", Answer(404, b"404 page not found")), (SUCCESS, RUNS)),
+        )
     ]
 
 

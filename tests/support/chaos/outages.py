@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.chaos.calls import Answer, Call, Dropped, Kind, Server
 from tests.support.chaos.crashes import Counted, Crash, Plan, Point
-from tests.support.chaos.proxy import Fault, Forward
+from tests.support.chaos.proxy import EXPIRED, Fault, Forward, Stream
 from tests.support.chaos.trial import Trial
 
 
@@ -113,11 +113,84 @@ class Expired(Counted):
         """End what is open; the first watch of each resource after it gets 410, too."""
         if self.reached(call):
             for stream in list(self._trial.proxy.streams):
-                await stream.gone()
+                await stream.say(EXPIRED)
         if self.done and call.kind is Kind.WATCH and call.path not in self._refused:
             self._refused.add(call.path)
             return Answer.api_error(410, "Expired")
         return await forward()
+
+
+class OfKopf(Counted):
+    """What happens to the watch of TrainingJobs, which is kopf's, from one write on."""
+
+    what = "GET trainingjobs"
+
+    def __init__(self, trial: Trial, point: Point) -> None:
+        super().__init__(point)
+        self._trial = trial
+
+    def streams(self) -> list[Stream]:
+        """Those that are open."""
+        return [one for one in self._trial.proxy.streams if one.call.what == self.what]
+
+
+class Says(OfKopf):
+    """It gets a line that nobody expects, and ends."""
+
+    def __init__(self, trial: Trial, point: Point, line: bytes) -> None:
+        super().__init__(trial, point)
+        self._line = line
+
+    async def answer(self, call: Call, forward: Forward) -> Answer:
+        """Say it at the write."""
+        if self.reached(call):
+            for stream in self.streams():
+                await stream.say(self._line)
+        return await forward()
+
+
+class Refused(OfKopf):
+    """It ends, and lists and watches of TrainingJobs are refused for some time."""
+
+    def __init__(self, trial: Trial, point: Point, error: Answer, seconds: float) -> None:
+        super().__init__(trial, point)
+        self._error = error
+        self._seconds = seconds
+        self._until = 0.0
+
+    async def answer(self, call: Call, forward: Forward) -> Answer:
+        """Refuse what would read."""
+        now = asyncio.get_running_loop().time()
+        if self.reached(call):
+            self._until = now + self._seconds
+            for stream in self.streams():
+                stream.abort()
+        reads = call.kind is Kind.WATCH or call.is_list
+        if now < self._until and reads and call.what == self.what:
+            return self._error
+        return await forward()
+
+
+class Silent(OfKopf):
+    """It ends, and the next one is opened and brings nothing, not even its end."""
+
+    def __init__(self, trial: Trial, point: Point) -> None:
+        super().__init__(trial, point)
+        self._silenced: set[str] = set()
+
+    async def answer(self, call: Call, forward: Forward) -> Answer:
+        """End what is open."""
+        if self.reached(call):
+            for stream in self.streams():
+                stream.abort()
+        return await forward()
+
+    def silences(self, call: Call) -> bool:
+        """The next one of each replica."""
+        if not self.done or call.what != self.what or call.replica in self._silenced:
+            return False
+        self._silenced.add(call.replica)
+        return True
 
 
 class Stale(Crash):

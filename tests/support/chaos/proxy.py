@@ -21,6 +21,13 @@ from tests.support.chaos.calls import (
 )
 from tests.support.chaos.upstream import Upstream
 
+# What a server says that no longer has the changes since a watch's version.
+EXPIRED = orjson.dumps(
+    {
+        "type": "ERROR",
+        "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "a fault"},
+    }
+)
 Forward = Callable[[], Awaitable[Answer]]
 PASSED_ON = ("Content-Type", "Content-Encoding", "Retry-After")
 NOT_PASSED_ON = ("host", "content-length", "transfer-encoding", "connection")
@@ -34,6 +41,10 @@ class Fault:
     async def answer(self, call: Call, forward: Forward) -> Answer:  # noqa: ARG002 - for others
         """Answer a call; raises Dropped to close the connection instead."""
         return await forward()
+
+    def silences(self, call: Call) -> bool:  # noqa: ARG002 - for others
+        """Whether a watch that is about to be opened never brings a byte."""
+        return False
 
 
 @dataclass(eq=False, slots=True)
@@ -53,10 +64,8 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
-    async def gone(self) -> None:
-        """End it as a server that no longer has the changes since the watch's version."""
-        status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "a fault"}
-        line = orjson.dumps({"type": "ERROR", "object": status})
+    async def say(self, line: bytes) -> None:
+        """Send a line, and end it."""
         with contextlib.suppress(ConnectionError):
             await self.response.write(line + b"\n")
         self.abort()
@@ -178,7 +187,7 @@ class Proxy:
             response.headers.update(_passed_on(reply))
             await response.prepare(request)
             # A task of its own: it can be cancelled, while the handler outlives its client.
-            stream = Stream(call, request, response)
+            stream = Stream(call, request, response, mute=self.fault.silences(call))
             stream.task = asyncio.create_task(_pump(reply, response, stream))
             self.streams.add(stream)
             try:

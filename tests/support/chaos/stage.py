@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.support.chaos.upstream import CORE, JOBS, TRAININGJOBS, Json, Upstream
+from tests.support.chaos.upstream import CORE, JOBS, RIGHTS, TRAININGJOBS, Json, Upstream
 from tests.support.chaos.world import Objects, World
 from tests.support.pods import ended_status
+from tests.support.service_account import rights_in
 
 T = TypeVar("T")
 
@@ -38,10 +39,16 @@ class Stage:
         return await self._world.until(self.namespace, what, condition, SECONDS)
 
     async def prepare(self) -> None:
-        """Make the namespace, and in it a Job that looks like one of ours and is not."""
+        """Make the namespace, and in it a Job that looks like one of ours and is not.
+
+        The operator of the trial keeps its Lease there, too.
+        """
         await self.upstream.call(
             "POST", f"{CORE}/namespaces", {"metadata": {"name": self.namespace}}
         )
+        for one in rights_in(self.namespace):
+            path = f"{RIGHTS}/namespaces/{self.namespace}/{one['kind'].lower()}s"
+            await self.upstream.call("POST", path, one)
         labels = {
             "app.kubernetes.io/managed-by": "trainingjob-operator",
             "trainingjob.dev/name": NAME,

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.support.chaos.calls import Call, Server
-from tests.support.chaos.endstate import end_state, event_reasons
+from tests.support.chaos.endstate import end_state, event_reasons, remains
 from tests.support.chaos.invariants import Invariants
 from tests.support.chaos.lives import Life, Zygote
 from tests.support.chaos.proxy import Fault, Proxy
@@ -19,6 +19,7 @@ from tests.support.chaos.stage import NAME, Stage
 from tests.support.chaos.upstream import Json, Refused, Upstream
 from tests.support.chaos.world import NotReached, World
 from tests.support.processes import free_port
+from tests.support.service_account import OperatorLogin, token_of
 
 # One replica that comes again under its own name has the lease at once.
 LEASE_SECONDS = 60
@@ -37,6 +38,7 @@ class Laboratory:
     upstream: Upstream
     world: World
     zygote: Zygote
+    login: OperatorLogin
     directory: Path
     quiet_seconds: float
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -108,7 +110,8 @@ class Trial:
         addresses = self.proxy.addresses
         kubeconfig = self._laboratory.directory / f"{self.namespace}.{replica}.kubeconfig"
         if not kubeconfig.exists():
-            kubeconfig.write_text(_kubeconfig(addresses[replica, Server.API]))
+            token = token_of(self._laboratory.login)
+            kubeconfig.write_text(kubeconfig_for(addresses[replica, Server.API], token))
         settings = {
             "NAMESPACE": self.namespace,
             "IDENTITY": replica,
@@ -165,7 +168,7 @@ class Trial:
     async def _look_at(self, result: Result) -> None:
         at_most = 2 if self.proxy.fault.loses_answers else 1
         self._invariants.run_was_told_once(self.proxy.applied, at_most)
-        result.end = await end_state(self._laboratory.upstream, self.namespace)
+        result.end = end_state(await remains(self._laboratory.upstream, self.namespace))
         result.events = await event_reasons(self._laboratory.upstream, self.namespace)
 
     def _released(self) -> bool:
@@ -191,15 +194,15 @@ class Trial:
         await self.stage.clear()
 
 
-def _kubeconfig(server: str) -> str:
-    """JSON is YAML."""
+def kubeconfig_for(server: str, token: str) -> str:
+    """A login at a proxy; JSON is YAML."""
     return json.dumps(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "proxy", "cluster": {"server": server}}],
-            "users": [{"name": "nobody", "user": {}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+            "users": [{"name": "operator", "user": {"token": token}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "operator"}}],
             "current-context": "proxy",
         }
     )

@@ -20,6 +20,7 @@ MLFLOW_SECONDS = 60.0
 TRAININGJOBS = "/apis/trainingjob.dev/v1alpha1"
 JOBS = "/apis/batch/v1"
 CORE = "/api/v1"
+RIGHTS = "/apis/rbac.authorization.k8s.io/v1"
 
 
 class Refused(Exception):  # noqa: N818 - named for what the server did
@@ -31,36 +32,34 @@ class Refused(Exception):  # noqa: N818 - named for what the server did
 
 
 class Upstream:
-    """Both servers over one pool of connections."""
+    """Both servers, each over a pool of connections.
+
+    `session` is for what the operator sends, and brings no login: that is the operator's own.
+    """
 
     def __init__(self, kubeconfig: Path, mlflow: str) -> None:
-        self.api, self._tls = _login(yaml.safe_load(kubeconfig.read_text()))
+        config = yaml.safe_load(kubeconfig.read_text())
+        self.api = str(config["clusters"][0]["cluster"]["server"])
         self.mlflow = mlflow
-        self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-            auto_decompress=False,
-        )
+        self.session = _session(aiohttp.TCPConnector(ssl=_tls(config), limit=0))
+        self._admin = _session(aiohttp.TCPConnector(ssl=_admin_tls(config), limit=0))
         # MLflow closes idle connections: one from a pool may end just as it is used again.
-        self.mlflow_session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-            auto_decompress=False,
-        )
+        self.mlflow_session = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     async def __aenter__(self) -> "Upstream":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.session.close()
+        await self._admin.close()
         await self.mlflow_session.close()
 
     async def call(
         self, method: str, path: str, body: Json | None = None, patch: str = "merge-patch"
     ) -> Json:
-        """Ask the API server; raises Refused."""
+        """Ask the API server as its administrator; raises Refused."""
         kind = f"application/{patch}+json" if method == "PATCH" else "application/json"
-        async with self.session.request(
+        async with self._admin.request(
             method,
             self.api + path,
             data=None if body is None else orjson.dumps(body),
@@ -75,7 +74,7 @@ class Upstream:
     async def lines(self, path: str, **query: str) -> AsyncIterator[Json]:
         """Yield the events of a watch."""
         url = f"{self.api}{path}?{urlencode({'watch': 'true', **query})}"
-        async with self.session.get(url, headers={"Accept-Encoding": "identity"}) as reply:
+        async with self._admin.get(url, headers={"Accept-Encoding": "identity"}) as reply:
             rest = b""
             async for chunk in reply.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -122,15 +121,26 @@ class Upstream:
         return list(found.get("runs", []))
 
 
-def _login(config: Json) -> tuple[str, ssl.SSLContext]:
-    """Address and TLS of the only cluster of a kubeconfig, by its only user's certificate."""
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(
-        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        auto_decompress=False,
     )
+
+
+def _tls(config: Json) -> ssl.SSLContext:
+    """TLS to the only cluster of a kubeconfig, for who has a token."""
+    authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+    return ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+
+
+def _admin_tls(config: Json) -> ssl.SSLContext:
+    """The same with the certificate of the only user, which the API server heeds before a token."""
+    context, user = _tls(config), config["users"][0]["user"]
     with tempfile.NamedTemporaryFile() as file:
         for part in ("client-certificate-data", "client-key-data"):
             file.write(base64.b64decode(user[part]) + b"\n")
         file.flush()
         context.load_cert_chain(file.name)
-    return str(cluster["server"]), context
+    return context

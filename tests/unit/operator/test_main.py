@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import pytest
 from trainingjob_operator.__main__ import run_to_the_end
 
 
@@ -16,8 +17,19 @@ def lives(ends: Iterator[Exception | None]) -> Callable[[], Coroutine[Any, Any, 
 
 
 def test_a_failed_kopf_begins_anew_after_a_growing_wait() -> None:
-    ends = iter([RuntimeError("410")] * 7 + [None])
+    ends = iter([RuntimeError("an ERROR event")] * 7 + [None])
     waits: list[float] = []
     run_to_the_end(lives(ends), waits.append)
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     assert next(ends, "none left") == "none left"
+
+
+def test_a_life_that_lasted_starts_the_waits_anew(caplog: pytest.LogCaptureFixture) -> None:
+    ends = iter([RuntimeError("an ERROR event")] * 4 + [None])
+    times = iter([0, 1, 2, 3, 10, 100, 101, 102, 103, 500])
+    waits: list[float] = []
+    run_to_the_end(lives(ends), waits.append, lambda: next(times))
+    assert waits == [1, 2, 1, 2]
+    assert caplog.messages == [f"kopf has failed, beginning anew in {wait:g} s" for wait in waits]
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert "RuntimeError: an ERROR event" in caplog.text

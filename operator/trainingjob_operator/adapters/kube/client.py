@@ -13,10 +13,12 @@ from trainingjob_operator.adapters.kube.resources import (
     NAMESPACES,
     Resource,
 )
-from trainingjob_operator.adapters.kube.transport import Transport
+from trainingjob_operator.adapters.kube.transport import OnRequest, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+    import aiohttp
 
 JsonObject = dict[str, Any]
 
@@ -37,7 +39,7 @@ class Kube:
     async def connect(
         cls,
         *,
-        on_request: Callable[[str, str, int, float], None] | None = None,
+        on_request: OnRequest | None = None,
         proxy_of: Callable[[str], str | None] = lambda _: None,
     ) -> Kube:
         """Log in with the pod's service account, outside a pod with the file of KUBECONFIG.
@@ -48,6 +50,15 @@ class Kube:
             kubernetes.aio.config.ConfigException: neither is there.
         """
         return cls(await Transport.connect(on_request, proxy_of))
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return self._transport.server
+
+    def session(self, on_request: OnRequest) -> aiohttp.ClientSession:
+        """Return a session with our login for another client; `on_request` as of the class."""
+        return self._transport.session(on_request)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -69,13 +80,16 @@ class Kube:
         body: JsonObject | list[JsonObject],
         *,
         subresource: str = "",
+        strategic: bool = False,
     ) -> JsonObject:
         """PATCH an object: a dict as JSON merge patch, a list as JSON patch.
 
+        `strategic` makes it a strategic merge patch, which only Kubernetes' own resources take.
         A metadata.resourceVersion in a merge patch makes it conditional: raises Conflict when
         the object is at another version.
         """
         kind = "json-patch" if isinstance(body, list) else "merge-patch"
+        kind = "strategic-merge-patch" if strategic else kind
         path = resource.path(namespace, name, subresource)
         return await self._transport.call(
             "patch", resource, path, body=body, content_type=f"application/{kind}+json"

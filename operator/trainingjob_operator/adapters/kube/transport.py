@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from trainingjob_operator.adapters.kube.errors import ApiError, refusal, transport_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from trainingjob_operator.adapters.kube.resources import Resource
 
@@ -29,6 +30,9 @@ WATCH_GRACE_SECONDS = 10.0
 
 _METHODS = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}
 
+# (verb, plural, status code or 0, seconds) of a request; of a watch the time until it opened.
+OnRequest = Callable[[str, str, int, float], None]
+
 
 class Transport:
     """Sends one request at a time-out, counts it, and raises ApiError for all that goes wrong."""
@@ -36,7 +40,7 @@ class Transport:
     def __init__(
         self,
         client: ApiClient,
-        on_request: Callable[[str, str, int, float], None] | None = None,
+        on_request: OnRequest | None = None,
     ) -> None:
         self._client = client
         self._on_request = on_request
@@ -44,7 +48,7 @@ class Transport:
     @classmethod
     async def connect(
         cls,
-        on_request: Callable[[str, str, int, float], None] | None,
+        on_request: OnRequest | None,
         proxy_of: Callable[[str], str | None],
     ) -> Transport:
         """Log in with the pod's service account, outside a pod with the file of KUBECONFIG.
@@ -68,6 +72,40 @@ class Transport:
         client = ApiClient(configuration)
         client.user_agent = "trainingjob-operator"
         return cls(client, on_request)
+
+    @property
+    def server(self) -> str:
+        """The server's address."""
+        return str(self._client.configuration.host)
+
+    def session(self, on_request: OnRequest) -> aiohttp.ClientSession:
+        """Return a session that another client of the same server may use, with our login.
+
+        Each request gets the token of its time, and is counted as ours are. The caller closes it.
+        """
+        rest = self._client.rest_client
+
+        async def with_login(
+            request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            login = (await self._client.configuration.auth_settings()).get("BearerToken")
+            if login is not None:
+                request.headers["Authorization"] = login["value"]
+            started, code = time.monotonic(), 0
+            try:
+                response = await send(request)
+                code = response.status
+                return response
+            finally:
+                verb, plural = _sort(request.method, request.url.raw_path, request.url.query)
+                on_request(verb, plural, code, time.monotonic() - started)
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=rest.ssl_context),
+            proxy=rest.proxy,
+            trust_env=False,
+            middlewares=(with_login,),
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,6 +178,18 @@ class Transport:
         finally:
             if self._on_request is not None:
                 self._on_request(verb, resource.plural, code, time.monotonic() - started)
+
+
+def _sort(method: str, path: str, query: Mapping[str, str]) -> tuple[str, str]:
+    """Verb and plural of another client's request; what the API consists of is "discovery"."""
+    core, *parts = path.strip("/").split("/")
+    parts = parts[1 if core == "api" else 2 :]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    verb = method.lower()
+    if verb == "get" and len(parts) == 1:
+        verb = "watch" if query.get("watch") == "true" else "list"
+    return verb, parts[0] if parts else "discovery"
 
 
 def _decode(status: int, body: bytes) -> JsonObject:

@@ -5,7 +5,8 @@ from trainingjob_operator.adapters.mlflow_rest.values import (
     CONNECTION_FAILED,
     Credentials,
     MlflowError,
+    ModelInfo,
     RunInfo,
 )
 
-__all__ = ["CONNECTION_FAILED", "Credentials", "MlflowApi", "MlflowError", "RunInfo"]
+__all__ = ["CONNECTION_FAILED", "Credentials", "MlflowApi", "MlflowError", "ModelInfo", "RunInfo"]

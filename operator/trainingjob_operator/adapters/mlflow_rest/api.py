@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from trainingjob_operator.adapters.mlflow_rest import answers
 from trainingjob_operator.adapters.mlflow_rest.transport import Transport
 from trainingjob_operator.adapters.mlflow_rest.values import (
     Credentials,
     MlflowError,
+    ModelInfo,
     RunInfo,
-    decode_run,
 )
 from trainingjob_operator.core.contract import TAG_UID
 
@@ -20,6 +22,9 @@ JsonObject = dict[str, Any]
 
 IDS_PER_SEARCH = 100
 PAGE_SIZE = 1000
+# A server whose pages never end is no MLflow.
+PAGES_AT_MOST = 100
+POINTS_PER_PAGE = 10_000
 
 
 class MlflowApi:
@@ -54,13 +59,16 @@ class MlflowApi:
         found = await self._experiment_by_name(name)
         if found is None:
             try:
-                created = await self._transport.post("experiments/create", {"name": name})
-                return str(created["experiment_id"])
+                return await self._transport.post(
+                    "experiments/create",
+                    {"name": name},
+                    answers.new_experiment,
+                )
             except MlflowError as error:
                 if error.code != "RESOURCE_ALREADY_EXISTS":
                     raise
             found = await self._experiment_by_name(name)
-        if found is None or found["lifecycle_stage"] != "active":
+        if found is None or not found[1]:
             raise MlflowError(
                 400,
                 "EXPERIMENT_DELETED",
@@ -69,7 +77,7 @@ class MlflowApi:
                 "or use another name",
                 retryable=False,
             )
-        return str(found["experiment_id"])
+        return found[0]
 
     async def find_runs(self, experiment_id: str, uid: str) -> list[RunInfo]:
         """Return the active runs with the tag trainingjob.uid = uid, the oldest first."""
@@ -88,11 +96,11 @@ class MlflowApi:
             "start_time": start_time_ms,
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return decode_run((await self._transport.post("runs/create", body))["run"])
+        return await self._transport.post("runs/create", body, answers.run)
 
     async def get_run(self, run_id: str) -> RunInfo:
         """Return a run (runs/get), a deleted one too, by its lifecycle_stage."""
-        return decode_run((await self._transport.get("runs/get", {"run_id": run_id}))["run"])
+        return await self._transport.get("runs/get", {"run_id": run_id}, answers.run)
 
     async def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> RunInfo:
         """Write the status (runs/update) and return the run's info, without tags and metrics.
@@ -103,7 +111,7 @@ class MlflowApi:
         body: JsonObject = {"run_id": run_id, "status": status}
         if end_time_ms is not None:
             body["end_time"] = end_time_ms
-        run = decode_run({"info": (await self._transport.post("runs/update", body))["run_info"]})
+        run = await self._transport.post("runs/update", body, answers.updated_run)
         if run.status != status:
             raise MlflowError(
                 200,
@@ -116,17 +124,22 @@ class MlflowApi:
     async def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Write tags in one call (runs/log-batch)."""
         entries = [{"key": key, "value": value} for key, value in tags.items()]
-        await self._transport.post("runs/log-batch", {"run_id": run_id, "tags": entries})
+        await self._transport.post(
+            "runs/log-batch", {"run_id": run_id, "tags": entries}, answers.nothing
+        )
 
-    async def last_point_ms(self, run_id: str, metric: str) -> int | None:
-        """Return the time of a metric's newest point (metrics/get-history); None without one.
+    async def point_times(
+        self, run_id: str, metric: str, page_token: str | None
+    ) -> answers.Page[int]:
+        """Return the times of a page of a metric's points in milliseconds (metrics/get-history).
 
-        The runs of a search have the point of the highest step instead, which an attempt that
-        starts anew does not reach for a while.
+        MLflow's order is that of the times, the oldest first, and without a page size it answers
+        with all points at once.
         """
-        params = {"run_id": run_id, "metric_key": metric}
-        answer = await self._transport.get("metrics/get-history", params)
-        return max((int(point["timestamp"]) for point in answer.get("metrics") or ()), default=None)
+        params = {"run_id": run_id, "metric_key": metric, "max_results": str(POINTS_PER_PAGE)}
+        if page_token:
+            params["page_token"] = page_token
+        return await self._transport.get("metrics/get-history", params, answers.point_times)
 
     async def search_runs(
         self,
@@ -135,7 +148,7 @@ class MlflowApi:
         max_results: int = PAGE_SIZE,
         page_token: str | None = None,
         view: str = "ACTIVE_ONLY",
-    ) -> tuple[list[RunInfo], str | None]:
+    ) -> answers.Page[RunInfo]:
         """Return one page of runs (runs/search), the newest first, and the next token.
 
         `view` is MLflow's ViewType: the active runs, or ALL with the deleted ones.
@@ -148,39 +161,85 @@ class MlflowApi:
         }
         if page_token:
             body["page_token"] = page_token
-        answer = await self._transport.post("runs/search", body)
-        runs = [decode_run(run) for run in answer.get("runs") or ()]
-        return runs, answer.get("next_page_token") or None
+        return await self._transport.post("runs/search", body, answers.run_page)
 
-    async def runs_by_id(self, experiment_id: str, run_ids: Iterable[str]) -> dict[str, RunInfo]:
-        """Return those of the given runs that are in the experiment, deleted ones too, by id."""
-        wanted = list(run_ids)
-        found: dict[str, RunInfo] = {}
-        for start in range(0, len(wanted), IDS_PER_SEARCH):
-            ids = ", ".join(f"'{run_id}'" for run_id in wanted[start : start + IDS_PER_SEARCH])
-            runs, _ = await self.search_runs(
-                [experiment_id], f"attributes.run_id IN ({ids})", view="ALL"
-            )
-            found |= {run.run_id: run for run in runs}
+    async def all_runs(self, experiment_ids: Iterable[str], filter_string: str) -> list[RunInfo]:
+        """Return the active runs of all pages (runs/search), a hundred thousand at most."""
+        experiments, found = list(experiment_ids), list[RunInfo]()
+        token: str | None = None
+        for _ in range(PAGES_AT_MOST):
+            runs, token = await self.search_runs(experiments, filter_string, page_token=token)
+            found += runs
+            if token is None:
+                break
         return found
+
+    async def runs_by_id(
+        self, experiment_ids: Iterable[str], run_ids: Iterable[str]
+    ) -> dict[str, RunInfo]:
+        """Return those of at most IDS_PER_SEARCH runs that are in the experiments, by id.
+
+        Deleted ones are among them.
+        """
+        ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        runs, _ = await self.search_runs(
+            experiment_ids, f"attributes.run_id IN ({ids})", view="ALL"
+        )
+        return {run.run_id: run for run in runs}
 
     async def experiment_ids(self) -> list[str]:
         """Return the ids of all active experiments (experiments/search)."""
         found: list[str] = []
         body: JsonObject = {"max_results": PAGE_SIZE, "view_type": "ACTIVE_ONLY"}
-        while True:
-            answer = await self._transport.post("experiments/search", body)
-            found += [str(one["experiment_id"]) for one in answer.get("experiments") or ()]
-            if not answer.get("next_page_token"):
-                return found
-            body["page_token"] = answer["next_page_token"]
+        for _ in range(PAGES_AT_MOST):
+            ids, token = await self._transport.post(
+                "experiments/search", body, answers.experiment_page
+            )
+            found += ids
+            if token is None:
+                break
+            body["page_token"] = token
+        return found
 
-    async def _experiment_by_name(self, name: str) -> JsonObject | None:
+    async def models_of(
+        self, experiment_ids: Iterable[str], run_ids: Iterable[str]
+    ) -> list[ModelInfo]:
+        """Return the LoggedModels of at most IDS_PER_SEARCH runs (logged-models/search).
+
+        An MLflow before version 3 has none.
+        """
+        ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        body: JsonObject = {
+            "experiment_ids": list(experiment_ids),
+            "filter": f"source_run_id IN ({ids})",
+        }
+        found: list[ModelInfo] = []
+        for _ in range(PAGES_AT_MOST):
+            try:
+                models, token = await self._transport.post(
+                    "logged-models/search", body, answers.model_page
+                )
+            except MlflowError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return []
+                raise
+            found += models
+            if token is None:
+                break
+            body["page_token"] = token
+        return found
+
+    async def fail_model(self, model_id: str) -> None:
+        """Say that the files of a LoggedModel are not all there (PATCH logged-models/ID)."""
+        body = {"model_id": model_id, "status": "LOGGED_MODEL_UPLOAD_FAILED"}
+        await self._transport.patch("logged-models", model_id, body, answers.nothing)
+
+    async def _experiment_by_name(self, name: str) -> tuple[str, bool] | None:
+        """Return an experiment's id and whether it is active."""
+        params = {"experiment_name": name}
         try:
-            answer = await self._transport.get("experiments/get-by-name", {"experiment_name": name})
+            return await self._transport.get("experiments/get-by-name", params, answers.experiment)
         except MlflowError as error:
             if error.code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-        experiment: JsonObject = answer["experiment"]
-        return experiment

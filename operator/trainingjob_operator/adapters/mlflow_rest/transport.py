@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import orjson
 
 from trainingjob_operator.adapters.mlflow_rest.values import (
     CONNECTION_FAILED,
+    UNEXPECTED_ANSWER,
     Credentials,
     MlflowError,
+    ShapeError,
 )
+from trainingjob_operator.core import border
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
 
 # A server may answer with a whole stack trace; its first characters are for people to read.
 MESSAGE_LIMIT = 1000
+CODE_LIMIT = 100
+# A thousand runs with a hundred metrics each are a tenth of this.
+BODY_LIMIT = 64 * 1024 * 1024
+CHUNK = 64 * 1024
 
 
 class Transport:
-    """Calls endpoints below /api/2.0/mlflow/ and raises MlflowError for all that goes wrong."""
+    """Calls endpoints below /api/2.0/mlflow/ and raises MlflowError for all that goes wrong.
+
+    `read` makes a value of the JSON object that a call answers; a ShapeError of it says that the
+    answer is not MLflow's.
+    """
 
     def __init__(
         self,
@@ -51,35 +63,58 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    async def get(self, endpoint: str, params: Mapping[str, str]) -> JsonObject:
-        """GET an endpoint and return the object that it answers."""
-        return await self._call("GET", endpoint, params, None)
+    async def get(
+        self, endpoint: str, params: Mapping[str, str], read: Callable[[JsonObject], T]
+    ) -> T:
+        """GET an endpoint."""
+        return await self._call(endpoint, "GET", endpoint, params, None, read)
 
-    async def post(self, endpoint: str, body: JsonObject) -> JsonObject:
-        """POST an object to an endpoint and return the object that it answers."""
-        return await self._call("POST", endpoint, {}, orjson.dumps(body))
+    async def post(self, endpoint: str, body: JsonObject, read: Callable[[JsonObject], T]) -> T:
+        """POST an object to an endpoint."""
+        return await self._call(endpoint, "POST", endpoint, {}, orjson.dumps(body), read)
+
+    async def patch(
+        self, endpoint: str, name: str, body: JsonObject, read: Callable[[JsonObject], T]
+    ) -> T:
+        """PATCH one object below an endpoint, which is counted without the object's name."""
+        path = f"{endpoint}/{name}"
+        return await self._call(endpoint, "PATCH", path, {}, orjson.dumps(body), read)
 
     async def _call(
-        self, method: str, endpoint: str, params: Mapping[str, str], body: bytes | None
-    ) -> JsonObject:
+        self,
+        endpoint: str,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        read: Callable[[JsonObject], T],
+    ) -> T:
         async with self._slots:
             started, outcome = time.monotonic(), "ok"
             try:
-                return self._decode(*await self._exchange(method, endpoint, params, body))
+                status, answer = await self._exchange(method, path, params, body)
+                return self._read(status, answer, read)
             except MlflowError as error:
                 outcome = _outcome(error)
                 raise
             finally:
                 self._on_call(endpoint, outcome, time.monotonic() - started)
 
+    def _read(self, status: int, answer: bytes, read: Callable[[JsonObject], T]) -> T:
+        try:
+            return read(self._decode(status, answer))
+        except ShapeError as error:
+            message = f"{self._uri} answered not as MLflow does: {error}"
+            raise MlflowError(status, UNEXPECTED_ANSWER, message, retryable=True) from error
+
     async def _exchange(
-        self, method: str, endpoint: str, params: Mapping[str, str], body: bytes | None
+        self, method: str, path: str, params: Mapping[str, str], body: bytes | None
     ) -> tuple[int, bytes]:
         """Return the status and the body of the answer, whatever they are."""
         try:
             async with self._connected().request(
                 method,
-                f"{self._uri}/api/2.0/mlflow/{endpoint}",
+                f"{self._uri}/api/2.0/mlflow/{path}",
                 params=params,
                 data=body,
                 proxy=self._proxy,
@@ -88,14 +123,23 @@ class Transport:
             ) as response:
                 if 300 <= response.status < 400:
                     target = response.headers.get("Location", "")
-                    return response.status, f"it redirects to {target}".encode()
-                return response.status, await response.read()
+                    return response.status, f"it redirects to {target}".encode(errors="replace")
+                return response.status, await self._body(response)
         except TimeoutError as error:
             message = f"no answer from {self._uri} within {self._timeout:g} s"
             raise MlflowError(None, "TIMEOUT", message, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:
             message = f"cannot reach {self._uri}: {str(error) or type(error).__name__}"
             raise MlflowError(None, CONNECTION_FAILED, message, retryable=True) from error
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for part in response.content.iter_chunked(CHUNK):
+            body += part
+            if len(body) > BODY_LIMIT:
+                message = f"{self._uri} answered with more than {BODY_LIMIT} bytes"
+                raise MlflowError(response.status, UNEXPECTED_ANSWER, message, retryable=True)
+        return bytes(body)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -112,25 +156,31 @@ class Transport:
 
     def _decode(self, status: int, answer: bytes) -> JsonObject:
         """Return the answer's JSON object; raises MlflowError for any other answer."""
-        try:
-            decoded = orjson.loads(answer)
-        except orjson.JSONDecodeError:
-            decoded = None
-        if status == 200 and isinstance(decoded, dict):
+        decoded = _json_object(answer)
+        if status == 200 and decoded is not None:
             return decoded
-        if isinstance(decoded, dict) and "error_code" in decoded:
+        if decoded is not None and "error_code" in decoded:
             raise MlflowError(
                 status,
-                str(decoded["error_code"]),
-                str(decoded.get("message", ""))[:MESSAGE_LIMIT],
+                border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}",
+                border.text(decoded.get("message"), MESSAGE_LIMIT),
                 retryable=status == 429 or status >= 500,
             )
-        text = answer[:200].decode(errors="replace").strip()
+        text = border.text(answer[:200].decode(errors="replace"), MESSAGE_LIMIT).strip()
         if status in (401, 403):
             message = f"{self._uri} refuses the operator's credentials: {text}"
             raise MlflowError(status, f"HTTP_{status}", message, retryable=False)
         message = f"{self._uri} answered {status}, not as MLflow does: {text}"
-        raise MlflowError(status, "UNEXPECTED_ANSWER", message, retryable=True)
+        raise MlflowError(status, UNEXPECTED_ANSWER, message, retryable=True)
+
+
+def _json_object(answer: bytes) -> JsonObject | None:
+    """Fast where it is ordinary JSON; also read are NaN and halves of surrogate pairs."""
+    try:
+        decoded = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return border.json_object(answer, BODY_LIMIT)
+    return decoded if isinstance(decoded, dict) else None
 
 
 def _outcome(error: MlflowError) -> str:
@@ -141,4 +191,4 @@ def _outcome(error: MlflowError) -> str:
         return "throttled"
     if error.status >= 500:
         return "server_error"
-    return "unexpected" if error.code == "UNEXPECTED_ANSWER" else "refused"
+    return "unexpected" if error.code == UNEXPECTED_ANSWER else "refused"

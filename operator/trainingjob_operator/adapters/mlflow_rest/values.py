@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import math
 import ssl
 from dataclasses import dataclass, field
-from typing import Any
-
-JsonObject = dict[str, Any]
 
 # The error_code that we give to a connection that could not be made, or that broke.
 CONNECTION_FAILED = "CONNECTION_FAILED"
+# That of an answer that is not MLflow's.
+UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +60,12 @@ class MlflowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run: times in milliseconds since 1970 (0 and None: not set).
+    """A run: times in milliseconds since 1970 (0 and None: not set, or no time before 2200).
 
     MLflow takes as the latest value of a metric the one of the highest step, whenever it was;
     `metric_times` are the times of those. A value that is no finite number, such as the loss of a
-    training that diverged, is left out: no JSON, and so no status, can tell it.
+    training that diverged, is left out: no JSON, and so no status, can tell it. So is a time that
+    is none, such as one in nanoseconds.
     """
 
     run_id: str
@@ -80,24 +79,13 @@ class RunInfo:
     metric_times: dict[str, int] = field(default_factory=dict)
 
 
-def decode_run(run: JsonObject) -> RunInfo:
-    """Decode a run of the API; the info alone, as runs/update answers, gives no tags."""
-    info, data = run["info"], run.get("data") or {}
-    metrics = data.get("metrics") or ()
-    end_time = info.get("end_time")
-    return RunInfo(
-        run_id=info["run_id"],
-        experiment_id=str(info["experiment_id"]),
-        status=info["status"],
-        start_time_ms=int(info.get("start_time") or 0),
-        end_time_ms=int(end_time) if end_time else None,
-        lifecycle_stage=info["lifecycle_stage"],
-        tags={tag["key"]: tag.get("value", "") for tag in data.get("tags") or ()},
-        # Not-a-number and infinities come as strings, which float() reads.
-        metrics={
-            metric["key"]: value
-            for metric in metrics
-            if math.isfinite(value := float(metric["value"]))
-        },
-        metric_times={metric["key"]: int(metric["timestamp"]) for metric in metrics},
-    )
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A LoggedModel of MLflow 3; `pending`: its files were never all there."""
+
+    model_id: str
+    pending: bool
+
+
+class ShapeError(ValueError):
+    """An answer is JSON, but not what MLflow answers; the message names the part."""

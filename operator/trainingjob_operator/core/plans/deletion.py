@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from trainingjob_operator.core import contract, run_tags
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
-from trainingjob_operator.core.observe import JobView, Observed
-from trainingjob_operator.core.plans import status
+from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.plans import ending, status
 from trainingjob_operator.core.run_status import TERMINAL_STATES
 
 # How long an MLflow that does not answer may hold a deletion up.
 RELEASE_AFTER = timedelta(seconds=120)
+# The informers tell of the last pod's end; seconds until a look without them.
+RECHECK = 30.0
 
 
 def decide_deletion(context: Context, observed: Observed) -> Plan:
@@ -24,19 +26,26 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
         return Plan()
     if context.tracking_uri is None:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
-    children = observed.jobs_of(context.job.metadata.uid)
-    if children or observed.pods:
-        intent = status.run_intent(context, context.job.status)
-        return Plan(actions=delete_jobs(children), run=_only_existing(intent))
+    if observed.jobs_of(context.job.metadata.uid) or any(pod.live for pod in observed.pods):
+        intent = _only_existing(status.run_intent(context, context.job.status))
+        ends = (*_end_jobs(context, observed), *_end_orphans(observed))
+        return Plan(actions=ends, run=intent, requeue_after=RECHECK)
     return _close_run(context)
 
 
-def delete_jobs(children: tuple[JobView, ...]) -> tuple[Action, ...]:
-    """Delete child Jobs, and by that their pods, that are not on their way already."""
+def _end_jobs(context: Context, observed: Observed) -> tuple[Action, ...]:
+    """Delete the Jobs, and by that their pods; what they were held for is of no more use."""
+    children = observed.jobs_of(context.job.metadata.uid)
+    deletions = tuple(one for child in children for one in ending.deletion(child, observed.pods))
+    return deletions or ending.release(children)
+
+
+def _end_orphans(observed: Observed) -> tuple[Action, ...]:
+    """Delete the pods that no Job owns any more, as after `kubectl delete --cascade=orphan`."""
     return tuple(
-        Action(ActionKind.DELETE_JOB, name=child.name, uid=child.uid)
-        for child in children
-        if not child.deleting
+        Action(ActionKind.DELETE_POD, name=pod.name)
+        for pod in observed.pods
+        if pod.live and not pod.job_uid and not pod.deleting
     )
 
 
@@ -61,10 +70,6 @@ def _only_existing(intent: RunIntent) -> RunIntent:
     return replace(intent, create=False)
 
 
-def given_up(context: Context, since: datetime | None) -> bool:
+def given_up(context: Context, since: datetime | None, patience: timedelta = RELEASE_AFTER) -> bool:
     """Whether an MLflow that does not answer has been waited for long enough since a moment."""
-    return (
-        context.run.problem is not None
-        and since is not None
-        and context.now - since >= RELEASE_AFTER
-    )
+    return context.run.problem is not None and since is not None and context.now - since >= patience

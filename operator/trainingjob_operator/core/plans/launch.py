@@ -7,6 +7,7 @@ from trainingjob_operator.api import State
 from trainingjob_operator.core import attempts, manifests
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
+from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import status
 
 # A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
@@ -50,7 +51,7 @@ def _wait_for_run(context: Context) -> Plan:
     return Plan(run=intent, requeue_after=PENDING_AFTER.total_seconds())
 
 
-def create(context: Context) -> Plan:
+def create(context: Context, observed: Observed) -> Plan:
     """Create the attempt's objects; the Service first, so that no rank starts without its names.
 
     The claim of the checkpoints comes with the first attempt that gets so far, and is there for
@@ -60,10 +61,22 @@ def create(context: Context) -> Plan:
     assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
     child = manifests.child_job(job, job.status.attempt, context.run_identity, context.tracking_uri)
     actions = [Action(ActionKind.CREATE_JOB, manifest=child)]
-    if job.spec.num_nodes > 1:
-        service = manifests.headless_service(job)
-        actions.insert(0, Action(ActionKind.CREATE_SERVICE, manifest=service))
+    actions[:0] = _missing_service(context, observed)
     claim = manifests.checkpoint_claim(job)
     if claim is not None and not any(one.running_time for one in job.status.attempts):
         actions.insert(0, Action(ActionKind.CREATE_CLAIM, manifest=claim))
     return Plan(actions=tuple(actions), run=status.run_intent(context, job.status))
+
+
+def with_service(context: Context, observed: Observed, plan: Plan) -> Plan:
+    """Create the Service again where somebody deleted it, once nothing else is to be done."""
+    if plan.status is not None or plan.actions:
+        return plan
+    return replace(plan, actions=_missing_service(context, observed))
+
+
+def _missing_service(context: Context, observed: Observed) -> tuple[Action, ...]:
+    if context.job.spec.num_nodes == 1 or observed.service:
+        return ()
+    service = manifests.headless_service(context.job)
+    return (Action(ActionKind.CREATE_SERVICE, manifest=service),)

@@ -99,10 +99,10 @@ def running(context: Context, since: datetime | None) -> Plan:
     return plan(context, wanted)
 
 
-def succeeded(context: Context, child: JobView, since: datetime | None) -> Plan:
-    """The child Job is complete."""
+def succeeded(context: Context, ended_at: datetime | None, since: datetime | None) -> Plan:
+    """The trainers of all ranks ended with 0."""
     old = context.job.status
-    ended = child.ended_at or context.now
+    ended = ended_at or context.now
     started = attempts.running_since(old, since)
     record = attempts.changed(
         old,
@@ -127,14 +127,14 @@ def succeeded(context: Context, child: JobView, since: datetime | None) -> Plan:
 def failed(
     context: Context,
     cause: Cause,
-    child: JobView | None = None,
+    ended_at: datetime | None = None,
     since: datetime | None = None,
     told: Cause | None = None,
 ) -> Plan:
     """The job failed for good; `told` is its reason where that is not the attempt's own cause."""
     old = context.job.status
     told = told or cause
-    ended = (child.ended_at if child else None) or context.now
+    ended = ended_at or context.now
     started = attempts.running_since(old, since)
     outcome = Outcome.DISRUPTED if cause.disrupted else Outcome.FAILED
     record = attempts.changed(
@@ -172,14 +172,18 @@ def failed_between(context: Context, cause: Cause) -> Plan:
 
 
 def restarting(
-    context: Context, cause: Cause, restart: Restart, child: JobView | None, since: datetime | None
+    context: Context,
+    cause: Cause,
+    restart: Restart,
+    ended_at: datetime | None = None,
+    since: datetime | None = None,
 ) -> Plan:
     """The attempt failed and another one follows, when its pods have ended and not too soon."""
     old = context.job.status
     record = attempts.changed(
         old,
         running_time=attempts.running_since(old, since),
-        completion_time=(child.ended_at if child else None) or context.now,
+        completion_time=ended_at or context.now,
         outcome=Outcome.FAILED if restart.charged else Outcome.DISRUPTED,
         **attempts.of_cause(cause),
     )

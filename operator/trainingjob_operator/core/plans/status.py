@@ -57,7 +57,7 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
     )
     if wanted == context.job.status:
         return Plan(run=intent)
-    return Plan(status=wanted, run=intent, events=(*events, *_outage(context, wanted)))
+    return Plan(status=wanted, run=intent, events=(*events, *_of_run(context, wanted)))
 
 
 def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> TrainingJobStatus:
@@ -79,15 +79,18 @@ def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> Trainin
     )
 
 
-def _outage(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
-    """The event for an MLflow that stopped answering, or has the run no more."""
-    before = conditions.found(context.job.status, conditions.MLFLOW_SYNCED)
-    after = conditions.found(wanted, conditions.MLFLOW_SYNCED)
-    if after is None or after.status == "True":
-        return ()
-    if before is not None and (before.status, before.reason) == (after.status, after.reason):
-        return ()
-    return (EventIntent("Warning", after.reason, after.message),)
+def _of_run(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
+    """Events for an MLflow that stopped answering or lost the run, and for a foreign run."""
+    bad = {conditions.MLFLOW_SYNCED: "False", conditions.RUN_CONFLICT: "True"}
+    told = []
+    for kind, truth in bad.items():
+        before = conditions.found(context.job.status, kind)
+        after = conditions.found(wanted, kind)
+        if after is None or after.status != truth:
+            continue
+        if before is None or (before.status, before.reason) != (after.status, after.reason):
+            told.append(EventIntent("Warning", after.reason, after.message))
+    return tuple(told)
 
 
 def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:

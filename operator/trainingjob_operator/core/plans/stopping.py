@@ -12,8 +12,7 @@ from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.plans import outcome, status
-from trainingjob_operator.core.plans.deletion import delete_jobs
+from trainingjob_operator.core.plans import ending, outcome, status
 from trainingjob_operator.core.policies import retry
 from trainingjob_operator.core.reasons import Reason
 
@@ -41,7 +40,7 @@ def proceed(context: Context, observed: Observed) -> Plan:
     child = observed.job
     if child is not None and child.owner_uid == uid and child.complete:
         # It was quicker than its end: what it did counts.
-        return outcome.succeeded(context, child, None)
+        return outcome.succeeded(context, child.ended_at, None)
     if observed.live(uid):
         return wait(context, observed)
     last = attempts.current(context.job.status)
@@ -53,17 +52,16 @@ def proceed(context: Context, observed: Observed) -> Plan:
         return outcome.failed(context, cause)
     match retry.after(context.job, cause):
         case retry.Restart() as restart:
-            return outcome.restarting(context, cause, restart, None, None)
+            return outcome.restarting(context, cause, restart)
         case retry.GiveUp(told):
             return outcome.failed(context, cause, told=told)
 
 
 def wait(context: Context, observed: Observed) -> Plan:
-    """Look again when the last pod has ended; no Job of an attempt that is over may make more."""
-    jobs = observed.jobs_of(context.job.metadata.uid)
-    stop = delete_jobs(tuple(job for job in jobs if not (job.ended or job.failing)))
-    if stop:
-        return Plan(actions=stop, run=status.run_intent(context, context.job.status))
+    """End what still runs, and look again when the last pod has ended."""
+    ends = ending.end_all(context.job, observed)
+    if ends:
+        return Plan(actions=ends, run=status.run_intent(context, context.job.status))
     held = status.plan(context, context.job.status)
     return replace(held, requeue_after=LAST_POD_RECHECK)
 

@@ -6,6 +6,7 @@ more disk than its own limit has the reason Evicted, too, but not the condition:
 
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import JobView, PodView
+from trainingjob_operator.core.policies import failure
 from trainingjob_operator.core.reasons import Reason
 
 # Far more than a long training on spot nodes meets; an end for one that can never run.
@@ -26,12 +27,12 @@ MESSAGES = {
 }
 
 
-def cause_of(child: JobView, pods: tuple[PodView, ...]) -> Cause | None:
+def cause_of(child: JobView | None, pods: tuple[PodView, ...]) -> Cause | None:
     """The disruption that ended an attempt, if one did.
 
     One disrupted rank makes the others fail, often before it ends itself, so one is enough.
     """
-    disrupted = [pod for pod in pods if pod.disruption and pod.phase != "Succeeded"]
+    disrupted = [pod for pod in pods if pod.disruption and (failure.failed(pod) or not pod.ended)]
     if disrupted:
         pod = min(disrupted, key=lambda one: one.rank)
         reason = REASONS.get(pod.disruption, Reason.DISRUPTED)
@@ -39,6 +40,21 @@ def cause_of(child: JobView, pods: tuple[PodView, ...]) -> Cause | None:
         code = pod.end.exit_code if pod.end else None
         message = f"pod {pod.name} {what}"
         return Cause(reason, message, pod.node or None, pod.rank, code, disrupted=True)
-    if child.reason == POD_FAILURE_POLICY:
+    if child is not None and child.reason == POD_FAILURE_POLICY:
         return Cause(Reason.DISRUPTED, child.message, disrupted=True)
+    if _was_deleted(child, pods):
+        message = "the attempt's Job was deleted before it ended"
+        return Cause(Reason.JOB_DELETED, message, disrupted=True)
     return None
+
+
+def _was_deleted(child: JobView | None, pods: tuple[PodView, ...]) -> bool:
+    """Whether the Job was deleted by somebody else, with no failure before that.
+
+    What a program did after that tells nothing: it is no failure of the program.
+    """
+    if any(failure.failed(pod) and not pod.stopped for pod in pods):
+        return False
+    if child is None or child.deleted_at is None:
+        return child is None
+    return child.ended_at is None or child.ended_at >= child.deleted_at

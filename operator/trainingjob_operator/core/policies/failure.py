@@ -8,30 +8,57 @@ from datetime import UTC, datetime
 from trainingjob_operator.api import MAX_WHOLE
 from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
-from trainingjob_operator.core.observe import MAX_RANK, ContainerEnd, JobView, PodView
+from trainingjob_operator.core.decode import MAX_RANK
+from trainingjob_operator.core.observe import POD_DEADLINE, ContainerEnd, JobView, PodView
 from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
 TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+# The keys of each termination message of ours (the trainer's failure.Termination).
+REPORT_KEYS = {"reason", "message", "exception", "frame", "rank"}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def cause_of(job: JobView, pods: tuple[PodView, ...]) -> Cause:
+def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
-    failed = [pod for pod in pods if pod.failed]
-    if not failed:
-        return Cause(job.reason or Reason.JOB_FAILED, _clip(job.message or "the child Job failed"))
-    return _pod_cause(min(failed, key=_precedence))
+    blamed = [pod for pod in pods if failed(pod)]
+    if blamed:
+        return _pod_cause(min(blamed, key=_precedence))
+    reason, message = (job.reason, job.message) if job is not None else ("", "")
+    return Cause(reason or Reason.JOB_FAILED, _clip(message or "the child Job failed"))
 
 
-def _precedence(pod: PodView) -> tuple[bool, datetime, bool, int]:
-    """The first failure in time; ranks ended by a signal mostly follow another one's failure."""
+def failed(pod: PodView) -> bool:
+    """Whether a trainer failed: by its exit code, or as it reported though it ended with 0.
+
+    A pipe (`train | tee log`) or a wrapper may hide the exit code from the container.
+    """
+    return pod.failed or (pod.end is not None and _hidden(pod.end) is not None)
+
+
+def _hidden(end: ContainerEnd) -> Cause | None:
+    """The failure that the trainer or trainingjob-exec told before the container ended with 0.
+
+    They write all of these keys; other programs may leave what they like as their last message.
+    """
+    told = border.json_object(end.message, len(end.message)) if end.exit_code == 0 else None
+    return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
+
+
+def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
+    """The first failure in time; ranks ended by a signal mostly follow another one's failure.
+
+    Those that we ended come last.
+    """
+    by_us = pod.ending and pod.reason == POD_DEADLINE
     finished = pod.end.finished_at if pod.end else None
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
     terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
-    return terminated, finished or _NEVER, ended_by_signal and not out_of_memory, pod.rank
+    ended_by_us = by_us and (pod.end is None or terminated)
+    by_another = ended_by_signal and not out_of_memory
+    return ended_by_us, terminated, finished or _NEVER, by_another, pod.rank
 
 
 def _pod_cause(pod: PodView) -> Cause:

@@ -25,6 +25,9 @@ def right_end(
     known = job.status.mlflow.run_id if job.status.mlflow else None
     if known is None or tags.get(contract.TAG_REPLACES) == known:
         return None
+    if started != job.metadata.creation_timestamp:
+        # The operator starts each run of a job when that was created: somebody else made this one.
+        return None
     if known != run_id:
         return RunStatus.KILLED, now
     state = job.status.state

@@ -7,6 +7,8 @@ from trainingjob_operator.core.cause import SIGNAL_BASE, Cause
 from trainingjob_operator.core.policies import disruption
 from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
+# The exit code of a failure that only the termination message told.
+REPORTED = 1
 # Seconds before the next attempt: doubled with each, up to the most.
 FAILURE_DELAY, FAILURE_DELAY_MOST = 10, 300
 DISRUPTION_DELAY, DISRUPTION_DELAY_MOST = 1, 60
@@ -47,10 +49,11 @@ def is_retryable(retry: Retry, cause: Cause) -> bool:
 
     Where no container ended, as with a pod that a node refused, no code speaks against a retry.
     The codes 127 and 128 of a command that could not be started are the runtime's and no signal's.
+    A failure that was reported by a container that ended with 0 is one with the code 1.
     """
     if cause.reason in NEVER_STARTED:
         return False
-    code = cause.exit_code
+    code = REPORTED if cause.exit_code == 0 else cause.exit_code
     if code is None:
         return True
     if code in retry.non_retryable_exit_codes:

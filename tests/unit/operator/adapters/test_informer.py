@@ -207,6 +207,58 @@ async def test_object_that_cannot_be_decoded_costs_only_itself(
     assert "cannot decode team/a" in caplog.text
 
 
+NAMELESS = {"metadata": {"resourceVersion": "4"}}
+
+
+async def test_what_is_no_object_costs_only_itself(
+    caplog: pytest.LogCaptureFixture, until: Until
+) -> None:
+    script = Script(
+        lists=[page(1, pod("a", "x", "Running"), NAMELESS, "text")],  # type: ignore[arg-type]  # what a server may send all the same
+        watches=[
+            [
+                event("ADDED", NAMELESS),
+                event("DELETED", NAMELESS),
+                {"type": "ADDED"},
+                {"object": pod("c", "x", "Running")},
+                "text",
+                event("ADDED", pod("b", "x", "Running", 5)),
+                HANG,
+            ]
+        ],
+    )
+    async with running(script) as watched:
+        await until(lambda: len(watched.informer.by_index("x")) == 2)
+        assert watched.changes == ["x", "x"]
+        assert watched.errors == ["informer"] * 7
+    assert script.asked == ["list first", "watch 1"]
+    assert caplog.text.count("Traceback") == 7
+
+
+async def test_a_callback_that_raises_costs_no_event(
+    caplog: pytest.LogCaptureFixture, until: Until
+) -> None:
+    script = Script(
+        lists=[page(1, pod("a", "x", "Running"))],
+        watches=[[event("ADDED", pod("b", "y", "Running", 3)), HANG]],
+    )
+    told: list[str] = []
+
+    def change(owner: str) -> None:
+        told.append(owner)
+        raise ValueError(f"no room for {owner}")
+
+    informer: Informer[Slim] = Informer(
+        script, decode, lambda value: value[1], change, on_news=lambda _: change("news")
+    )
+    task = asyncio.create_task(informer.run())
+    await until(lambda: len(told) == 4)
+    task.cancel()
+    assert told == ["news", "x", "news", "y"]
+    assert informer.get("team", "b") == ("b", "y", "Running")
+    assert "no room for x" in caplog.text
+
+
 async def test_a_refresh_lists_anew_though_the_watch_says_nothing(until: Until) -> None:
     script = Script(lists=[page(7), page(9, pod("a", "x", "Running"))], watches=[[HANG], [HANG]])
     async with running(script) as watched:

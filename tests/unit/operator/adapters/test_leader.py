@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from trainingjob_operator.adapters import leader
 from trainingjob_operator.adapters.leader import LeaderElector
 
 JsonObject = dict[str, Any]
@@ -72,12 +73,20 @@ class Candidate:
     def __init__(self, store: LeaseStore, name: str) -> None:
         self.name = name
         self.told: list[str] = []
+        self.errors: list[str] = []
         self.elector = LeaderElector(
-            store.client(name), name, "system", "operator", lease_seconds=1.0, renew_seconds=0.1
+            store.client(name),
+            name,
+            "system",
+            "operator",
+            lease_seconds=1.0,
+            renew_seconds=0.1,
+            on_error=self.errors.append,
         )
 
     async def started(self) -> None:
         self.told.append("started")
+        await asyncio.Event().wait()
 
     async def stopped(self) -> None:
         self.told.append("stopped")
@@ -249,15 +258,55 @@ async def test_work_is_cancelled_when_the_lease_is_lost(until: Until) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_failure_of_the_work_ends_the_election() -> None:
+async def raises() -> None:
+    raise ValueError("broken")
+
+
+async def returns() -> None:
+    """As if all were done."""
+
+
+async def cancels() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("end", "logged"),
+    [
+        (raises, "ValueError: broken"),
+        (returns, "WorkEnded: the leader's work has ended by itself"),
+        (cancels, "WorkEnded: the leader's work has ended by itself"),
+    ],
+)
+async def test_work_that_ends_gives_up_the_lease_says_why_and_begins_anew(
+    end: Callable[[], Awaitable[None]],
+    logged: str,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leader, "AGAIN_BASE_SECONDS", 0.01)
     store = LeaseStore()
     candidate = Candidate(store, "a")
+    holders: list[str] = []
 
     async def work() -> None:
-        raise ValueError("broken")
+        holders.append(store.holder())
+        if len(holders) == 1:
+            await end()
+        else:
+            await asyncio.Event().wait()
 
-    task = asyncio.create_task(candidate.elector.run(work, candidate.stopped))
-    (result,) = await asyncio.gather(task, return_exceptions=True)
-    assert isinstance(result, ValueError)
-    assert candidate.told == ["stopped"]
-    assert not candidate.elector.is_leader
+    async def stopped() -> None:
+        holders.append(store.holder())
+
+    task = asyncio.create_task(candidate.elector.run(work, stopped))
+    await until(lambda: len(holders) == 3)
+    assert candidate.elector.is_leader
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert candidate.errors == ["leader"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert logged in caplog.text
+    assert store.lease is not None
+    assert store.lease["spec"]["leaseTransitions"] == 1, "it was nobody's in between"

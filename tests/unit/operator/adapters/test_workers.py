@@ -79,3 +79,31 @@ async def test_drain_does_not_wait_for_ever(
     await queue.get()
     await queue.drain(0.01)
     assert "not done after 0.01 s: slow" in caplog.text
+
+
+async def test_the_third_failure_in_a_row_is_reported_once(
+    queue: WorkQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes = ["bad"] * 5 + ["good"] + ["bad"] * 3
+    reported: list[tuple[int, str, str]] = []
+
+    async def handle(_: str) -> None:
+        if outcomes.pop(0) == "bad":
+            raise ValueError("no such field")
+
+    async def report(key: str, error: Exception) -> None:
+        reported.append((len(outcomes), key, repr(error)))
+        raise OSError("nobody listens")
+
+    workers = asyncio.create_task(queue.run_workers(1, handle, report))
+    async with asyncio.timeout(30):
+        for left in range(len(outcomes) - 1, -1, -1):
+            queue.add("job")
+            while len(outcomes) > left or len(queue):  # noqa: ASYNC110 - no event of its own
+                await asyncio.sleep(0)
+    workers.cancel()
+    assert reported == [
+        (6, "job", "ValueError('no such field')"),
+        (0, "job", "ValueError('no such field')"),
+    ]
+    assert caplog.text.count("the failures of job cannot be reported") == 2

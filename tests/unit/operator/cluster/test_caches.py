@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.api import TrainingJob
-from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches, key_of
-from trainingjob_operator.core.observe import JobView, PodView, job_view, owner_key, pod_view
+from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches
+from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 
 from tests.support.jobs import started, training_job
 
@@ -46,9 +47,7 @@ class Api:
 @asynccontextmanager
 async def caches_of(api: Api, clock: Callable[[], float]) -> AsyncIterator[Caches]:
     """Caches whose pods were listed and are deleted by now."""
-    trainingjobs: Informer[TrainingJob] = Informer(
-        Api(), TrainingJob.model_validate, key_of, lambda _: None
-    )
+    trainingjobs = TrainingJobCache(Api(), lambda _: None, lambda _: None)
     jobs: Informer[JobView] = Informer(Api(), job_view, owner_key, lambda _: None)
     gone = asyncio.Semaphore(0)
 
@@ -59,7 +58,8 @@ async def caches_of(api: Api, clock: Callable[[], float]) -> AsyncIterator[Cache
     pods: Informer[PodView] = Informer(
         api, pod_view, owner_key, on_change, on_gone=lambda one: caches.remember_gone(one)
     )
-    caches = Caches(trainingjobs, jobs, pods, clock)
+    services: Informer[ServiceView] = Informer(Api(), service_view, owner_key, lambda _: None)
+    caches = Caches(trainingjobs, jobs, pods, services, clock)
     task = asyncio.create_task(pods.run())
     async with asyncio.timeout(60):
         await gone.acquire()
@@ -68,7 +68,7 @@ async def caches_of(api: Api, clock: Callable[[], float]) -> AsyncIterator[Cache
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_how_a_deleted_pod_failed_is_kept_for_a_while() -> None:
+async def test_how_a_deleted_pod_ended_is_kept_for_a_while() -> None:
     now = 100.0
     api = Api(pod("Failed"), pod("Running", "mnist-1-1-x"), pod("Failed", "old", uid="u-0"))
     async with caches_of(api, lambda: now) as caches:

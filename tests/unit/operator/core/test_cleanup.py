@@ -1,6 +1,6 @@
 """decide(): what is cleared up after a job's end."""
 
-from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
+from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan, RunView
 from trainingjob_operator.core.observe import Observed
 
 from tests.support.jobs import SERVERS, at, child, failed_pod, run, training_job
@@ -25,10 +25,22 @@ def test_a_job_lives_for_its_time_after_its_end() -> None:
     assert decide(released, NOTHING, RunView(), at(80), SERVERS) == Plan(actions=(delete,))
 
 
-def test_the_time_to_live_waits_until_mlflow_was_told() -> None:
+def test_the_time_to_live_waits_until_mlflow_was_told_but_for_ten_minutes_only() -> None:
     job = training_job({"ttlSecondsAfterFinished": 0}, ENDED)
     away = run(status="RUNNING", problem="no route")
-    assert decide(job, NOTHING, away, at(10**9), SERVERS).actions == ()
+    before, after = (decide(job, NOTHING, away, at(20 + age), SERVERS) for age in (599, 600))
+    assert (before.actions, before.requeue_after) == ((), 600.0)
+    told = (
+        "the job's end was not told to MLflow within 10 minutes and is waited for no longer: "
+        "no route"
+    )
+    event = EventIntent("Warning", "RunLeftOpen", told)
+    assert after == Plan(actions=REMOVE, run=FINISHED, events=(event,))
+
+
+def test_a_job_without_a_time_to_live_waits_for_mlflow_as_long_as_it_is_kept() -> None:
+    away = run(status="RUNNING", problem="no route")
+    assert decide(training_job(status=ENDED), NOTHING, away, at(10**9), SERVERS).actions == ()
 
 
 def test_a_server_that_may_be_used_no_longer_is_told_if_it_answers_soon() -> None:

@@ -15,7 +15,7 @@ STARTING = {"preRunningDeadlineSeconds": 60}
 RUNS = Observed(child(), (running_pod(),))
 LIMIT = "not all pods ran within spec.preRunningDeadlineSeconds (60 s)"
 MESSAGE = "the job did not end within spec.activeDeadlineSeconds (60 s)"
-STOP = (Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1"),)
+STOP = (Action(ActionKind.END_POD, name="mnist-1-0-x"),)
 
 
 def told(status: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def test_over_the_deadline_the_pods_are_stopped_first_and_then_the_end_is_record
 
     again = decide(job(ACTIVE, stopping), RUNS, run("RUNNING"), at(61), SERVERS)
     assert again == Plan(actions=STOP, run=intent("RUNNING"))
-    ending = Observed(child(deleting=True), (running_pod(deleting=True),))
+    ending = Observed(child(), (running_pod(ending=True),))
     waiting = decide(job(ACTIVE, stopping), ending, run("RUNNING"), at(62), SERVERS)
     assert waiting == Plan(run=intent("RUNNING"), requeue_after=30.0)
 

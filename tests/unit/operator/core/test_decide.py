@@ -76,9 +76,14 @@ STATES = [
     pytest.param(
         RUNNING, child(suspended=True), [OOM], "Queued", "SCHEDULED", id="the-queue-took-it-back"
     ),
-    pytest.param(RUNNING, None, [], "Failed", "FAILED", id="child-job-deleted-while-it-ran"),
+    pytest.param(RUNNING, None, [], "Restarting", "SCHEDULED", id="the-job-was-taken-away"),
     pytest.param(
-        started(), child(owner_uid=""), [], "Failed", "FAILED", id="name-taken-by-a-foreign-job"
+        started(),
+        child(owner_uid=""),
+        [],
+        "Starting",
+        "SCHEDULED",
+        id="name-taken-by-a-foreign-job",
     ),
 ]
 
@@ -191,9 +196,11 @@ def test_a_start_that_needs_a_hand_says_why_and_forgets_it_when_it_runs() -> Non
 
 def test_a_job_of_an_earlier_trainingjob_is_waited_for() -> None:
     observed = Observed(child(owner_uid="u-0"), ())
-    assert decide(training_job(status=started()), observed, run(), NOW, SERVERS) == Plan(
+    assert decide(training_job(status=started()), observed, run(), at(4), SERVERS) == Plan(
         run=intent("SCHEDULED"), requeue_after=2.0
     )
+    late = decide(training_job(status=started()), observed, run(), at(5), SERVERS)
+    assert wire(late)["failure"]["reason"] == "NameConflict"
 
 
 def test_the_finalizer_goes_once_mlflow_tells_the_same_end() -> None:

@@ -16,6 +16,7 @@ from tests.support.jobs import (
     SERVERS,
     at,
     child,
+    ended_pod,
     run,
     running_pod,
     training_job,
@@ -34,19 +35,54 @@ DELETED: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:25Z"}
 KILLED = intent("KILLED", ended_at=at(25), create=False)
 STILL = intent("RUNNING", create=False)
 
+DELETE_JOB = Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1")
+RELEASE_JOB = Action(ActionKind.RELEASE_JOB, name="mnist-1", uid="j-1")
+
 DELETIONS = [
+    pytest.param(
+        RUNNING,
+        Observed(child(held=True, deleting=True, foreground=True), (running_pod(),)),
+        run("RUNNING"),
+        Plan(actions=(RELEASE_JOB,), run=STILL, requeue_after=30.0),
+        id="our-finalizer-on-the-job-is-of-no-more-use",
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(child(held=True, deleting=True), (running_pod(),)),
+        run("RUNNING"),
+        Plan(actions=(DELETE_JOB,), run=STILL, requeue_after=30.0),
+        id="a-job-that-somebody-deleted-in-the-background-leaves-its-pods",
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(None, (running_pod(0, job_uid=""), ended_pod(1))),
+        run("RUNNING"),
+        Plan(
+            actions=(Action(ActionKind.DELETE_POD, name="mnist-1-0-x"),),
+            run=STILL,
+            requeue_after=30.0,
+        ),
+        id="pods-that-no-job-owns-are-deleted",
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(None, (ended_pod(0),)),
+        run("KILLED"),
+        Plan(actions=REMOVE, run=KILLED),
+        id="ended-pods-hold-nothing-up",
+    ),
     pytest.param(
         RUNNING,
         Observed(child(), (running_pod(),)),
         run("RUNNING"),
-        Plan(actions=(Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1"),), run=STILL),
+        Plan(actions=(DELETE_JOB,), run=STILL, requeue_after=30.0),
         id="pods-first",
     ),
     pytest.param(
         RUNNING,
         Observed(None, (running_pod(deleting=True),)),
         run("RUNNING"),
-        Plan(run=STILL),
+        Plan(run=STILL, requeue_after=30.0),
         id="wait-for-pods",
     ),
     pytest.param(

@@ -1,5 +1,7 @@
 """decide(): from a new TrainingJob to the objects of its first attempt."""
 
+from dataclasses import replace
+
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.intent import (
     Action,
@@ -113,7 +115,8 @@ def test_a_recorded_attempt_is_created() -> None:
 
 
 def test_several_nodes_get_their_service_first() -> None:
-    plan = decide(training_job({"numNodes": 2}, started()), NOTHING, run(), NOW, SERVERS)
+    unserved = replace(NOTHING, service=False)
+    plan = decide(training_job({"numNodes": 2}, started()), unserved, run(), NOW, SERVERS)
     kinds = [action.kind for action in plan.actions]
     assert kinds == [ActionKind.CREATE_SERVICE, ActionKind.CREATE_JOB]
 

@@ -16,12 +16,13 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
             "namespace": "ml",
             "labels": {**SELECTOR, "trainingjob.dev/attempt": "1"},
             "ownerReferences": [OWNER],
+            "finalizers": ["trainingjob.dev/attempt"],
         },
         "spec": {
             "completionMode": "Indexed",
             "completions": 1,
             "parallelism": 1,
-            "backoffLimit": 0,
+            "backoffLimitPerIndex": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
@@ -62,6 +63,10 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
                                 {"name": "MLFLOW_EXPERIMENT_ID", "value": "7"},
                                 {"name": "MLFLOW_RUN_ID", "value": "f00d"},
                                 {"name": "TRAININGJOB_MLFLOW_RUN_ID", "value": "f00d"},
+                                {
+                                    "name": "MLFLOW_RUN_CONTEXT",
+                                    "value": '{"trainingjob.opened_by": "u-1"}',
+                                },
                                 {"name": "PET_NNODES", "value": "1"},
                                 {"name": "PET_NPROC_PER_NODE", "value": "1"},
                                 {"name": "PET_NODE_RANK", "valueFrom": RANK},
@@ -171,6 +176,7 @@ def test_every_field_of_the_spec_reaches_the_pod() -> None:
         "TRAININGJOB_MONITOR_INTERVAL": "10",
         "TRAININGJOB_METRICS_PORT": "9999",
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MLFLOW_RUN_CONTEXT": '{"trainingjob.opened_by": "u-1"}',
         "PET_NNODES": "2",
         "PET_NPROC_PER_NODE": "4",
         "PET_NODE_RANK": None,

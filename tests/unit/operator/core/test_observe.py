@@ -3,15 +3,8 @@
 from typing import Any
 
 import pytest
-from trainingjob_operator.core.observe import (
-    ContainerEnd,
-    JobView,
-    PodView,
-    Waiting,
-    job_view,
-    owner_key,
-    pod_view,
-)
+from trainingjob_operator.core.decode import job_view, pod_view
+from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView, Waiting, owner_key
 
 from tests.support.jobs import at
 
@@ -30,6 +23,7 @@ def pod(status: dict[str, Any], **metadata: Any) -> PodView:
                 "name": "mnist-2-1-x",
                 "labels": LABELS,
                 "annotations": {"batch.kubernetes.io/job-completion-index": "1"},
+                "ownerReferences": [{"kind": "Job", "uid": "j-1", "controller": True}],
                 **metadata,
             },
             "spec": {"nodeName": "node-1"},
@@ -67,6 +61,10 @@ def test_a_pod_that_ended() -> None:
         started_at=at(5),
         end=ContainerEnd(137, "OOMKilled", "bye", at(20)),
         waiting=None,
+        job_uid="j-1",
+        ending=False,
+        deleted_at=None,
+        disrupted_at=None,
     )
 
 
@@ -162,6 +160,12 @@ def test_a_failed_job_of_ours() -> None:
         ended_at=at(21),
         suspended=False,
         deleting=False,
+        deleted_at=None,
+        failed_ranks=frozenset(),
+        ending=False,
+        held=False,
+        foreground=False,
+        orphaning=False,
     )
 
 

@@ -158,7 +158,7 @@ WAITS: list[Any] = [
     pytest.param(FAILED, [], 39, 1.0, id="the-delay-is-not-over"),
     pytest.param(FAILED, [running_pod(deleting=True)], 40, 30.0, id="a-pod-still-ends"),
     pytest.param(child(failing=True), [], 40, 30.0, id="its-job-has-not-ended"),
-    pytest.param(None, [running_pod()], 40, 30.0, id="a-pod-without-its-job"),
+    pytest.param(None, [running_pod(ending=True)], 40, 30.0, id="a-pod-without-its-job"),
 ]
 
 
@@ -171,11 +171,11 @@ def test_the_next_attempt_waits(
     assert plan == Plan(run=intent("SCHEDULED"), requeue_after=again)
 
 
-def test_a_job_that_shows_up_after_its_attempt_is_over_is_deleted() -> None:
+def test_a_job_that_shows_up_after_its_attempt_is_over_is_ended() -> None:
     restarting = training_job({"backoffLimit": 3}, RESTARTING)
     plan = decide(restarting, Observed(child(), ()), run(), at(40), SERVERS)
-    delete = Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1")
-    assert plan == Plan(actions=(delete,), run=intent("SCHEDULED"))
+    end = Action(ActionKind.END_JOB, name="mnist-1")
+    assert plan == Plan(actions=(end,), run=intent("SCHEDULED"))
 
 
 SECOND = child(name="mnist-2", uid="j-2", created_at=at(40))

@@ -125,7 +125,7 @@ def ends(spec: dict[str, Any], **status: Any) -> tuple[Plan, Plan]:
     begin = decide(job(spec, {**told(spec), **status}), RUNS, view(50, 160), at(160), SERVERS)
     stopping = job(spec, wire(begin))
     stop = decide(stopping, RUNS, view(50, 160), at(161), SERVERS)
-    assert stop.actions == (Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1"),)
+    assert stop.actions == (Action(ActionKind.END_POD, name="mnist-1-0-x"),)
     # The operator may have been restarted meanwhile.
     return begin, decide(stopping, NOTHING, run("RUNNING"), at(170), SERVERS)
 

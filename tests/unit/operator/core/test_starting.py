@@ -6,15 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from trainingjob_operator.core.decode import event_view
 from trainingjob_operator.core.intent import EventIntent, Plan
-from trainingjob_operator.core.observe import (
-    EventView,
-    JobView,
-    Observed,
-    PodView,
-    Waiting,
-    event_view,
-)
+from trainingjob_operator.core.observe import EventView, JobView, Observed, PodView, Waiting
 from trainingjob_operator.core.policies import starting
 
 from tests.support.jobs import SERVERS, at, child, pod, run, running_pod, started, training_job

@@ -6,7 +6,7 @@ import pytest
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan, RunView
 from trainingjob_operator.core.observe import Observed
 
-from tests.support.jobs import SERVERS, at, child, pod, run, running_pod, started
+from tests.support.jobs import SERVERS, at, child, failed_pod, pod, run, running_pod, started
 from tests.support.jobs import training_job as job
 from tests.support.plans import NOTHING, NOW, RUNNING, condition, decide, intent, wire
 
@@ -45,16 +45,17 @@ def test_a_running_job_is_suspended_when_its_last_pod_has_ended() -> None:
     stopping = wire(begin)
     assert (stopping["state"], stopping["attempts"][0]["outcome"]) == ("Running", "Suspended")
 
-    stop = Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1")
+    stop = Action(ActionKind.END_POD, name="mnist-1-0-x")
     assert decide(job(SUSPEND, stopping), RUNS, run("RUNNING"), at(31), SERVERS) == Plan(
         actions=(stop,), run=intent("RUNNING")
     )
-    ending = Observed(child(deleting=True), (running_pod(deleting=True),))
+    ending = Observed(child(), (running_pod(ending=True),))
     for resumed in ({}, SUSPEND):
         waiting = decide(job(resumed, stopping), ending, run("RUNNING"), at(32), SERVERS)
         assert waiting == Plan(run=intent("RUNNING"), requeue_after=30.0)
 
-    end = decide(job(SUSPEND, stopping), NOTHING, run("RUNNING"), at(40), SERVERS)
+    ended = Observed(child(failed=True), (failed_pod(code=143, pod_reason="DeadlineExceeded"),))
+    end = decide(job(SUSPEND, stopping), ended, run("RUNNING"), at(40), SERVERS)
     assert end.run == intent("SCHEDULED")
     status = wire(end)
     assert (status["state"], status["suspendedSince"]) == ("Suspended", "2026-01-01T00:00:40Z")

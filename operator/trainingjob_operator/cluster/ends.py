@@ -1,0 +1,79 @@
+"""The writes that end pods and Jobs; each is safe to repeat, and one that is gone has ended."""
+
+import logging
+
+from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, Kube, NotFound
+from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.core import contract, names
+from trainingjob_operator.core.intent import Action, ActionKind
+
+logger = logging.getLogger(__name__)
+
+# The time since the start is over, so the kubelet or the Job controller ends it now.
+NOW = {"spec": {"activeDeadlineSeconds": 1}}
+
+
+class Ends:
+    """Ends what belongs to TrainingJobs; what was written goes to the caches."""
+
+    def __init__(self, kube: Kube, caches: Caches) -> None:
+        self._kube = kube
+        self._caches = caches
+
+    async def carry_out(self, namespace: str, action: Action) -> None:
+        """Do one action; raises ApiError."""
+        match action.kind:
+            case ActionKind.DELETE_JOB:
+                # Foreground: the Job is gone only when its pods are, whatever our cache has.
+                await self._kube.delete(
+                    JOBS, namespace, action.name, uid=action.uid, propagation="Foreground"
+                )
+                self._caches.remember_deleted(action.uid)
+            case ActionKind.RELEASE_JOB:
+                await self._release(namespace, action.name, action.uid)
+            case ActionKind.END_JOB:
+                await self._kube.patch(JOBS, namespace, action.name, NOW)
+                self._caches.remember_ended(namespace, action.name)
+            case ActionKind.END_POD:
+                await self._end_pod(namespace, action.name)
+            case ActionKind.DELETE_POD:
+                await self._kube.delete(PODS, namespace, action.name)
+
+    async def _end_pod(self, namespace: str, name: str) -> None:
+        try:
+            await self._kube.patch(PODS, namespace, name, NOW)
+        except NotFound:
+            logger.info("pod %s is gone already", name)
+        self._caches.remember_ended(namespace, name)
+
+    async def _release(self, namespace: str, name: str, uid: str) -> None:
+        """Take our finalizer from the Job of this uid, and leave those of others alone."""
+        gone = {"$deleteFromPrimitiveList/finalizers": [contract.ATTEMPT_FINALIZER]}
+        body = {"metadata": {"uid": uid, **gone}}
+        try:
+            await self._kube.patch(JOBS, namespace, name, body, strategic=True)
+        except NotFound:
+            logger.info("Job %s is gone already", name)
+        self._caches.remember_freed(uid)
+
+    async def release_leftovers(self, key: str, uid: str) -> None:
+        """Let the Jobs go that an earlier TrainingJob of this key has left; `uid`: the present one.
+
+        As after `kubectl delete --cascade=orphan`, or a finalizer that somebody took away: nobody
+        else would, and no one could delete them. The caches may be behind, so the API server is
+        asked.
+        """
+        leftovers = self._caches.leftovers(key, uid)
+        if not leftovers:
+            return
+        namespace, name = names.split_key(key)
+        try:
+            owner = await self._kube.get(TRAININGJOBS, namespace, name)
+        except NotFound:
+            present = ""
+        else:
+            present = owner["metadata"]["uid"]
+        for child in leftovers:
+            if child.owner_uid != present:
+                logger.warning("Job %s was left behind by its TrainingJob", child.name)
+                await self._release(child.namespace, child.name, child.uid)

@@ -1,0 +1,255 @@
+"""All TrainingJobs as kopf's watch, our own lists and our own writes last showed them.
+
+kopf hands events over in tasks of its own, one for each object, and after a watch that expired it
+lists again without a word about what was deleted meanwhile. So what comes is told apart by its
+resourceVersion, and a list of our own now and then shows what is gone.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from trainingjob_operator.api import ObjectMeta, TrainingJob
+from trainingjob_operator.core import names
+
+logger = logging.getLogger(__name__)
+
+JsonObject = dict[str, Any]
+
+PAGE_SIZE = 200
+RETRY_BASE_SECONDS = 0.2
+RETRY_MAX_SECONDS = 10.0
+LOOP = "trainingjobs"
+# What a network never raises: worth a traceback, where an outage is worth a line.
+BUGS = (AttributeError, LookupError, TypeError)
+
+
+class Lister(Protocol):
+    """List of one resource; may raise anything."""
+
+    async def list_page(self, *, limit: int, continue_token: str | None) -> JsonObject:
+        """Return one page of the newest state as the API's List object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A TrainingJob that this release cannot read, such as one with a state of a newer one."""
+
+    metadata: ObjectMeta
+    problem: str
+    conditions: tuple[JsonObject, ...]
+
+
+Known = TrainingJob | Unreadable
+
+
+class TrainingJobCache:
+    """The newest known state of each TrainingJob; one event loop.
+
+    `on_change` gets the key of each object that was added, differs or is gone, except by our own
+    writes: who writes knows. Values, unlike events, are never older than what was there before.
+    """
+
+    def __init__(
+        self,
+        lister: Lister,
+        on_change: Callable[[str], None],
+        on_error: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.synced = asyncio.Event()
+        self._lister = lister
+        self._on_change = on_change
+        self._on_error = on_error
+        self._clock = clock
+        self._contact = clock()
+        self._listed_again = asyncio.Event()
+        self._known: dict[str, Known] = {}
+        # The version at which an object was deleted, until a list is newer.
+        self._deleted: dict[str, int] = {}
+        # Whatever is not newer than our last list is in it, or is gone.
+        self._floor = 0
+
+    def get(self, key: str) -> Known | None:
+        """Return one object, None if there is none."""
+        return self._known.get(key)
+
+    def readable(self) -> tuple[TrainingJob, ...]:
+        """Return all objects that this release can read."""
+        return tuple(job for job in self._known.values() if isinstance(job, TrainingJob))
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys of all objects, as they are now."""
+        return iter(tuple(self._known))
+
+    def age(self) -> float:
+        """Return the seconds since the server last said anything to kopf."""
+        return self._clock() - self._contact
+
+    def saw_request(self, verb: str, code: int) -> None:
+        """Take note of a request for TrainingJobs that kopf made, and of its answer's status."""
+        if not 200 <= code < 300:
+            return
+        self._contact = self._clock()
+        if verb == "watch":
+            self.synced.set()
+        elif verb == "list" and self.synced.is_set():
+            self._listed_again.set()
+
+    async def listed_again(self, seconds: float) -> None:
+        """Wait until kopf has lists anew after its first watch, at most so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._listed_again.wait()
+        except TimeoutError:
+            return
+
+    def apply(self, kind: str | None, item: JsonObject) -> None:
+        """Take an event of kopf's: its type, None for an object of its list, and the object."""
+        self._contact = self._clock()
+        self._learn(kind, item)
+
+    def _learn(self, kind: str | None, item: JsonObject) -> None:
+        try:
+            key, version = _identity(item)
+            if kind == "DELETED":
+                self._forget(key, version)
+            elif self._is_news(key, version):
+                self._put(key, read(item))
+        except Exception:
+            logger.exception("an event of a TrainingJob cannot be read")
+            self._on_error(LOOP)
+
+    def put(self, job: TrainingJob) -> None:
+        """Take what a write of ours answered."""
+        key = names.key(job.metadata.namespace, job.metadata.name)
+        if self._is_news(key, _version(job)):
+            self._known[key] = job
+
+    async def refresh(self) -> None:
+        """List until it succeeds: then what is not known here was not there when this began."""
+        failures = 0
+        while True:
+            self._listed_again.clear()
+            try:
+                await self._list()
+            except Exception as error:
+                failures += 1
+                logger.warning(
+                    "cannot list TrainingJobs, trying again: %s: %s",
+                    type(error).__name__,
+                    error,
+                    exc_info=isinstance(error, BUGS),
+                )
+                self._on_error(LOOP)
+                ceiling = min(RETRY_MAX_SECONDS, RETRY_BASE_SECONDS * 2.0 ** min(failures, 10))
+                await asyncio.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311 - jitter
+            else:
+                return
+
+    async def _list(self) -> None:
+        listed: dict[str, JsonObject | None] = {}
+        token: str | None = None
+        while True:
+            page = await self._lister.list_page(limit=PAGE_SIZE, continue_token=token)
+            version = int(page["metadata"]["resourceVersion"])
+            if version < self._floor:
+                self._begin_anew()
+            for item in page.get("items") or ():
+                self._collect(item, listed)
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+        self._take(version, listed)
+
+    def _begin_anew(self) -> None:
+        """Versions have gone back, as after the restore of a backup: ours mean nothing any more."""
+        logger.warning("the API server's versions have gone back, forgetting all TrainingJobs")
+        former = tuple(self)
+        self._known.clear()
+        self._deleted.clear()
+        self._floor = 0
+        for key in former:
+            self._on_change(key)
+
+    def _collect(self, item: JsonObject, listed: dict[str, JsonObject | None]) -> None:
+        """Keep of an item only what is news: most of a list is what we have."""
+        try:
+            key, version = _identity(item)
+        except Exception:
+            logger.exception("an item of the list of TrainingJobs cannot be read")
+            self._on_error(LOOP)
+        else:
+            listed[key] = item if self._is_news(key, version) else None
+
+    def _take(self, version: int, listed: Mapping[str, JsonObject | None]) -> None:
+        """Apply a whole list as of a version."""
+        for key, known in list(self._known.items()):
+            if key not in listed and _version(known) <= version:
+                self._forget(key, version)
+        for item in listed.values():
+            if item is not None:
+                self._learn(None, item)
+        self._floor = version
+        self._deleted = {key: at for key, at in self._deleted.items() if at > version}
+
+    def _is_news(self, key: str, version: int) -> bool:
+        known = self._known.get(key)
+        return version > max(
+            self._floor,
+            self._deleted.get(key, 0),
+            0 if known is None else _version(known),
+        )
+
+    def _put(self, key: str, value: Known) -> None:
+        self._known[key] = value
+        self._on_change(key)
+
+    def _forget(self, key: str, version: int) -> None:
+        """The object is gone as of a version; one of its name may have been made since."""
+        known = self._known.get(key)
+        if known is not None and _version(known) > version:
+            return
+        self._deleted[key] = max(version, self._deleted.get(key, 0))
+        if self._known.pop(key, None) is not None:
+            self._on_change(key)
+
+
+def read(item: JsonObject) -> Known:
+    """Decode a TrainingJob.
+
+    Raises:
+        pydantic.ValidationError: not even its metadata can be read.
+    """
+    try:
+        return TrainingJob.model_validate(item)
+    except ValidationError as error:
+        status = item.get("status")
+        stored = status.get("conditions") if isinstance(status, dict) else None
+        return Unreadable(
+            ObjectMeta.model_validate(item["metadata"]), _problem(error), tuple(stored or ())
+        )
+
+
+def _problem(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False, include_input=False)
+    field = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{field}: {first['msg']}{more}"
+
+
+def _identity(item: JsonObject) -> tuple[str, int]:
+    metadata = item["metadata"]
+    key = names.key(metadata.get("namespace", ""), metadata["name"])
+    return key, int(metadata["resourceVersion"])
+
+
+def _version(job: Known) -> int:
+    """Resource versions of one resource compare as integers (KEP-5504)."""
+    return int(job.metadata.resource_version)
