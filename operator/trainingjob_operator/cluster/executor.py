@@ -25,9 +25,10 @@ from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core import metadata as metadata_of
+from trainingjob_operator.core.decode import MESSAGE_LIMIT, job_view, service_view
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.merge import merge_patch
-from trainingjob_operator.core.observe import MESSAGE_LIMIT, Refusal, job_view, service_view
+from trainingjob_operator.core.observe import Refusal
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.runs.router import RunRouter
 

@@ -142,7 +142,12 @@ def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
     waits = (STARTING_TOLD_AFTER - waited).total_seconds()
     if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
         return plan
-    return replace(plan, status=None, events=(), requeue_after=min(waits, left or waits))
+    return replace(
+        plan,
+        status=None,
+        events=(),
+        requeue_after=min(waits, left or waits, plan.requeue_after or waits),
+    )
 
 
 def _advance(context: Context, observed: Observed) -> Plan:
@@ -181,7 +186,7 @@ def _under_way(context: Context, observed: Observed, pods: tuple[PodView, ...]) 
     if gang.all_started(job, pods):
         plan = watching.watched(context, outcome.running(context, gang.running_time(pods)))
     elif child is not None:
-        plan = outcome.starting(context, child, pods)
+        plan = outcome.starting(context, child, pods, observed.events)
     else:
         plan = status.plan(context, job.status)
     if child is None or not child.deleting:

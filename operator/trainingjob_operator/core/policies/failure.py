@@ -8,13 +8,8 @@ from datetime import UTC, datetime
 from trainingjob_operator.api import MAX_WHOLE
 from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
-from trainingjob_operator.core.observe import (
-    MAX_RANK,
-    POD_DEADLINE,
-    ContainerEnd,
-    JobView,
-    PodView,
-)
+from trainingjob_operator.core.decode import MAX_RANK
+from trainingjob_operator.core.observe import POD_DEADLINE, ContainerEnd, JobView, PodView
 from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024

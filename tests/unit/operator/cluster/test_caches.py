@@ -8,15 +8,8 @@ from typing import Any
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.cluster.caches import MEMORY_SECONDS, Caches
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
-from trainingjob_operator.core.observe import (
-    JobView,
-    PodView,
-    ServiceView,
-    job_view,
-    owner_key,
-    pod_view,
-    service_view,
-)
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 
 from tests.support.jobs import started, training_job
 
