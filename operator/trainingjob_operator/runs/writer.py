@@ -15,7 +15,12 @@ logger = logging.getLogger(__name__)
 DELETED_STAGE = "deleted"
 # Tries of what comes before an end. It is worth a moment, and not the end itself.
 HELD_UP_AT_MOST = 3
-OWN_TAGS = (contract.TAG_CLUSTER, contract.TAG_NAMESPACE, contract.TAG_NAME)
+OWN_TAGS = (
+    contract.TAG_UID,
+    contract.TAG_CLUSTER,
+    contract.TAG_NAMESPACE,
+    contract.TAG_NAME,
+)
 
 
 class RunDeletedError(Exception):
