@@ -27,7 +27,7 @@ class Condition(ApiModel):
 
     type: str = Field(
         max_length=316,
-        description="Running, Succeeded, Failed, Suspended, Stalled or MLflowSynced.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced or RunConflict.",
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(
@@ -204,7 +204,7 @@ class TrainingJobStatus(ApiModel):
     conditions: list[Condition] = Field(
         default=[],
         max_length=32,
-        description="Running, Succeeded, Failed, Suspended, Stalled and MLflowSynced.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced and RunConflict.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
