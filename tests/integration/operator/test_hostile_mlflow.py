@@ -130,13 +130,8 @@ def test_hostile_runs_end_no_leader_and_change_no_end(
         return {name: status_of(runs, run_id) for name, run_id in ours.items()}
 
     wait_for("the runs ended", lambda: statuses() == wanted, 60)
-    assert {
-        name: runs.client.get_run(info.run_id).info.status for name, info in opened.items()
-    } == {
-        "job-1": "FAILED",
-        "job-2": "FINISHED",
-    }
-    assert [runs.client.get_run(one).info.status for one in planted] == ["RUNNING"] * 3
+    assert [status_of(runs, opened[name]) for name in ("job-1", "job-2")] == ["FAILED", "FINISHED"]
+    assert [status_of(runs, run_id) for run_id in planted] == ["RUNNING"] * 3
     assert leadership(cluster, operator) == before
     assert operator.metric("trainingjob_operator_errors_total") == 0
 
