@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 from mlflow import MlflowClient
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.tracking import RunConnection, Sender
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender
 
 from tests.bench.report import report
 from tests.support.processes import MlflowServer

@@ -20,10 +20,10 @@ import torch
 import wandb
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from torch import Tensor, nn
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.monitor import SystemMonitor
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender
+from trainingjob_agent.monitor import SystemMonitor
 from trainingjob_trainer.tasks.mnist import MnistTask
-from trainingjob_trainer.tracking import RunConnection, Sender
 
 from tests.bench.report import report
 from tests.support.processes import MlflowServer

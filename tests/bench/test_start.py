@@ -22,7 +22,7 @@ FILES = Path(__file__).parent / "starting"
 TASK = "tests.bench.starting.task:StartingTask"
 BARE = (sys.executable, str(FILES / "bare.py"))
 TRAINER = (sys.executable, "-m", "trainingjob_trainer", "run", TASK)
-EXEC = (sys.executable, "-m", "trainingjob_trainer.execute", "--", *BARE)
+EXEC = (sys.executable, "-m", "trainingjob_agent.supervisor", "--", *BARE)
 COMMANDS = {
     "a bare torch script": BARE,
     "the same with mlflow.start_run()": (*BARE, "--mlflow"),

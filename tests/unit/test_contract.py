@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trainingjob_agent.causes.termination import Termination
+from trainingjob_agent.contract import OPENED_BY_TAG, Contract
+from trainingjob_agent.delivery import connection
 from trainingjob_operator.core import contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
-from trainingjob_trainer.contract import OPENED_BY_TAG, Contract
-from trainingjob_trainer.failure import Termination
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
-from trainingjob_trainer.tracking import connection
 
 from tests.support.jobs import RUN, at, child, pod, training_job
 

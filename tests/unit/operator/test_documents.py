@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import trainingjob_agent
 import trainingjob_operator
 import trainingjob_trainer
 import yaml
@@ -19,6 +20,7 @@ from trainingjob_operator.core.run_status import RUN_STATUS, TERMINAL_STATES
 from tests.support.documents import DOCS, documented_transitions, table_rows
 
 OPERATOR = Path(trainingjob_operator.__file__).parent
+AGENT = Path(trainingjob_agent.__file__).parent
 TRAINER = Path(trainingjob_trainer.__file__).parent
 REASON = re.compile(r"([A-Z][a-z]+){2,}")
 # Names of classes, by which reasons.py knows the reason.
@@ -33,14 +35,15 @@ def calls(folder: Path, name: str) -> Iterator[ast.Call]:
                 yield node
 
 
-def reasons_of_the_trainer() -> set[str]:
-    """All texts in its code that look like a reason and are used as one."""
-    texts = ast.walk(ast.parse((TRAINER / "reasons.py").read_text()))
+def reasons_of_the_pod() -> set[str]:
+    """All texts in the code of agent and trainer that look like a reason and are used as one."""
+    texts = ast.walk(ast.parse((AGENT / "causes" / "reasons.py").read_text()))
     words = [str(node.value) for node in texts if isinstance(node, ast.Constant)]
     classified = {word for word in words if REASON.fullmatch(word)} - EXCEPTIONS
     written = {
         str(keyword.value.value)
-        for call in calls(TRAINER, "Termination")
+        for folder in (AGENT, TRAINER)
+        for call in calls(folder, "Termination")
         for keyword in call.keywords
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
     }
@@ -54,9 +57,9 @@ def test_each_reason_has_one_entry_with_meaning_view_and_remedy() -> None:
     assert sorted(named) == sorted(Reason)
 
 
-def test_the_reasons_of_the_trainer_are_known() -> None:
-    assert "CudaOutOfMemory" in reasons_of_the_trainer()
-    assert reasons_of_the_trainer() <= set(Reason)
+def test_the_reasons_of_agent_and_trainer_are_known() -> None:
+    assert "CudaOutOfMemory" in reasons_of_the_pod()
+    assert reasons_of_the_pod() <= set(Reason)
 
 
 def test_the_operator_gives_no_other_reasons_of_its_own() -> None:

@@ -63,7 +63,7 @@ class Trainer:
     def execute(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start `trainingjob-exec -- COMMAND`; the script may wait for the end of its input."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trainingjob_trainer.execute", "--", *command],
+            [sys.executable, "-m", "trainingjob_agent.supervisor", "--", *command],
             env=self._environment(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

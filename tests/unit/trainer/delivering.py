@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.entities import Metric
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.tracking import RunConnection, Sender, Spool
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender, Spool
 
 from tests.support.faults import Answer, Request
 from tests.support.processes import MlflowServer

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from trainingjob_trainer.monitor import Reading, SystemSample
+from trainingjob_agent.monitor import Reading, SystemSample
 
 GPU_0 = {
     "gpu_0_utilization_percentage": 87.0,

@@ -3,8 +3,8 @@
 import itertools
 import time
 
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.tracking import RunConnection, Sender, Spool
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender, Spool
 
 if __name__ == "__main__":
     contract = Contract.from_environment()

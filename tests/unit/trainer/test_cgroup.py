@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.monitor.cgroup import Cgroup, Throttling
+from trainingjob_agent.monitor.cgroup import Cgroup, Throttling
 
 MEBIBYTE = 1 << 20
 

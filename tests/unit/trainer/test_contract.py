@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.contract import Contract, ContractError
+from trainingjob_agent.contract import Contract, ContractError
 
 POD = {
     "TRAININGJOB_NAME": "digits",

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.tracking import RunConnection, Sender, Uploader, rest
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender, Uploader, rest
 
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.tracking.records import scan
+from trainingjob_agent.delivery.records import scan
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.entities import RunStatus
-from trainingjob_trainer.contract import OPENED_BY_TAG
+from trainingjob_agent.contract import OPENED_BY_TAG
 
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for

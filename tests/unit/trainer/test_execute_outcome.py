@@ -3,10 +3,10 @@
 import signal
 
 import pytest
-from trainingjob_trainer.execute.outcome import Ending, exit_code, explain
-from trainingjob_trainer.execute.printed import PrintedTraceback, last_lines, last_traceback
-from trainingjob_trainer.execute.records import Record, first_failure
-from trainingjob_trainer.failure import Termination
+from trainingjob_agent.causes.termination import Termination
+from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
+from trainingjob_agent.supervisor.printed import PrintedTraceback, last_lines, last_traceback
+from trainingjob_agent.supervisor.records import Record, first_failure
 
 COMMAND = ("torchrun", "train.py")
 KEY = Termination("UserException", "'label'", "KeyError", "train.py:3 in load", rank=1)

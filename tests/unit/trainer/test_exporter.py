@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender, Spool
+from trainingjob_agent.exporter import Exporter, JobLabels, TrainingMetrics
+from trainingjob_agent.monitor import Kind, Quantity, Reading, SystemSample
+from trainingjob_agent.monitor import quantities as q
+from trainingjob_agent.monitor.gpu import quantities as gpu
 from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.exporter import Exporter, JobLabels, TrainingMetrics
-from trainingjob_trainer.monitor import Kind, Quantity, Reading, SystemSample
-from trainingjob_trainer.monitor import quantities as q
-from trainingjob_trainer.monitor.gpu import quantities as gpu
 from trainingjob_trainer.samples import sample_errors
-from trainingjob_trainer.tracking import RunConnection, Sender, Spool
 
 from tests.support.processes import free_port
 

@@ -6,16 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from trainingjob_trainer.contract import ContractError
-from trainingjob_trainer.failure import (
+from trainingjob_agent.causes.reasons import classify
+from trainingjob_agent.causes.termination import (
     MAX_MESSAGE_BYTES,
     Termination,
     blame_gpus,
     describe_exception,
     write_termination_message,
 )
-from trainingjob_trainer.monitor import GpuFault
-from trainingjob_trainer.reasons import classify
+from trainingjob_agent.contract import ContractError
+from trainingjob_agent.monitor import GpuFault
 from trainingjob_trainer.task import TaskNotFoundError, load_task
 
 

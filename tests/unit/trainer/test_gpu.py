@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.monitor.gpu import GpuSampler
+from trainingjob_agent.monitor.gpu import GpuSampler
 
 from tests.support.nvml import Driver
 from tests.support.processes import MlflowServer

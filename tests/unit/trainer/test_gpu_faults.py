@@ -4,14 +4,14 @@ import logging
 import time
 
 import pytest
-from trainingjob_trainer.monitor import (
+from trainingjob_agent.monitor import (
     GpuFault,
     SystemMonitor,
     SystemSample,
     find_gpu_faults,
 )
-from trainingjob_trainer.monitor.gpu import GpuSampler
-from trainingjob_trainer.monitor.sampler import SystemSampler
+from trainingjob_agent.monitor.gpu import GpuSampler
+from trainingjob_agent.monitor.sampler import SystemSampler
 
 from tests.support.nvml import HEALTHY, Driver
 from tests.unit.trainer.conftest import wait_until

@@ -1,7 +1,7 @@
 import pytest
-from trainingjob_trainer.contract import ContractError
+from trainingjob_agent.contract import ContractError
+from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_trainer.launch import needs_torchrun, processes_per_node
-from trainingjob_trainer.rendezvous import wait_for_name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import torch
 from mlflow.models import ModelSignature
 from torch import Tensor, nn
-from trainingjob_trainer.contract import Contract
+from trainingjob_agent.contract import Contract
 from trainingjob_trainer.model_logging import TrainedModel, log_model
 from trainingjob_trainer.model_logging.saving import save_model
 from trainingjob_trainer.options import RunOptions

@@ -1,8 +1,8 @@
 from collections.abc import Mapping
 
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.monitor import SystemMonitor
-from trainingjob_trainer.tracking import RunConnection, Sender
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Sender
+from trainingjob_agent.monitor import SystemMonitor
 
 from tests.support.processes import MlflowServer
 from tests.unit.trainer.conftest import wait_until

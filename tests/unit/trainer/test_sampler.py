@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from trainingjob_trainer.monitor import Reading
-from trainingjob_trainer.monitor.cgroup import Cgroup
-from trainingjob_trainer.monitor.network import NetworkReader
-from trainingjob_trainer.monitor.pod import CpuReader, MemoryReader
-from trainingjob_trainer.monitor.processes import ProcessReader
-from trainingjob_trainer.monitor.sampler import SystemSampler
-from trainingjob_trainer.monitor.volumes import VolumeReader, mount_points
+from trainingjob_agent.monitor import Reading
+from trainingjob_agent.monitor.cgroup import Cgroup
+from trainingjob_agent.monitor.network import NetworkReader
+from trainingjob_agent.monitor.pod import CpuReader, MemoryReader
+from trainingjob_agent.monitor.processes import ProcessReader
+from trainingjob_agent.monitor.sampler import SystemSampler
+from trainingjob_agent.monitor.volumes import VolumeReader, mount_points
 
 
 def pod(tmp_path: Path, **files: str) -> Cgroup:
@@ -163,7 +163,7 @@ def start(rank, script):
 
 other = start("3", "import sys; print(flush=True); sys.stdin.read()")
 other.stdout.readline()
-watching = start("2", "from trainingjob_trainer.monitor.processes import ProcessReader as P;"
+watching = start("2", "from trainingjob_agent.monitor.processes import ProcessReader as P;"
                       "print([r.mlflow_name for r in P().read()])")
 print(watching.communicate()[0])
 other.communicate()

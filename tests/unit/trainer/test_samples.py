@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
-from trainingjob_trainer.contract import Contract
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, Uploader
 from trainingjob_trainer.sample_grid import Sample, Tile, draw_grid
 from trainingjob_trainer.samples import save_sample_predictions
 from trainingjob_trainer.samples.reading import predict
-from trainingjob_trainer.tracking import RunConnection, Uploader
 
 from tests.support.processes import MlflowServer
 from tests.unit.trainer.sample_models import (

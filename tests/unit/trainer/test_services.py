@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from trainingjob_agent.contract import Contract
 from trainingjob_trainer import services
-from trainingjob_trainer.contract import Contract
 from trainingjob_trainer.model_logging import TrainedModel
 from trainingjob_trainer.services import Services
 

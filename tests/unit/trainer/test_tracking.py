@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Metric
 from PIL import Image
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.tracking import RunConnection, RunNotFoundError, Sender, Uploader
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import RunConnection, RunNotFoundError, Sender, Uploader
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
-from trainingjob_trainer.contract import Contract
-from trainingjob_trainer.exporter import TrainingMetrics
-from trainingjob_trainer.stack_signal import write_stacks_when_asked
-from trainingjob_trainer.stacks import collect, stacks_file
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.exporter import TrainingMetrics
+from trainingjob_agent.stacks.collecting import collect, stacks_file
+from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 from trainingjob_trainer.watchdog import Watchdog
 
 from tests.support.processes import MlflowServer, free_port

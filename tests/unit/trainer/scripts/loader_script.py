@@ -1,6 +1,7 @@
 """A user's script with a DataLoader, which saves after some more batches when it is to stop."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import count, islice
 from types import FrameType
@@ -24,7 +25,9 @@ def stop(_number: int, _frame: FrameType | None) -> None:
 signal.signal(signal.SIGTERM, stop)
 batches = iter(DataLoader(Numbers(), num_workers=WORKERS, multiprocessing_context="fork"))
 next(batches)
-print("ready", flush=True)
+# One write: the lines of several ranks must not run into each other.
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 while not stopping:
     next(batches)
 for _ in islice(batches, 10 * WORKERS):

@@ -17,6 +17,8 @@ def stop(_number: int, _frame: FrameType | None) -> None:
 
 
 signal.signal(signal.SIGTERM, stop)
-print("ready", flush=True)
+# One write: the lines of several ranks must not run into each other.
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 while True:
     signal.pause()

@@ -1,0 +1,1 @@
+"""What runs beside a training in its pod: monitor, exporter, delivery, supervisor. No torch."""

@@ -1,0 +1,65 @@
+"""Which reason the job's status shows for an exception, by its types and its text. Pure."""
+
+import builtins
+from collections.abc import Iterable
+
+USER_EXCEPTION = "UserException"
+
+GPU_REASONS = frozenset({"CudaError", "NcclError", "CommunicationFailure", "Signal"})
+"""Failures behind which a broken GPU may be."""
+
+_BY_TYPE = {
+    "trainingjob_agent.contract.ContractError": "InvalidConfiguration",
+    "trainingjob_trainer.options.OptionError": "InvalidConfiguration",
+    "trainingjob_trainer.settings.SettingError": "InvalidConfiguration",
+    "trainingjob_trainer.task.TaskNotFoundError": "InvalidConfiguration",
+    "torch.OutOfMemoryError": "CudaOutOfMemory",
+    "torch.cuda.OutOfMemoryError": "CudaOutOfMemory",
+    "torch.AcceleratorError": "CudaError",
+    "MemoryError": "OutOfMemory",
+    "ImportError": "ImportFailure",
+}
+_BY_TEXT = (
+    ("OSError", "no space left on device", "DiskFull"),
+    ("RuntimeError", "dataloader worker (pid", "DataLoaderWorkerDied"),
+    ("RuntimeError", "cuda out of memory", "CudaOutOfMemory"),
+    ("RuntimeError", "nccl", "NcclError"),
+    ("RuntimeError", "cuda error", "CudaError"),
+    *(
+        (kind, mark, "CommunicationFailure")
+        for kind in ("RuntimeError", "ConnectionError")
+        for mark in ("gloo", "connection closed by peer", "connection reset by peer")
+    ),
+)
+"""A type, words in the lower case of its message, and the reason; the first that fits counts."""
+
+
+def classify(error: BaseException) -> str:
+    """Return the reason for an exception; `UserException` if it is none that we know."""
+    return reason_of(map(qualified_name, type(error).__mro__), str(error))
+
+
+def classify_text(name: str, text: str) -> str:
+    """Return the reason for an exception of which only the name and the message were printed."""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type):
+        return reason_of(map(qualified_name, kind.__mro__), text)
+    # Errors of torch and of its C++ parts are RuntimeErrors by another name.
+    return reason_of([name, "RuntimeError"], text)
+
+
+def reason_of(names: Iterable[str], text: str) -> str:
+    """Return the reason for an exception whose class and base classes are `names`."""
+    names = list(names)
+    for name in names:
+        if name in _BY_TYPE:
+            return _BY_TYPE[name]
+    lower = text.lower()
+    found = (reason for kind, mark, reason in _BY_TEXT if kind in names and mark in lower)
+    return next(found, USER_EXCEPTION)
+
+
+def qualified_name(kind: type) -> str:
+    """Return the name of a type as a traceback prints it."""
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"

@@ -1,0 +1,19 @@
+"""Delivery to the job's MLflow run, off the path of the training step."""
+
+from trainingjob_agent.delivery.backoff import Backoff, Closing
+from trainingjob_agent.delivery.connection import RunConnection, RunNotFoundError
+from trainingjob_agent.delivery.outage import is_outage
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.spool import Spool
+from trainingjob_agent.delivery.uploader import Uploader
+
+__all__ = [
+    "Backoff",
+    "Closing",
+    "RunConnection",
+    "RunNotFoundError",
+    "Sender",
+    "Spool",
+    "Uploader",
+    "is_outage",
+]

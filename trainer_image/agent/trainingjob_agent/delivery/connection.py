@@ -1,0 +1,149 @@
+"""The job's MLflow run: which it is, and a client for it."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import rest
+from trainingjob_agent.delivery.batch import Batch
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+UID_TAG = "trainingjob.uid"
+"""Tag by which the operator marks the run of a TrainingJob."""
+
+PROBE_TAG = "trainingjob.delivery_probe"
+"""Tag whose value is when the sender last made sure that the server takes anything at all."""
+
+_CLIENT_DEFAULTS = {
+    # MLflow's own defaults block one call to a dead server for four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # A training pod calls nobody but the tracking server it was given.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+class RunNotFoundError(LookupError):
+    """No run carries the job's uid yet: the operator has not created it."""
+
+
+class RunConnection:
+    """Resolves the run once, whoever asks first. Safe to use from several threads."""
+
+    def __init__(self, contract: Contract) -> None:
+        for variable, value in _CLIENT_DEFAULTS.items():
+            os.environ.setdefault(variable, value)
+        self._contract = contract
+        self._lock = threading.Lock()
+        self._client: MlflowClient | None = None
+        self._run_id = contract.run_id
+
+    def is_own(self, run_id: str | None) -> bool:
+        """Whether this names the job's run, which None does, too."""
+        return run_id is None or run_id == self._contract.run_id
+
+    def resolve(self) -> tuple["MlflowClient", str]:
+        """Return the client and the id of the run, by the contract or by the tag `trainingjob.uid`.
+
+        Raises:
+            RunNotFoundError: the operator has not created the run yet.
+            MlflowException: the server does not answer, or answers with an error.
+        """
+        with self._lock:
+            if self._client is None:
+                from mlflow import MlflowClient  # takes seconds: never on the training thread
+
+                self._client = MlflowClient(self._contract.tracking_uri)
+            if self._run_id is None:
+                self._run_id = self._find(self._client)
+            return self._client, self._run_id
+
+    def log_batch(self, batch: Batch, timeout_seconds: float | None) -> None:
+        """Log one batch to its run, with one try.
+
+        Raises:
+            UnavailableError, HeldError, RefusedError: not delivered, or not known to be.
+        """
+        client, run_id = self._for(batch)
+        uri = str(self._contract.tracking_uri)
+        if uri.startswith(("http://", "https://")):
+            rest.log_batch(uri, run_id, batch, timeout_seconds)
+        else:
+            with _told_apart(rest.RefusedError):
+                batch.log(client, run_id)
+
+    def run_is_deleted(self, batch: Batch) -> bool:
+        """Whether the run of this batch is in MLflow's trash (runs/get).
+
+        Raises:
+            UnavailableError, HeldError: the server does not tell.
+        """
+        client, run_id = self._for(batch)
+        with _told_apart():
+            return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+
+    def takes_writes(self, beside: Batch, timeout_seconds: float | None) -> bool:
+        """Whether the server takes another write to the run of a batch that it fails on."""
+        _, run_id = self._for(beside)
+        probe = Batch(tags=((PROBE_TAG, str(time.time_ns() // 1_000_000)),))
+        try:
+            rest.log_batch(str(self._contract.tracking_uri), run_id, probe, timeout_seconds)
+        except (rest.UnavailableError, rest.HeldError, rest.RefusedError):
+            return False
+        return True
+
+    def _for(self, batch: Batch) -> tuple["MlflowClient", str]:
+        with _told_apart():
+            client, run_id = self.resolve()
+        return client, batch.run_id or run_id
+
+    def _find(self, client: "MlflowClient") -> str:
+        """Search all experiments (runs/search); of several runs the operator keeps the oldest."""
+        experiment_ids = [self._contract.experiment_id] if self._contract.experiment_id else []
+        token: str | None = None
+        while not experiment_ids or token:
+            page = client.search_experiments(page_token=token)
+            experiment_ids += [experiment.experiment_id for experiment in page]
+            token = page.token
+            if not page:
+                break
+        runs = client.search_runs(
+            experiment_ids,
+            filter_string=f"tags.`{UID_TAG}` = '{self._contract.uid}'",
+            order_by=["attributes.start_time ASC"],
+            max_results=1,
+        )
+        if not runs:
+            raise RunNotFoundError(f"no MLflow run has the tag {UID_TAG}={self._contract.uid} yet")
+        return str(runs[0].info.run_id)
+
+
+def http_status(error: "MlflowException") -> int:
+    """Return the HTTP status that an error stands for, also one found before the request."""
+    return int(error.get_http_status_code())  # type: ignore[no-untyped-call]  # MLflow's
+
+
+@contextmanager
+def _told_apart(bad_request: type[Exception] = rest.HeldError) -> Iterator[None]:
+    """Raise what MLflow's client raises as the errors by which the sender goes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except RunNotFoundError as error:
+        raise rest.UnavailableError(str(error)) from error
+    except MlflowException as error:
+        match http_status(error):
+            case 400:
+                raise bad_request(str(error)) from error
+            case 401 | 403 | 404:
+                raise rest.HeldError(str(error)) from error
+            case _:
+                raise rest.UnavailableError(str(error)) from error

@@ -1,0 +1,19 @@
+"""Tells an outage, after which the same call may work, from an answer that stays as it is."""
+
+from trainingjob_agent.delivery.connection import RunNotFoundError, http_status
+
+_MAY_CHANGE = frozenset({401, 403, 408, 429})
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the same call of MLflow's client, also one with a file, may work later."""
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError, RequestException
+
+    if isinstance(error, MlflowException):
+        return http_status(error) != 400
+    if isinstance(error, HTTPError) and error.response is not None:
+        # The artifact proxy's answer to a file, or that of a proxy before it, as 413 to its size.
+        status = error.response.status_code
+        return not 400 <= status < 500 or status in _MAY_CHANGE
+    return isinstance(error, (RequestException, ConnectionError, TimeoutError, RunNotFoundError))

@@ -1,0 +1,6 @@
+"""NVIDIA GPUs by NVML."""
+
+from trainingjob_agent.monitor.gpu.fault import GpuFault
+from trainingjob_agent.monitor.gpu.sampler import GpuSampler, find_gpu_faults
+
+__all__ = ["GpuFault", "GpuSampler", "find_gpu_faults"]

@@ -1,0 +1,142 @@
+"""One GPU. An error of one of its counters costs that value only."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from trainingjob_agent.monitor.errors import ErrorLog
+from trainingjob_agent.monitor.gpu import quantities as q
+from trainingjob_agent.monitor.gpu.calls import FAST, RATIOS, SINCE_START, SLOW, Call
+from trainingjob_agent.monitor.gpu.fault import XID_FELL_OFF_THE_BUS, GpuFault, describe_xid
+from trainingjob_agent.monitor.gpu.gpm import GpmReader
+from trainingjob_agent.monitor.gpu.mig import find_mig_instances
+from trainingjob_agent.monitor.gpu.xid import XidEvents
+from trainingjob_agent.monitor.quantity import Quantity, Reading
+
+_Value = TypeVar("_Value")
+_SLOW_SECONDS = 60.0
+
+_logger = logging.getLogger(__name__)
+
+
+class GpuDevice:
+    """Reads one GPU, always in the same thread. A lost one is not asked again."""
+
+    def __init__(self, nvml: Any, index: int, errors: ErrorLog) -> None:
+        self._nvml = nvml
+        self._index = index
+        self._errors = errors
+        self._label = str(index)
+        self._handle: Any = None
+        self._lost = False
+        self._xids: XidEvents | None = None
+        self._parts: dict[str, Callable[[], list[Reading]]] = {}
+        self._first: dict[Quantity, float] = {}
+        self._slow: list[Reading] = []
+        self._slow_due_seconds = 0.0
+
+    def read(self) -> list[Reading]:
+        """Read all that it tells, and whether it is lost."""
+        if self._handle is None:
+            self._open()
+        readings = [] if self._handle is None else [*self._read_parts(), *self._read_slow()]
+        if self._xids:
+            self._ask("Xid events", self._xids.poll)
+            readings += self._xids.readings()
+            if self._xids.counts[XID_FELL_OFF_THE_BUS]:
+                self._lose()
+        if self._lost:
+            # What was read before it fell is history, and may have been wrong already.
+            readings = [reading for reading in readings if reading.quantity is q.XID_ERRORS]
+        return [*readings, Reading(q.LOST, float(self._lost), (self._label,))]
+
+    def fault(self) -> GpuFault | None:
+        """Return what is wrong with it, as far as the last reading knows."""
+        xids = sorted(self._xids.counts) if self._xids else []
+        told = ", ".join(map(describe_xid, xids))
+        if self._lost:
+            message = f"GPU {self._index} fell off the bus" + (f": {told}" if told else "")
+            return GpuFault(self._index, "GpuLost", message)
+        if told:
+            return GpuFault(self._index, "GpuXidError", f"GPU {self._index}: {told}")
+        return None
+
+    def _open(self) -> None:
+        nvml = self._nvml
+        handle = self._ask("handle", lambda: nvml.nvmlDeviceGetHandleByIndex(self._index))
+        if handle is None:
+            return
+        self._handle = handle
+        self._xids = XidEvents(nvml, self._label, handle)
+        self._parts = {what: self._bind(call) for what, call in FAST.items()}
+        instances = self._ask("MIG", lambda: find_mig_instances(nvml, self._index, handle)) or []
+        for instance in instances:
+            self._parts[f"memory of {instance.label}"] = instance.memory
+        support = self._ask("activity", lambda: nvml.nvmlGpmQueryDeviceSupport(handle))
+        if support is None or not support.isSupportedDevice:
+            return
+        for instance in instances:
+            what = f"activity of {instance.label}"
+            reader = self._ask(what, lambda instance=instance: instance.activity(handle))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            if reader:
+                self._parts[what] = reader.read
+        if not instances:
+            take = nvml.nvmlGpmSampleGet
+            reader = GpmReader(nvml, self._label, lambda sample: take(handle, sample))
+            self._parts["activity"] = reader.read
+
+    def _bind(self, call: Call) -> Callable[[], list[Reading]]:
+        return lambda: call(self._nvml, self._handle, self._label)
+
+    def _read_parts(self) -> list[Reading]:
+        readings = [r for what, part in self._parts.items() for r in self._ask(what, part) or ()]
+        readings += _ratios(readings)
+        return [self._since_start(reading) for reading in readings]
+
+    def _read_slow(self) -> list[Reading]:
+        """Read the slow counters when they are due; else repeat the last values as not fresh."""
+        if time.monotonic() < self._slow_due_seconds:
+            return [replace(reading, fresh=False) for reading in self._slow]
+        self._slow_due_seconds = time.monotonic() + _SLOW_SECONDS
+        asked = (self._ask(what, self._bind(call)) or [] for what, call in SLOW.items())
+        self._slow = [self._since_start(reading) for readings in asked for reading in readings]
+        return self._slow
+
+    def _since_start(self, reading: Reading) -> Reading:
+        if reading.quantity not in SINCE_START:
+            return reading
+        first = self._first.setdefault(reading.quantity, reading.value)
+        return replace(reading, value=max(0.0, reading.value - first))
+
+    def _ask(self, what: str, call: Callable[[], _Value]) -> _Value | None:
+        """Make one call unless the GPU is lost; an error is logged once."""
+        if self._lost:
+            return None
+        nvml = self._nvml
+        try:
+            return call()
+        except nvml.NVMLError as error:
+            if error.value == nvml.NVML_ERROR_GPU_IS_LOST:
+                self._lose()
+                return None
+            absent = (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+            self._errors.note(
+                f"gpu {self._index}", f"no {what}: {error}", expected=error.value in absent
+            )
+            return None
+
+    def _lose(self) -> None:
+        if not self._lost:
+            self._lost = True
+            _logger.error("GPU %d fell off the bus: its node needs a look", self._index)
+
+
+def _ratios(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Make the ratios whose two readings are there."""
+    values = {(reading.quantity, reading.labels): reading.value for reading in readings}
+    for ratio, (part, whole) in RATIOS.items():
+        for (quantity, labels), value in values.items():
+            if quantity is part and values.get((whole, labels)):
+                yield Reading(ratio, value / values[whole, labels], labels)

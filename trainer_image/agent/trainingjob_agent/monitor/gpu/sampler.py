@@ -1,0 +1,100 @@
+"""All GPUs of a node, each read in a thread of its own, with a time-out."""
+
+import logging
+import threading
+import time
+from importlib import import_module
+from typing import Any
+
+from trainingjob_agent.monitor.bounded import BoundedCall
+from trainingjob_agent.monitor.errors import ErrorLog
+from trainingjob_agent.monitor.gpu.device import GpuDevice
+from trainingjob_agent.monitor.gpu.fault import GpuFault
+from trainingjob_agent.monitor.quantity import Reading
+
+_SOURCE = "nvml"
+
+_logger = logging.getLogger(__name__)
+
+
+class GpuSampler:
+    """Reads every GPU that the driver shows to this container.
+
+    A call into the driver may hang for ever. It then costs the values of that GPU until it
+    returns; all others are read as before.
+    """
+
+    def __init__(self, errors: ErrorLog | None = None) -> None:
+        """Prepare; the driver is not touched before the first `ask`.
+
+        Args:
+            errors: where errors are counted and logged.
+        """
+        self._errors = errors or ErrorLog()
+        self._lock = threading.Lock()
+        self._found = False
+        self._gpus: list[tuple[GpuDevice, BoundedCall[list[Reading]]]] = []
+        self._discovery = BoundedCall("gpu-discovery", self._discover)
+
+    def sample(self, timeout_seconds: float) -> list[Reading]:
+        """Read all GPUs; what has not answered in time is left out, and logged once."""
+        with self._lock:
+            deadline = time.monotonic() + timeout_seconds
+            if not self._found:
+                self._discovery.ask()
+                self._take(_SOURCE, self._discovery, deadline)
+            for _, call in self._gpus:
+                call.ask()
+            readings: list[Reading] = []
+            for index, (_, call) in enumerate(self._gpus):
+                readings += self._take(f"gpu {index}", call, deadline)
+            return readings
+
+    def faults(self, timeout_seconds: float) -> list[GpuFault]:
+        """Look at all GPUs now; return what is wrong with them, to explain a failure by."""
+        self.sample(timeout_seconds)
+        return [fault for device, _ in self._gpus if (fault := device.fault())]
+
+    def _take(
+        self, source: str, call: BoundedCall[list[Reading]], deadline_seconds: float
+    ) -> list[Reading]:
+        silence = "the driver does not answer; values are missing until it does"
+        try:
+            readings = call.answer(deadline_seconds)
+        except TimeoutError:
+            self._errors.note(source, silence)
+            return []
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this GPU's only
+            self._errors.note(source, repr(error))
+            return []
+        self._errors.recovered(source, silence)
+        return readings or []
+
+    def _discover(self) -> list[Reading]:
+        """Find the GPUs. Without a driver there are none, and none will come."""
+        nvml: Any = import_module("pynvml")
+        try:
+            nvml.nvmlInit()
+            count = int(nvml.nvmlDeviceGetCount())
+        except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded) as error:
+            _logger.info("no GPU metrics: %s", error)
+            count = 0
+        except nvml.NVMLError as error:
+            self._errors.note(_SOURCE, f"no GPU metrics: {error}")
+            count = 0
+        devices = [GpuDevice(nvml, index, self._errors) for index in range(count)]
+        self._gpus = [
+            (device, BoundedCall(f"gpu-{index}", device.read))
+            for index, device in enumerate(devices)
+        ]
+        self._found = True
+        return []
+
+
+def find_gpu_faults(within_seconds: float = 2.0) -> list[GpuFault]:
+    """Look at the GPUs of this node now, without a monitor, to explain a failure by.
+
+    It sees a GPU that is lost; of earlier Xids only a running monitor knows
+    (`SystemMonitor.gpu_faults`). A driver that does not answer in time has no faults.
+    """
+    return GpuSampler().faults(within_seconds)

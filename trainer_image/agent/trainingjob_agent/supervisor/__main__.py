@@ -1,0 +1,89 @@
+"""`trainingjob-exec [--] COMMAND ...`, also `python -m trainingjob_agent.supervisor`."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainingjob_agent.causes.termination import (
+    EXIT_FAILURE,
+    Termination,
+    describe_exception,
+    write_termination_message,
+)
+from trainingjob_agent.contract import Contract, ContractError
+from trainingjob_agent.rendezvous import wait_for_name
+from trainingjob_agent.supervisor.child import Child
+
+_USAGE = """usage: trainingjob-exec [--] COMMAND [ARGUMENT ...]
+
+Run a training script as it is, in the pod of a TrainingJob: with system metrics in the job's MLflow
+run and for Prometheus, signals forwarded, and the cause told when it fails.
+"""
+_EXIT_USAGE = 2
+_EXIT_NOT_EXECUTABLE = 126
+_EXIT_NOT_FOUND = 127
+_HOOK = Path(__file__).parent / "hook"
+
+_logger = logging.getLogger("trainingjob-exec")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command to its end; returns its exit code, 128 + n after signal n."""
+    command = list(sys.argv[1:] if arguments is None else arguments)
+    if command[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(_USAGE)
+        return 0
+    if command[:1] == ["--"]:
+        command = command[1:]
+    if not command or command[0].startswith("-"):
+        sys.stderr.write(_USAGE)
+        return _EXIT_USAGE
+    logging.basicConfig(level=logging.INFO, format="trainingjob-exec: %(message)s")
+    child = Child(command)
+    child.forward_signals()
+    try:
+        contract = Contract.from_environment()
+    except ContractError as error:
+        _logger.error("%s", error)  # noqa: TRY400 - the message says it all
+        path = Contract.termination_log_of(os.environ)
+        write_termination_message(describe_exception(error), path)
+        return EXIT_FAILURE
+    if contract.num_nodes > 1:
+        wait_for_name(os.environ.get("PET_MASTER_ADDR", ""))
+    with tempfile.TemporaryDirectory(prefix="trainingjob-exec-") as directory:
+        return _run(child, command, contract, Path(directory))
+
+
+def _run(child: Child, command: Sequence[str], contract: Contract, directory: Path) -> int:
+    environment = script_environment(os.environ, directory)
+    try:
+        child.start(environment)
+    except OSError as error:
+        message = f"cannot run {command[0]}: {error.strerror}"
+        _logger.error("%s", message)  # noqa: TRY400 - the message says it all
+        termination = Termination("InvalidConfiguration", message, rank=contract.node_rank)
+        write_termination_message(termination, contract.termination_log)
+        missing = isinstance(error, FileNotFoundError)
+        return _EXIT_NOT_FOUND if missing else _EXIT_NOT_EXECUTABLE
+    # After the script has begun: what this imports is not what the script waits for.
+    from trainingjob_agent.supervisor.supervisor import Supervisor
+
+    return Supervisor(child, command, contract, directory).run()
+
+
+def script_environment(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return the environment of the script: ours, and what its Python processes hook into."""
+    path = environment.get("PYTHONPATH")
+    return {
+        **environment,
+        "PYTHONPATH": f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK),
+        "TRAININGJOB_SCRIPT_DIR": str(directory),
+        "TRAININGJOB_STACKS_FILE": str(directory / "stacks.txt"),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,61 @@
+"""Runs in each Python process of a script under `trainingjob-exec`, before its first line.
+
+Its directory is the first of PYTHONPATH. It imports next to nothing, and nothing that it does may
+keep the script from running.
+"""
+
+import importlib.machinery
+import os
+import sys
+from types import TracebackType
+
+_DIRECTORY = os.environ.get("TRAININGJOB_SCRIPT_DIR")
+
+
+def _run_hidden_one() -> None:
+    """Run the `sitecustomize` of the environment, which this one hides."""
+    own = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes longer than all the rest
+    others = [path for path in sys.path if path != own]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        from importlib.util import module_from_spec
+
+        module = module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+def _install(directory: str) -> None:
+    """Have exceptions recorded, stacks written when asked for, and workers spared by signals."""
+    previous = sys.excepthook
+
+    def record(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        try:
+            from trainingjob_agent.supervisor.records import write_record
+
+            write_record(directory, error)
+        except (ImportError, OSError) as reason:
+            # In another Python than ours, or without space; the printed traceback is told then.
+            sys.stderr.write(f"trainingjob-exec: no record of this exception: {reason}\n")
+        previous(kind, error, trace)
+
+    sys.excepthook = record
+    try:
+        from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
+
+        write_stacks_when_asked()
+    except (ImportError, OSError) as reason:
+        sys.stderr.write(f"trainingjob-exec: no stacks of this process: {reason}\n")
+    try:
+        from trainingjob_agent.forks import keep_workers_out_of_group
+
+        keep_workers_out_of_group()
+    except ImportError as reason:
+        sys.stderr.write(f"trainingjob-exec: signals reach workers of this process: {reason}\n")
+
+
+if _DIRECTORY:
+    _install(_DIRECTORY)
+_run_hidden_one()

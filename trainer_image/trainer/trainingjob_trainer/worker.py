@@ -1,0 +1,230 @@
+"""One training process, from its start to its exit code."""
+
+import logging
+import os
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from trainingjob_agent.causes.reasons import GPU_REASONS
+from trainingjob_agent.causes.termination import (
+    EXIT_FAILURE,
+    EXIT_SUCCESS,
+    EXIT_TERMINATED,
+    Termination,
+    blame_gpus,
+    describe_exception,
+    write_termination_message,
+)
+from trainingjob_agent.companions import (
+    FLUSH_AFTER_FAILURE_SECONDS,
+    FLUSH_AFTER_SIGNAL_SECONDS,
+    FLUSH_SECONDS,
+)
+from trainingjob_agent.contract import Contract
+from trainingjob_agent.stacks.collecting import stacks_file
+from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
+
+from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
+from trainingjob_trainer.distributed import (
+    choose_device,
+    limit_threads,
+    process_group,
+    side_group,
+)
+from trainingjob_trainer.loop import TrainingLoop
+from trainingjob_trainer.model_logging import TrainedModel
+from trainingjob_trainer.options import RunOptions
+from trainingjob_trainer.services import Services
+from trainingjob_trainer.settings import read_settings
+from trainingjob_trainer.stop import StopRequest
+from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
+from trainingjob_trainer.task import DataRequest, find_task, load_task
+from trainingjob_trainer.watchdog import Watchdog
+
+_logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Trains as one rank."""
+
+    def __init__(self, options: RunOptions, contract: Contract) -> None:
+        self._options = options
+        self._contract = contract
+        self._services = Services(contract)
+        self._stop = StopRequest(
+            self._abandon,
+            options.stop_seconds,
+            lambda: self._services.shorten(FLUSH_AFTER_SIGNAL_SECONDS),
+        )
+        self._loop: TrainingLoop | None = None
+        self._watchdog = self._build_watchdog()
+
+    def run(self) -> int:
+        """Train, deliver everything, return the exit code. Call in the main thread."""
+        self._stop.install()
+        self._services.start()
+        termination: Termination | None = None
+        try:
+            self._train()
+        except TrainingStoppedError:
+            termination = self._signal_termination()
+        except (Exception, SystemExit) as error:
+            if self._stop.requested:
+                _logger.info("stopped, with: %s", error)
+                termination = self._signal_termination()
+            else:
+                _logger.exception("training failed")
+                termination = self._failure_termination(error)
+        self._stop.done()
+        if termination is None:
+            self._services.close(FLUSH_SECONDS)
+            return EXIT_SUCCESS
+        write_termination_message(termination, self._contract.termination_log)
+        if termination.reason == "Signal":
+            self._services.close(FLUSH_AFTER_SIGNAL_SECONDS)
+            return EXIT_TERMINATED
+        self._services.close(FLUSH_AFTER_FAILURE_SECONDS)
+        return EXIT_FAILURE
+
+    def _train(self) -> None:
+        options, contract = self._options, self._contract
+        device = choose_device(contract)
+        threads = limit_threads(contract)
+        settings = read_settings(options.task, find_task(options.task), options.settings)
+        task = load_task(options.task, settings)
+        _logger.info("task %s on %s with %d threads", task.name, device, threads)
+        if contract.rank == 0:
+            place = {"world_size": contract.world_size, "device": device.type}
+            of_task = {f"settings.{name}": value for name, value in settings.items()}
+            self._services.log_params({**options.params(), **of_task, **place})
+        request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
+        with process_group(contract, device):
+            self._loop = loop = TrainingLoop(
+                task,
+                task.build_loaders(request),
+                options,
+                Place(device, contract.rank, contract.world_size),
+                metrics=self._services.metrics,
+                hooks=Hooks(
+                    log_metrics=self._services.log_training_metrics,
+                    samples_drawn=self._services.upload_samples,
+                    stop_requested=lambda: self._stop.requested,
+                    alive=self._watchdog.alive if self._watchdog else _nothing,
+                ),
+                samples_dir=self._directory() / "samples",
+                checkpointer=self._checkpointer(),
+            )
+            with self._watchdog or nullcontext():
+                loop.run()
+        if contract.rank == 0:
+            self._log_models(loop)
+
+    def _build_watchdog(self) -> Watchdog | None:
+        """Prepare the watchdog of this node; every rank can be asked for its stacks."""
+        if not self._options.hang_seconds:
+            return None
+        try:
+            stacks_file()
+            write_stacks_when_asked()
+        except OSError as error:
+            _logger.warning("no watchdog: there is no place for stacks: %s", error)
+            return None
+        if self._contract.local_rank:
+            return None
+        return Watchdog(
+            self._options.hang_seconds,
+            self._services,
+            self._services.metrics,
+            self._contract,
+            lambda: self._position()[1] or 0,
+        )
+
+    def _log_models(self, loop: TrainingLoop) -> None:
+        """Log the models; an error of that is one in the log, for the training is done."""
+        models = [TrainedModel("model", loop.model, loop.progress.step)]
+        try:
+            best = loop.best_model()
+        except Exception:
+            _logger.exception("no best model in MLflow: it cannot be read")
+        else:
+            if best is not None:
+                models.append(TrainedModel("best_model", best, loop.best.step))
+        self._services.log_models(
+            models, _images_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
+        )
+        if self._stop.requested:
+            # Another attempt finds nothing left to train, and logs what is missing.
+            raise TrainingStoppedError
+
+    def _directory(self) -> Path:
+        """Where the job's files go."""
+        job = f"trainingjob-{self._contract.name}-{self._contract.attempt}"
+        return (
+            self._options.model_dir or self._checkpoint_dir() or Path(tempfile.gettempdir()) / job
+        )
+
+    def _checkpoint_dir(self) -> Path | None:
+        return self._options.checkpoint_dir or self._contract.checkpoint_dir
+
+    def _checkpointer(self) -> Checkpointer | None:
+        directory = self._checkpoint_dir()
+        if directory is None:
+            _logger.info("no checkpoint directory: a training that is stopped starts anew")
+            return None
+        return Checkpointer(
+            CheckpointStore(directory / "checkpoints", self._options.checkpoint_keep),
+            rank=self._contract.rank,
+            world_size=self._contract.world_size,
+            every_seconds=self._options.checkpoint_every_seconds,
+            group=side_group(),
+        )
+
+    def _abandon(self) -> None:
+        """Leave a step that does not end: say why, deliver what there is, exit."""
+        write_termination_message(self._signal_termination(), self._contract.termination_log)
+        self._services.close(FLUSH_AFTER_SIGNAL_SECONDS)
+        os._exit(EXIT_TERMINATED)
+
+    def _position(self) -> tuple[int | None, int | None]:
+        """Epoch and step reached; None before the first."""
+        if self._loop is None:
+            return None, None
+        return self._loop.progress.epoch or None, self._loop.progress.step or None
+
+    def _failure_termination(self, error: BaseException) -> Termination:
+        epoch, step = self._position()
+        termination = describe_exception(error, rank=self._contract.rank, epoch=epoch, step=step)
+        if termination.reason in GPU_REASONS:
+            termination = blame_gpus(termination, self._services.gpu_faults())
+        return termination
+
+    def _signal_termination(self) -> Termination:
+        epoch, step = self._position()
+        return Termination(
+            reason="Signal",
+            message="stopped by SIGTERM",
+            rank=self._contract.rank,
+            epoch=epoch,
+            step=step,
+        )
+
+
+def _images_of(loop: TrainingLoop) -> Tensor | None:
+    """Return images to describe a model by; None if none can be had."""
+    try:
+        with torch.no_grad():
+            batch = next(iter(loop.loaders.validation), None)
+        if batch is not None:
+            return batch["image"][:4]
+    except Exception:
+        _logger.exception("only weights go to MLflow: no validation image can be had")
+    else:
+        _logger.warning("only weights go to MLflow: there is no validation image")
+    return None
+
+
+def _nothing() -> None:
+    """Nobody watches."""

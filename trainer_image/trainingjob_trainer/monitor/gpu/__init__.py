@@ -1,6 +1,0 @@
-"""NVIDIA GPUs by NVML."""
-
-from trainingjob_trainer.monitor.gpu.fault import GpuFault
-from trainingjob_trainer.monitor.gpu.sampler import GpuSampler, find_gpu_faults
-
-__all__ = ["GpuFault", "GpuSampler", "find_gpu_faults"]
