@@ -138,17 +138,20 @@ def test_operator_may_do_no_more_than_it_does(render: Render) -> None:
         {
             "apiGroups": ["batch"],
             "resources": ["jobs"],
-            "verbs": ["get", "list", "watch", "create", "delete"],
+            "verbs": ["get", "list", "watch", "create", "patch", "delete"],
         },
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create"]},
         {
             "apiGroups": [""],
-            "resources": ["namespaces"],
-            "resourceNames": ["kube-system"],
-            "verbs": ["get"],
+            "resources": ["pods"],
+            "verbs": ["get", "list", "watch", "patch", "delete"],
         },
-        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["services"],
+            "verbs": ["get", "list", "watch", "create", "patch"],
+        },
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "create"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]
     assert objects["Role", NAME]["rules"] == [
