@@ -149,7 +149,7 @@ def test_a_sidecar_that_fails_is_no_failure_of_the_rank() -> None:
 def test_a_reported_failure_is_retried_like_the_exit_code_1(code: int, state: str) -> None:
     job = training_job({"backoffLimit": 1, "retry": {"retryableExitCodes": [code]}}, RUNNING)
     observed = Observed(COMPLETE, (said(GOOD, json.dumps(REPORT)),))
-    plan = decide(job, Observed(replace(COMPLETE, failed=True), observed.pods), run(), NOW, SERVERS)
+    plan = decide(job, observed, run(), NOW, SERVERS)
     assert wire(plan)["state"] == state
 
 
