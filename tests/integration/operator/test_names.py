@@ -96,13 +96,13 @@ def test_what_an_earlier_job_left_behind_is_used_or_let_go(
     assert left is not None
     assert not left.metadata.owner_references
     cluster.apply(job("again", nodes=2))
-    # Its Service is adopted; its Job is a record of somebody else's, and told.
-    wait_for("the Service is adopted", lambda: serves(cluster, "again"), 60)
+    # Its Job is the record of another training, and told of; its Service is adopted.
     wait_for("the Job is told", lambda: conflicts(cluster, "again"), 60)
     cluster.batch.delete_namespaced_job(
         "again-1", cluster.namespace, body={"propagationPolicy": "Background"}
     )
     wait_for_attempt(cluster, "again", 1, 120)
+    assert serves(cluster, "again")
 
 
 def is_released(cluster: Cluster, name: str) -> bool:
