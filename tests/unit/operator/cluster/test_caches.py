@@ -99,9 +99,7 @@ async def test_a_pod_that_does_not_end_in_time_is_known() -> None:
     pods: Informer[PodView] = Informer(Still(ending), pod_view, owner_key, lambda _: None)
     services: Informer[ServiceView] = Informer(Api(), service_view, owner_key, lambda _: None)
     jobs: Informer[JobView] = Informer(Api(), job_view, owner_key, lambda _: None)
-    trainingjobs: Informer[TrainingJob] = Informer(
-        Api(), TrainingJob.model_validate, key_of, lambda _: None
-    )
+    trainingjobs = TrainingJobCache(Api(), lambda _: None, lambda _: None)
     caches = Caches(trainingjobs, jobs, pods, services, lambda: now)
     task = asyncio.create_task(pods.run())
     async with asyncio.timeout(60):
