@@ -34,15 +34,8 @@ from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import contract, goodput, reasons
-from trainingjob_operator.core.observe import (
-    JobView,
-    PodView,
-    ServiceView,
-    job_view,
-    owner_key,
-    pod_view,
-    service_view,
-)
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
@@ -199,6 +192,7 @@ class Application:
             uris,
             self._metrics.on_reconcile,
             self._count,
+            self._metrics.on_error,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._runs.run(MLFLOW_WORKERS))

@@ -1,4 +1,12 @@
-from trainingjob_operator.api.base import GROUP, KIND, MAX_WHOLE, PLURAL, VERSION, ApiModel
+from trainingjob_operator.api.base import (
+    GROUP,
+    KIND,
+    MAX_SECONDS,
+    MAX_WHOLE,
+    PLURAL,
+    VERSION,
+    ApiModel,
+)
 from trainingjob_operator.api.lifecycle import (
     MANAGER,
     Checkpoint,
@@ -28,6 +36,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "MANAGER",
+    "MAX_SECONDS",
     "MAX_WHOLE",
     "MESSAGE_LIMIT",
     "PLURAL",

@@ -17,6 +17,7 @@ from trainingjob_operator.adapters.kube import (
 from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.cluster.event_reader import EventReader
 from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.cluster.trainingjobs import Unreadable
@@ -57,6 +58,7 @@ class Reconciler:
         uris: TrackingUris,
         on_reconcile: OnReconcile,
         on_stored: OnStored,
+        on_error: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._caches = caches
@@ -66,6 +68,7 @@ class Reconciler:
         self._on_reconcile = on_reconcile
         self._now = now
         self._refusals = Refusals()
+        self._warnings = EventReader(kube, on_error)
         self._executor = Executor(kube, caches, runs, events, self._refusals, on_stored)
         self._unreadable = UnreadableJobs(kube, caches, now)
 
@@ -116,7 +119,11 @@ class Reconciler:
     async def _reconcile(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
         await self._executor.resolve_doubt(key, job)
         now = self._now().replace(microsecond=0)
-        observed = replace(self._caches.observed(job), refusal=self._refusals.known(job))
+        events = await self._warnings.about(job, self._caches.observed(job), now)
+        # After the read, which may take a while: what the caches have by now counts.
+        observed = replace(
+            self._caches.observed(job), refusal=self._refusals.known(job), events=events
+        )
         run = self._runs.view(key, job.metadata.uid)
         plan = decide(job, observed, run, now, self._uris)
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):

@@ -142,7 +142,12 @@ def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
     waits = (STARTING_TOLD_AFTER - waited).total_seconds()
     if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
         return plan
-    return replace(plan, status=None, events=(), requeue_after=min(waits, left or waits))
+    return replace(
+        plan,
+        status=None,
+        events=(),
+        requeue_after=min(waits, left or waits, plan.requeue_after or waits),
+    )
 
 
 def _advance(context: Context, observed: Observed) -> Plan:
@@ -181,7 +186,7 @@ def _under_way(context: Context, observed: Observed, pods: tuple[PodView, ...]) 
     if gang.all_started(job, pods):
         plan = watching.watched(context, outcome.running(context, gang.running_time(pods)))
     elif child is not None:
-        plan = outcome.starting(context, child, pods)
+        plan = outcome.starting(context, child, pods, observed.events)
     else:
         plan = status.plan(context, job.status)
     if child is None or not child.deleting:
@@ -218,7 +223,7 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
     if not _evidence(context, child, pods):
         return replace(held, requeue_after=EVIDENCE_SECONDS)
     cause = disruption.cause_of(child, pods) or failure.cause_of(child, pods)
-    over = child is None or child.failed or child.cleared
+    over = child is None or child.ended or child.cleared
     ended = over or gang.all_ended(context.job, pods)
     if not ended and not cause.disrupted:
         return replace(held, requeue_after=stopping.LAST_POD_RECHECK)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from trainingjob_operator.api import KIND
+from trainingjob_operator.api import KIND, MAX_SECONDS
 from trainingjob_operator.core import border, contract
 
 Raw = dict[str, Any]
@@ -24,8 +24,12 @@ def owner_uid(metadata: Raw) -> str:
 
 
 def deleted_at(metadata: Raw) -> datetime | None:
-    """When the deletion was asked for: a deletionTimestamp is the end of the grace period."""
+    """When the deletion was asked for: a deletionTimestamp is the end of the grace period.
+
+    Whoever deletes a pod may choose any number of seconds.
+    """
     over = border.instant(metadata.get("deletionTimestamp"))
     if over is None:
         return None
-    return over - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    grace = border.whole(metadata.get("deletionGracePeriodSeconds"), 0, MAX_SECONDS)
+    return over - timedelta(seconds=grace or 0)

@@ -1,30 +1,13 @@
 """Slim views of the cluster's objects: what the decisions need and nothing else.
 
 The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
-They are also the border for what the API server stores without looking at it: labels, annotations,
-and statuses that anybody with the right to it may write.
 """
 
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 
-from trainingjob_operator.core import border, contract, names
-from trainingjob_operator.core.metadata import Raw, controller, deleted_at, owner_uid
+from trainingjob_operator.core import names
 
-# Characters of a reason, as of the API's Events.
-REASON_LIMIT = 128
-# Characters of a message: a kubelet keeps 4,096 bytes of a termination message, other components
-# less of theirs.
-MESSAGE_LIMIT = 4096
-NAME_LIMIT = 253
-MAX_RANK = 2**31 - 1
-# As many as spec.numNodes may ask for.
-MAX_NODES = 1000
-# The kubelet tells the two in turn for as long as an image cannot be pulled.
-SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
-# FailureTarget comes before Failed: the pods that are left are being ended.
-JOB_ENDS = ("Complete", "Failed", "FailureTarget")
 ENDED_PHASES = ("Succeeded", "Failed")
 # The kubelet's reason for a pod that was ended by its spec.activeDeadlineSeconds, as we end pods.
 POD_DEADLINE = "DeadlineExceeded"
@@ -121,8 +104,8 @@ class JobView:
     """A child Job, one attempt of a TrainingJob.
 
     `owner_uid` is the uid of the TrainingJob that owns it, for an orphan that of its label.
-    `failing` says that its controller ends its pods, `failed_ranks` are those with a pod that
-    failed, `ending` that it has an activeDeadlineSeconds. `held` says that our finalizer keeps it,
+    `failing` says that its controller ends its pods; `failed_ranks` are those with a failed pod.
+    `ending` says that it has an activeDeadlineSeconds, `held` that our finalizer keeps it,
     `foreground` and `orphaning` what the garbage collector does about its pods.
     """
 
@@ -171,6 +154,18 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """A Warning (events.k8s.io/v1 Event); `kind`, `name` and `uid` are of what it is about."""
+
+    kind: str
+    name: str
+    uid: str
+    reason: str
+    message: str
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the API server does not take an object of the attempt.
 
@@ -193,6 +188,7 @@ class Observed:
     moment ago; `refusal` is the answer to the last try to create what the attempt needs; `stuck`
     are pods that did not end in time though we asked for it. `service` says that the Service of
     a job with several nodes is there, `terminating` that the namespace is being deleted.
+    `events` are Warnings about the Job at hand and its pods, None where they were not read.
     """
 
     job: JobView | None
@@ -203,6 +199,7 @@ class Observed:
     stuck: frozenset[str] = frozenset()
     service: bool = True
     terminating: bool = False
+    events: tuple[EventView, ...] | None = None
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
         """The child Jobs of all attempts, without a foreign one."""
@@ -216,78 +213,9 @@ class Observed:
         return makes_more or any(pod.live for pod in self.pods)
 
 
-def pod_view(raw: Raw) -> PodView:
-    """Decode a v1 Pod."""
-    metadata, status = raw["metadata"], raw.get("status", {})
-    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-    state, conditions = _trainer_state(status), _conditions(status)
-    disruption = _true(conditions, "DisruptionTarget")
-    # What many pods have in common is kept once.
-    return PodView(
-        namespace=sys.intern(metadata["namespace"]),
-        name=metadata["name"],
-        owner=sys.intern(labels.get(contract.LABEL_NAME, "")),
-        owner_uid=sys.intern(labels.get(contract.LABEL_UID, "")),
-        # No attempt has the number 0.
-        attempt=border.whole(labels.get(contract.LABEL_ATTEMPT), 0) or 0,
-        rank=_rank(annotations, labels),
-        phase=sys.intern(status.get("phase", "Pending")),
-        node=sys.intern(border.text(raw.get("spec", {}).get("nodeName"), NAME_LIMIT)),
-        deleting="deletionTimestamp" in metadata,
-        reason=border.text(status.get("reason"), REASON_LIMIT),
-        disruption=_who_disrupts(disruption),
-        started_at=_started_at(state),
-        end=_container_end(state),
-        waiting=_waiting(state, conditions),
-        job_uid=sys.intern(controller(metadata).get("uid", "")),
-        ending="activeDeadlineSeconds" in raw.get("spec", {}),
-        deleted_at=deleted_at(metadata),
-        disrupted_at=border.instant(disruption.get("lastTransitionTime")),
-        ready_to_start=bool(_true(conditions, "PodReadyToStartContainers")),
-    )
-
-
-def job_view(raw: Raw) -> JobView:
-    """Decode a batch/v1 Job."""
-    metadata, status = raw["metadata"], raw.get("status", {})
-    labels, finalizers = metadata.get("labels", {}), metadata.get("finalizers", [])
-    conditions = {kind: one for kind, one in _conditions(status).items() if _is_true(one)}
-    end: Raw = next((conditions[kind] for kind in JOB_ENDS if kind in conditions), {})
-    ended_at = border.instant(status.get("completionTime"))
-    return JobView(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
-        owner=labels.get(contract.LABEL_NAME, ""),
-        owner_uid=owner_uid(metadata),
-        created_at=border.instant(metadata.get("creationTimestamp")),
-        complete="Complete" in conditions,
-        failing="FailureTarget" in conditions,
-        failed="Failed" in conditions,
-        reason=border.text(end.get("reason"), REASON_LIMIT),
-        message=border.text(end.get("message"), MESSAGE_LIMIT),
-        ended_at=ended_at or border.instant(end.get("lastTransitionTime")),
-        suspended=raw.get("spec", {}).get("suspend", False),
-        deleting="deletionTimestamp" in metadata,
-        deleted_at=deleted_at(metadata),
-        failed_ranks=_ranks(status.get("failedIndexes") or ""),
-        ending="activeDeadlineSeconds" in raw.get("spec", {}),
-        held=contract.ATTEMPT_FINALIZER in finalizers,
-        foreground=contract.FOREGROUND in finalizers,
-        orphaning=contract.ORPHAN in finalizers,
-    )
-
-
-def _ranks(indexes: str) -> frozenset[int]:
-    """The ranks of completion indexes such as `1,3-5` (JobStatus.failedIndexes)."""
-    ranks: set[int] = set()
-    for part in indexes.split(","):
-        low, _, high = part.partition("-")
-        first, last = border.whole(low, 0, MAX_NODES), border.whole(high or low, 0, MAX_NODES)
-        if first is not None and last is not None:
-            ranks.update(range(first, last + 1))
-    return frozenset(ranks)
+def owner_key(view: PodView | JobView | ServiceView) -> str:
+    """The key of the TrainingJob that a child belongs to by its label."""
+    return names.key(view.namespace, view.owner)
 
 
 def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:
@@ -295,93 +223,3 @@ def _before(end: ContainerEnd | None, moment: datetime | None) -> bool:
     if end is None or end.finished_at is None or moment is None:
         return False
     return end.finished_at < moment
-
-
-def service_view(raw: Raw) -> ServiceView:
-    """Decode a v1 Service."""
-    metadata = raw["metadata"]
-    return ServiceView(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
-        owner_uid=metadata.get("labels", {}).get(contract.LABEL_UID, ""),
-    )
-
-
-def owner_key(view: PodView | JobView | ServiceView) -> str:
-    """The key of the TrainingJob that a child belongs to by its label."""
-    return names.key(view.namespace, view.owner)
-
-
-def _conditions(status: Raw) -> dict[str, Raw]:
-    return {one["type"]: one for one in status.get("conditions", [])}
-
-
-def _is_true(condition: Raw) -> bool:
-    return condition.get("status") == "True"
-
-
-def _rank(annotations: Raw, labels: Raw) -> int:
-    """The completion index; the Job controller sets it as an annotation and as a label."""
-    found = (
-        border.whole(one.get(names.JOB_COMPLETION_INDEX), 0, MAX_RANK)
-        for one in (annotations, labels)
-    )
-    return next((rank for rank in found if rank is not None), 0)
-
-
-def _trainer_state(status: Raw) -> Raw:
-    for container in status.get("containerStatuses", []):
-        if container["name"] == contract.CONTAINER_NAME:
-            state: Raw = container.get("state", {})
-            return state
-    return {}
-
-
-def _true(conditions: dict[str, Raw], kind: str) -> Raw:
-    """A condition that is true; else empty."""
-    found = conditions.get(kind, {})
-    return found if _is_true(found) else {}
-
-
-def _who_disrupts(condition: Raw) -> str:
-    """The reason of a true DisruptionTarget, which names who ends the pod; "" without one."""
-    if not condition:
-        return ""
-    return border.text(condition.get("reason"), REASON_LIMIT) or "Disrupted"
-
-
-def _started_at(state: Raw) -> datetime | None:
-    ran = state.get("running") or state.get("terminated") or {}
-    return border.instant(ran.get("startedAt"))
-
-
-def _container_end(state: Raw) -> ContainerEnd | None:
-    terminated = state.get("terminated")
-    if terminated is None:
-        return None
-    return ContainerEnd(
-        exit_code=terminated["exitCode"],
-        reason=border.text(terminated.get("reason"), REASON_LIMIT),
-        message=_end_of(terminated.get("message", "")),
-        finished_at=border.instant(terminated.get("finishedAt")),
-    )
-
-
-def _end_of(message: str) -> str:
-    """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
-    return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
-
-
-def _waiting(state: Raw, conditions: dict[str, Raw]) -> Waiting | None:
-    waiting = state.get("waiting")
-    if waiting is not None:
-        reason = border.text(waiting.get("reason"), REASON_LIMIT)
-        message = border.text(waiting.get("message"), MESSAGE_LIMIT)
-        return Waiting(SAME_REASON.get(reason, reason), message)
-    scheduled = conditions.get("PodScheduled", {})
-    reason = border.text(scheduled.get("reason"), REASON_LIMIT)
-    if not reason or _is_true(scheduled):
-        return None
-    return Waiting(reason, border.text(scheduled.get("message"), MESSAGE_LIMIT))

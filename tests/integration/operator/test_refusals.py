@@ -70,9 +70,9 @@ def test_objects_that_are_refused(cluster: Cluster, runs: Runs, operator: Operat
     service = cluster.core.read_namespaced_service("taken", cluster.namespace)
     assert "trainingjob.dev/uid" not in (service.metadata.labels or {})
 
-    assert wait_for_failure(cluster, "unknown-class", "FailedCreate") == (
-        "Job unknown-class-1 has 0 of 1 pods: `kubectl describe job unknown-class-1` tells why"
-    )
+    message = wait_for_failure(cluster, "unknown-class", "FailedCreate")
+    assert message.startswith("Job unknown-class-1: Error creating: pods ")
+    assert "no PriorityClass with name none-of-these was found" in message
     assert cluster.events("unknown-class") == [("Warning", "FailedCreate")]
 
 

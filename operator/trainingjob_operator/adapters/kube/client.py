@@ -123,14 +123,16 @@ class Kube:
         resource: Resource,
         *,
         namespace: str | None,
-        label_selector: str,
+        label_selector: str = "",
+        field_selector: str = "",
         limit: int,
         continue_token: str | None,
-        resource_version: str | None,
+        resource_version: str | None = None,
     ) -> JsonObject:
         """GET one page of a list, the whole List object; metadata.continue leads to the next."""
         query = {
             "labelSelector": label_selector,
+            "fieldSelector": field_selector,
             "limit": str(limit),
             "continue": continue_token,
             "resourceVersion": resource_version,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from trainingjob_operator.api import Failure
 from trainingjob_operator.core import attempts, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
@@ -26,7 +27,8 @@ def with_job(context: Context, child: JobView) -> Plan:
     if _is_told(context, reason):
         told = status.plan(context, context.job.status)
     else:
-        told = outcome.waiting(context, reason, names.taken("Job", child.name))
+        failure = Failure(reason=reason, message=names.taken("Job", child.name))
+        told = outcome.waiting(context, failure)
     return replace(told, requeue_after=RECHECK)
 
 
@@ -36,7 +38,7 @@ def refused(context: Context, observed: Observed, refusal: Refusal) -> Plan:
         return outcome.failed(context, Cause(refusal.reason, refusal.message))
     if _is_told(context, refusal.reason) or (refusal.leftover and _young(context)):
         return launch.create(context, observed)
-    return outcome.waiting(context, refusal.reason, refusal.message)
+    return outcome.waiting(context, Failure(reason=refusal.reason, message=refusal.message))
 
 
 def _is_told(context: Context, reason: str) -> bool:

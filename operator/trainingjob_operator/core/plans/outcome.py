@@ -12,16 +12,11 @@ from trainingjob_operator.core import attempts, conditions, goodput
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
-from trainingjob_operator.core.observe import JobView, PodView, Waiting
+from trainingjob_operator.core.observe import EventView, JobView, PodView
 from trainingjob_operator.core.plans.status import plan
+from trainingjob_operator.core.policies import starting as policy
 from trainingjob_operator.core.policies.retry import Restart
 from trainingjob_operator.core.reasons import Reason
-
-# What a container waits for in an ordinary start; anything else is told in the status.
-ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing", "Unschedulable"})
-# A Job's pods come within moments; where a quota or an admission policy refuses them, or their
-# ServiceAccount or PriorityClass is missing, only events of the Job tell of it.
-PODS_MISSED_AFTER = timedelta(seconds=30)
 
 
 def queued(context: Context) -> Plan:
@@ -55,7 +50,12 @@ def suspended(context: Context) -> Plan:
     return plan(context, wanted, EventIntent("Normal", "Suspended", "spec.suspend is true"))
 
 
-def starting(context: Context, child: JobView, pods: tuple[PodView, ...]) -> Plan:
+def starting(
+    context: Context,
+    child: JobView,
+    pods: tuple[PodView, ...],
+    events: tuple[EventView, ...] | None,
+) -> Plan:
     """Not all ranks run yet; a cause that needs somebody's hand is told."""
     old = context.job.status
     if old.state == State.QUEUED:
@@ -64,33 +64,22 @@ def starting(context: Context, child: JobView, pods: tuple[PodView, ...]) -> Pla
         admitted = old.model_copy(update={"state": State.STARTING, "attempts": record})
         message = f"attempt {old.attempt} was admitted by its queue"
         return plan(context, admitted, EventIntent("Normal", "Admitted", message))
-    problem, left = _problem(pods), _until_missed(context, pods)
-    if problem is None and left == 0:
-        some = f"{len(pods)} of {context.job.spec.num_nodes}"
-        told = f"Job {child.name} has {some} pods: `kubectl describe job {child.name}` tells why"
-        problem = Waiting(Reason.FAILED_CREATE, told)
+    problem = policy.problem(context.job, child, pods, events, context.now)
     if problem is None:
-        held = plan(context, old.model_copy(update={"failure": None}))
-        return replace(held, requeue_after=left)
-    if old.failure is not None and old.failure.reason == problem.reason:
-        return plan(context, old)
-    return waiting(context, problem.reason, problem.message)
+        made = plan(context, old.model_copy(update={"failure": None}))
+    elif old.failure is not None and old.failure.reason == problem.reason:
+        # The wording of a scheduler changes with every node: the first one is kept.
+        made = plan(context, old)
+    else:
+        made = waiting(context, problem)
+    return replace(made, requeue_after=policy.next_look(context.job, child, pods, context.now))
 
 
-def _until_missed(context: Context, pods: tuple[PodView, ...]) -> float | None:
-    """Seconds until pods that are not there ought to be; None where all are."""
-    last = attempts.current(context.job.status)
-    if len(pods) >= context.job.spec.num_nodes or context.job.status.state != State.STARTING:
-        return None
-    since = (last.start_time if last is not None else None) or context.now
-    return max((since + PODS_MISSED_AFTER - context.now).total_seconds(), 0.0)
-
-
-def waiting(context: Context, reason: str, message: str) -> Plan:
+def waiting(context: Context, failure: Failure) -> Plan:
     """The attempt cannot start for a reason that needs somebody's hand."""
-    failure = Failure(reason=reason, message=message)
     told = context.job.status.model_copy(update={"failure": failure})
-    return plan(context, told, EventIntent("Warning", reason, message))
+    event = EventIntent("Warning", failure.reason or "", failure.message or "")
+    return plan(context, told, event)
 
 
 def running(context: Context, since: datetime | None) -> Plan:
@@ -237,9 +226,3 @@ def refused(context: Context) -> Plan:
     wanted = wanted.model_copy(update={"goodput": told})
     wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
     return Plan(status=wanted, events=(EventIntent("Warning", reason, message),))
-
-
-def _problem(pods: tuple[PodView, ...]) -> Waiting | None:
-    known = [pod.waiting for pod in pods if pod.waiting is not None]
-    told = (one for one in known if one.reason not in ORDINARY_WAITING)
-    return next(told, None)

@@ -7,10 +7,9 @@ from trainingjob_operator.core import attempts
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.observe import PodView
+from trainingjob_operator.core.policies import starting
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.core.run_status import WAITING_STATES
-
-ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def overdue(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
@@ -58,14 +57,9 @@ def start_end(context: Context) -> datetime | None:
 
 
 def _not_started(what: str, pods: tuple[PodView, ...], told: Failure | None) -> Cause:
-    stuck = [
-        (pod, pod.waiting)
-        for pod in sorted(pods, key=lambda one: one.rank)
-        if pod.waiting is not None and pod.waiting.reason not in ORDINARY_WAITING
-    ]
-    if not stuck and told is not None:
-        return Cause(told.reason or Reason.DEADLINE_EXCEEDED, f"{what}: {told.message}")
-    if not stuck:
+    known = starting.waiting(pods)
+    cause = known[0] if known else told
+    if cause is None:
         return Cause(Reason.DEADLINE_EXCEEDED, what)
-    pod, waiting = stuck[0]
-    return Cause(waiting.reason, f"{what}: {waiting.message}", pod.node or None, pod.rank)
+    reason = cause.reason or Reason.DEADLINE_EXCEEDED
+    return Cause(reason, f"{what}: {cause.message}", cause.node, cause.rank)

@@ -101,7 +101,7 @@ CAUSES: list[Any] = [
         [pod(waiting=Waiting("ImagePullBackOff", "no such image"))],
         {
             "reason": "ImagePullBackOff",
-            "message": f"{LIMIT}: no such image",
+            "message": f"{LIMIT}: pod mnist-1-0-x: no such image",
             "node": "node-0",
             "rank": 0,
         },
@@ -109,14 +109,19 @@ CAUSES: list[Any] = [
     ),
     pytest.param(
         [pod(waiting=Waiting("InvalidImageName", "bad"))],
-        {"reason": "InvalidImageName", "message": f"{LIMIT}: bad", "node": "node-0", "rank": 0},
+        {
+            "reason": "InvalidImageName",
+            "message": f"{LIMIT}: pod mnist-1-0-x: bad",
+            "node": "node-0",
+            "rank": 0,
+        },
         id="image-name",
     ),
     pytest.param(
         [running_pod(0), pod(1, waiting=Waiting("CreateContainerConfigError", "no secret"))],
         {
             "reason": "CreateContainerConfigError",
-            "message": f"{LIMIT}: no secret",
+            "message": f"{LIMIT}: pod mnist-1-1-x: no secret",
             "node": "node-1",
             "rank": 1,
         },
@@ -124,7 +129,7 @@ CAUSES: list[Any] = [
     ),
     pytest.param(
         [pod(node="", waiting=Waiting("Unschedulable", "0/3 nodes"))],
-        {"reason": "Unschedulable", "message": f"{LIMIT}: 0/3 nodes", "rank": 0},
+        {"reason": "Unschedulable", "message": f"{LIMIT}: pod mnist-1-0-x: 0/3 nodes", "rank": 0},
         id="no-node",
     ),
     pytest.param(

@@ -176,8 +176,14 @@ def test_a_failure_is_told_whole() -> None:
 def test_a_start_that_needs_a_hand_says_why_and_forgets_it_when_it_runs() -> None:
     stuck = pod(waiting=Waiting("ImagePullBackOff", "no such image"))
     plan = decide(training_job(status=started()), Observed(child(), (stuck,)), run(), NOW, SERVERS)
-    assert plan.events == (EventIntent("Warning", "ImagePullBackOff", "no such image"),)
-    assert wire(plan)["failure"] == {"reason": "ImagePullBackOff", "message": "no such image"}
+    message = "pod mnist-1-0-x: no such image"
+    assert plan.events == (EventIntent("Warning", "ImagePullBackOff", message),)
+    assert wire(plan)["failure"] == {
+        "reason": "ImagePullBackOff",
+        "message": message,
+        "node": "node-0",
+        "rank": 0,
+    }
 
     told = training_job(status=wire(plan))
     again = pod(waiting=Waiting("ImagePullBackOff", "back-off 10s"))

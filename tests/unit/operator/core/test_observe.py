@@ -3,15 +3,8 @@
 from typing import Any
 
 import pytest
-from trainingjob_operator.core.observe import (
-    ContainerEnd,
-    JobView,
-    PodView,
-    Waiting,
-    job_view,
-    owner_key,
-    pod_view,
-)
+from trainingjob_operator.core.decode import job_view, pod_view
+from trainingjob_operator.core.observe import ContainerEnd, JobView, PodView, Waiting, owner_key
 
 from tests.support.jobs import at
 

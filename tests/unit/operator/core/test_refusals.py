@@ -3,16 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from trainingjob_operator.core.intent import ActionKind, EventIntent
 from trainingjob_operator.core.observe import Observed, Refusal
 
-from tests.support.jobs import SERVERS, at, child, pod, run, started, training_job
+from tests.support.jobs import SERVERS, at, child, run, started, training_job
 from tests.support.plans import NOTHING, NOW, decide, wire
 
 QUOTA = Refusal("FailedCreate", "the API server refuses Job mnist-1: exceeded quota", final=False)
 INVALID = Refusal("InvalidSpec", "the API server refuses Job mnist-1: must not", final=True)
-MISSED = "Job mnist-1 has 1 of 2 pods: `kubectl describe job mnist-1` tells why"
 
 
 def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:
@@ -66,15 +64,3 @@ def test_the_deadline_of_the_start_tells_what_was_refused() -> None:
         "message": "not all pods ran within spec.preRunningDeadlineSeconds (20 s): "
         + QUOTA.message,
     }
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(29, None), (30, MISSED)])
-def test_pods_that_do_not_come_are_told_after_a_while(seconds: int, told: str | None) -> None:
-    job = training_job({"numNodes": 2}, started())
-    plan = decide(job, Observed(child(), (pod(),)), run(), at(seconds), SERVERS)
-    assert (wire(plan).get("failure") or {}).get("message") == told
-    assert plan.requeue_after == (None if told else 1.0)
-    if told:
-        second = training_job({"numNodes": 2}, wire(plan))
-        again = decide(second, Observed(child(), (pod(),)), run(), at(seconds + 1), SERVERS)
-        assert (again.status, again.events) == (None, ())

@@ -200,7 +200,7 @@ def test_a_restarted_attempt_that_starts_in_time_is_first_told_of_when_it_runs()
     restarting = training_job({"backoffLimit": 3}, RESTARTING)
     pods = (failed_pod(code=139), pod(attempt=2))
     starts = decide(restarting, Observed(SECOND, pods, (FAILED,)), run(), at(44), SERVERS)
-    assert starts == Plan(run=intent("SCHEDULED", tags=SECOND_TAGS), requeue_after=6.0)
+    assert starts == Plan(run=intent("SCHEDULED", tags=SECOND_TAGS), requeue_after=1.0)
 
     pods = (failed_pod(code=139), running_pod(attempt=2, since=45))
     runs = decide(restarting, Observed(SECOND, pods, (FAILED,)), run("RUNNING"), at(46), SERVERS)
