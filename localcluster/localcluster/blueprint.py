@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localcluster import gobuild, kwok, network, node
+from localcluster import gobuild, kwok, network, node, storage
 from localcluster.components import (
     ADMIN,
     LOOPBACK,
@@ -35,7 +35,8 @@ ENGINE = "embedded"
 class Blueprint:
     """A cluster that is ready to be written to disk and started.
 
-    ``kubeconfigs`` names the identities that get a kubeconfig each.
+    ``kubeconfigs`` names the identities that get a kubeconfig each; ``objects`` are what the
+    cluster has from its start, as YAML.
     """
 
     plane: ControlPlane
@@ -43,6 +44,7 @@ class Blueprint:
     identities: tuple[Identity, ...]
     kubeconfigs: tuple[str, ...]
     files: dict[str, str]
+    objects: str
     state: State
     network: NodeNetwork | None = field(default=None)
 
@@ -71,6 +73,7 @@ def _of_kwok(paths: ClusterPaths) -> Blueprint:
         ),
         kubeconfigs=("controller-manager", "scheduler", kwok.IDENTITY.name, ADMIN),
         files={**_control_plane_files(plane), "kwok.yaml": kwok.config()},
+        objects=kwok.nodes(),
         state=State(ENGINE),
     )
 
@@ -92,7 +95,12 @@ def _of_node(paths: ClusterPaths) -> Blueprint:
         (etcd(plane), node.containerd(plane)),
         (apiserver(plane),),
         (controller_manager(plane), scheduler(plane)),
-        (node.kubelet(plane), node.kube_proxy(plane), node.coredns(plane)),
+        (
+            node.kubelet(plane),
+            node.kube_proxy(plane),
+            node.coredns(plane),
+            storage.component(plane),
+        ),
     )
     first_service = str(joined.services.network_address + 1)
     return Blueprint(
@@ -112,9 +120,14 @@ def _of_node(paths: ClusterPaths) -> Blueprint:
         identities=(
             *control_plane_identities(joined.node, first_service),
             *node.identities(joined.node),
+            storage.IDENTITY,
         ),
-        kubeconfigs=("controller-manager", "scheduler", "kubelet", "kube-proxy", "coredns", ADMIN),
+        kubeconfigs=(
+            *("controller-manager", "scheduler", "kubelet", "kube-proxy", "coredns"),
+            *(storage.IDENTITY.name, ADMIN),
+        ),
         files={**_control_plane_files(plane), **node.files(plane, cgroup)},
+        objects=storage.storage_class(),
         state=State(ENGINE, joined.node, joined.host_link, cgroup),
         network=joined,
     )

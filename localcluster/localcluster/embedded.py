@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from localcluster import blueprint, cgroups, debian, gobuild, kwok, network, processes
+from localcluster import blueprint, cgroups, debian, gobuild, network, processes
 from localcluster.certificates import kubeconfig, write_pki
 from localcluster.commands import environment
 from localcluster.components import ADMIN
@@ -116,8 +116,7 @@ def up(paths: ClusterPaths) -> None:
         write(planned)
         start(planned)
         await_ready(paths)
-        if paths.profile == "kwok":
-            kubectl(paths.kubeconfig, "apply", "-f", "-", stdin=kwok.nodes())
+        kubectl(paths.kubeconfig, "apply", "-f", "-", stdin=planned.objects)
         kubectl(
             paths.kubeconfig, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s"
         )

@@ -73,6 +73,7 @@ TOOLS: dict[str, Tool] = {
         _containerd("ctr"),
         Tool("pause", "pause", "."),
         Tool("coredns", "coredns", "."),
+        Tool("provisioner", "provisioner", "."),
         Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
         Tool("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
         Tool("kind", "kind", "sigs.k8s.io/kind"),
@@ -89,6 +90,7 @@ NODE_TOOLS = (
     *CONTAINERD_TOOLS,
     "pause",
     "coredns",
+    "provisioner",
     "helm",
 )
 

@@ -12,7 +12,7 @@ import kopf
 
 from trainingjob_operator import handlers
 from trainingjob_operator.adapters.logs import configure_logging
-from trainingjob_operator.settings import SettingsError, read_settings
+from trainingjob_operator.settings import Settings, SettingsError, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +30,28 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     # kopf tells of every step of its own; what the operator does is told by the operator.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    run_to_the_end(
-        lambda: kopf.operator(
+    run_to_the_end(lambda: live(settings))
+    return 0
+
+
+async def live(settings: Settings) -> None:
+    """One life of kopf.
+
+    SIGTERM ends it, and no other one begins: not even when it was about to fail just then.
+    """
+    stop = asyncio.Event()
+    try:
+        await kopf.operator(
             registry=handlers.registry,
             clusterwide=True,
             standalone=True,
-            memo=kopf.Memo(settings=settings),
+            stop_flag=stop,
+            memo=kopf.Memo(settings=settings, stop=stop),
         )
-    )
-    return 0
+    except Exception:
+        if not stop.is_set():
+            raise
+        logger.exception("kopf has failed while it was ending")
 
 
 def run_to_the_end(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -38,14 +39,34 @@ def installed(shared_directory: Path) -> Installed:
 
 
 @pytest.fixture
-def cluster(installed: Installed) -> Iterator[Cluster]:
-    """A namespace of its own, under the restricted Pod Security Standard."""
+def cluster(
+    installed: Installed, shared_directory: Path, request: pytest.FixtureRequest
+) -> Iterator[Cluster]:
+    """A namespace of its own, under the restricted Pod Security Standard.
+
+    A test that is marked `alone` has the cluster for itself until its jobs are gone.
+    """
+    alone = request.node.get_closest_marker("alone") is not None
     found = Cluster(installed.kubeconfig, f"e2e-{uuid4().hex[:8]}")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    found.core.create_namespace({"metadata": {"name": found.namespace, "labels": labels}})
-    yield found
-    found.delete_all()
-    found.core.delete_namespace(found.namespace)
+    with _room(shared_directory, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        found.core.create_namespace({"metadata": {"name": found.namespace, "labels": labels}})
+        yield found
+        found.delete_all()
+        found.core.delete_namespace(found.namespace)
+
+
+@contextmanager
+def _room(directory: Path, kind: int) -> Iterator[None]:
+    """Be in a room that holds many, or one alone, over all processes.
+
+    All come in by one door, so that one who waits to be alone is not passed for ever.
+    """
+    with (directory / "room").open("a") as room:
+        with (directory / "door").open("a") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, kind)
+        yield
 
 
 @pytest.fixture

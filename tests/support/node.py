@@ -10,9 +10,11 @@ from statistics import median
 from typing import Any
 
 import yaml
+from kubernetes import client
 from mlflow.tracking import MlflowClient
 
 from tests.support.api import TERMINAL_STATES, Cluster, Manifest
+from tests.support.service_account import NAME, NAMESPACE
 from tests.support.waiting import beside, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -125,6 +127,27 @@ def wait_for_end(cluster: Cluster, name: str, seconds: float) -> dict[str, Any]:
         return status if status.get("state") in TERMINAL_STATES else None
 
     return wait_for(f"{name} ended", ended, seconds, poll=0.5)
+
+
+@contextmanager
+def operator_away(cluster: Cluster) -> Iterator[None]:
+    """Scale the operator to nothing; afterwards it is there again. For tests that run alone."""
+    apps = client.AppsV1Api(cluster.core.api_client)
+
+    def scale(replicas: int) -> None:
+        apps.patch_namespaced_deployment_scale(NAME, NAMESPACE, {"spec": {"replicas": replicas}})
+
+    def running() -> list[Any]:
+        selector = f"app.kubernetes.io/name={NAME},app.kubernetes.io/component=operator"
+        found = cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector)
+        return list(found.items)
+
+    scale(0)
+    try:
+        wait_for("the operator is away", lambda: not running(), 60)
+        yield
+    finally:
+        scale(1)
 
 
 def pods(cluster: Cluster, name: str) -> list[Any]:

@@ -80,8 +80,8 @@ class Informer(Generic[T]):
         clock: Callable[[], float] = time.monotonic,
         *,
         watch_seconds: float = 60.0,
-        on_news: Callable[[T], None] | None = None,
-        on_gone: Callable[[T], None] | None = None,
+        on_news: Callable[[T], None] = lambda _: None,
+        on_gone: Callable[[T], None] = lambda _: None,
         on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.synced = asyncio.Event()
@@ -174,7 +174,8 @@ class Informer(Generic[T]):
                 page = await self._source.list_page(limit=PAGE_SIZE, continue_token=token)
             self._touch()
             for item in page.get("items") or ():
-                self._collect(item, listed)
+                if (read := self._read(item)) is not None:
+                    listed[read[0]] = read[1]
             token = page["metadata"].get("continue")
             if not token:
                 break
@@ -185,17 +186,6 @@ class Informer(Generic[T]):
         self._listed_at, self._refreshing = started, False
         self.synced.set()
         return str(page["metadata"]["resourceVersion"])
-
-    def _collect(self, item: JsonObject, listed: dict[ObjectKey, T]) -> None:
-        try:
-            key = _key(item)
-        except BUGS:
-            logger.exception("an item of a list has no name")
-            self._on_error(LOOP)
-            return
-        value = self._decoded(key, item)
-        if value is not None:
-            listed[key] = value
 
     async def _watch_until_refresh(self, version: str) -> None:
         try:
@@ -235,27 +225,27 @@ class Informer(Generic[T]):
                 raise _refusal(item)
             if kind == "DELETED":
                 self._forget(_key(item))
-            elif kind != "BOOKMARK":
-                key = _key(item)
-                value = self._decoded(key, item)
-                if value is not None:
-                    self._put(key, value)
+            elif kind != "BOOKMARK" and (read := self._read(item)) is not None:
+                self._put(*read)
             self._version = item["metadata"]["resourceVersion"]
         except BUGS:
             logger.exception("an event of a watch cannot be read")
             self._on_error(LOOP)
 
-    def _decoded(self, key: ObjectKey, item: JsonObject) -> T | None:
+    def _read(self, item: JsonObject) -> tuple[ObjectKey, T] | None:
         """Decode an object; one that cannot be decoded must not cost us all the others."""
+        key: ObjectKey = ("", "")
         try:
+            key = _key(item)
             value = self._decode(item)
             self._index(value)
         except Exception:
             logger.exception("cannot decode %s/%s, keeping what was known of it", *key)
             self._on_error(LOOP)
-            return self._store.get(key)
+            known = self._store.get(key)
+            return None if known is None else (key, known)
         else:
-            return value
+            return key, value
 
     def _put(self, key: ObjectKey, value: T) -> None:
         old = self._store.get(key)
@@ -287,9 +277,7 @@ class Informer(Generic[T]):
             del self._owned[owner]
         self._tell(self._on_change, owner)
 
-    def _tell(self, callback: Callable[[V], None] | None, value: V) -> None:
-        if callback is None:
-            return
+    def _tell(self, callback: Callable[[V], None], value: V) -> None:
         try:
             callback(value)
         except Exception:

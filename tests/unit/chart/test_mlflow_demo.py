@@ -6,6 +6,8 @@ import pytest
 Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
 
 DEMO = "mlflow.demo.enabled=true"
+# Each request of MLflow's runs in one of anyio's threads.
+UVICORN_THREADS = 40
 HOSTS = [
     "localhost:*",
     "127.0.0.1:*",
@@ -56,12 +58,12 @@ def test_server_answers_only_to_the_names_it_is_reached_by(render: Render) -> No
     ]
 
 
-def test_runs_no_jobs_of_its_own(render: Render) -> None:
+def test_runs_no_jobs_of_its_own_and_has_connections_for_all_its_threads(render: Render) -> None:
     deployment = render(DEMO)["Deployment", "mlflow"]
-    assert {
-        "name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
-        "value": "false",
-    } in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    values = {one["name"]: one.get("value") for one in env}
+    assert values["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert int(values["MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"]) == 2 * UVICORN_THREADS
 
 
 def test_everything_of_it_says_that_it_is_a_demo(render: Render) -> None:

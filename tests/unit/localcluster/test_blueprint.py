@@ -24,7 +24,7 @@ def test_node() -> None:
         ["etcd", "containerd"],
         ["kube-apiserver"],
         ["kube-controller-manager", "kube-scheduler"],
-        ["kubelet", "kube-proxy", "coredns"],
+        ["kubelet", "kube-proxy", "coredns", "provisioner"],
     ]
     assert planned.state == State(
         engine="embedded",

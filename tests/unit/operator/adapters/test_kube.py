@@ -31,6 +31,7 @@ class Api:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str]] = []
+        self.logins: list[str | None] = []
         self.answer: web.StreamResponse | None = web.json_response({})
         self.counted: list[tuple[str, str, int]] = []
         self.release = asyncio.Event()
@@ -39,6 +40,7 @@ class Api:
         body = await request.text()
         content_type = request.headers["Content-Type"] if body else ""
         self.asked.append((request.method, request.path_qs, content_type, body))
+        self.logins.append(request.headers.get("Authorization"))
         if self.answer is None:
             await self.release.wait()
             return web.Response()
@@ -58,15 +60,19 @@ async def api() -> Api:
 
 
 @pytest.fixture
-async def kube(api: Api) -> AsyncIterator[Kube]:
+async def client(api: Api) -> AsyncIterator[ApiClient]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", api.handle)
     async with TestServer(application) as server:
-        client = ApiClient(Configuration(host=str(server.make_url("")).rstrip("/")))
-        kube = Kube(Transport(client, api.count))
-        yield kube
-        api.release.set()
-        await kube.close()
+        yield ApiClient(Configuration(host=str(server.make_url("")).rstrip("/")))
+
+
+@pytest.fixture
+async def kube(api: Api, client: ApiClient) -> AsyncIterator[Kube]:
+    kube = Kube(Transport(client, api.count))
+    yield kube
+    api.release.set()
+    await kube.close()
 
 
 def status(code: int, reason: str, message: str, **details: Any) -> web.Response:
@@ -274,3 +280,33 @@ async def test_watch_on_which_the_server_falls_silent_ends(
     with pytest.raises(ApiError) as raised:
         await watch(kube, timeout_seconds=0)
     assert (raised.value.status, raised.value.reason) == (0, "Timeout")
+
+
+async def test_another_client_gets_a_session_with_our_login_of_the_moment(
+    kube: Kube, api: Api, client: ApiClient
+) -> None:
+    counted: list[tuple[str, str, int]] = []
+
+    def count(verb: str, plural: str, code: int, seconds: float) -> None:
+        assert seconds >= 0
+        counted.append((verb, plural, code))
+
+    async with kube.session(count) as session:
+        for token, path in (
+            ("Bearer one", "/apis/trainingjob.dev/v1alpha1/trainingjobs?watch=true"),
+            ("Bearer two", "/apis/trainingjob.dev/v1alpha1/trainingjobs?limit=200"),
+            ("Bearer two", "/apis/trainingjob.dev/v1alpha1/namespaces/ml/trainingjobs/mnist"),
+            ("Bearer two", "/apis/trainingjob.dev/v1alpha1"),
+            ("Bearer two", "/api"),
+        ):
+            client.configuration.api_key["BearerToken"] = token
+            async with session.get(kube.server + path) as reply:
+                assert reply.status == 200
+            assert api.logins[-1] == token
+    assert counted == [
+        ("watch", "trainingjobs", 200),
+        ("list", "trainingjobs", 200),
+        ("get", "trainingjobs", 200),
+        ("get", "discovery", 200),
+        ("get", "discovery", 200),
+    ]
