@@ -69,19 +69,21 @@ class SystemMonitor(threading.Thread):
         self._stopping = threading.Event()
 
     def log_metrics_to_mlflow(self) -> None:
-        """Take one sample and log it to the monitor's run at the next step, from 1 on."""
-        self._step += 1
-        self._log_metrics_to_run(self.run_id, self._step)
+        """Take one sample and log it to the monitor's run.
 
-    def _log_metrics_to_run(self, run_id: str | None, step: int) -> None:
-        """Take one sample and log it to the run `run_id` at `step`."""
+        Its step is its time in milliseconds since the epoch: it grows over all attempts of a job
+        though no attempt knows the last step of the one before. MLflow's latest value is that of
+        the highest step.
+        """
         sample = self._sampler.sample()
+        # A clock that is set back must not make the newest value an old one.
+        self._step = max(self._step + 1, sample.timestamp_milliseconds)
         metrics = {self._prefix + name: value for name, value in sample.mlflow_metrics().items()}
         self._sink.log_metrics(
             metrics,
-            step=step,
+            step=self._step,
             timestamp_milliseconds=sample.timestamp_milliseconds,
-            run_id=run_id,
+            run_id=self.run_id,
         )
         if self._on_sample is not None:
             self._on_sample(sample)
@@ -94,7 +96,7 @@ class SystemMonitor(threading.Thread):
             try:
                 self.log_metrics_to_mlflow()
             except Exception:
-                _logger.exception("system metrics: sample %d failed", self._step)
+                _logger.exception("system metrics: one sample failed")
             if last:
                 return
             self._stopping.wait(self._interval_seconds)
