@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 _NO_LIMIT_BYTES = 1 << 60
 """Version 1 has no word for "no limit"; it shows the largest multiple of a page instead."""
@@ -37,7 +36,7 @@ class Cgroup:
     @classmethod
     def of_this_process(
         cls, mount: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
-    ) -> Self:
+    ) -> "Cgroup":
         """Find the directories. In a container /proc may name a path which only the host has."""
         try:
             entries = [line.split(":", 2) for line in membership.read_text().splitlines()]

@@ -1,10 +1,10 @@
 """What is measured: its name and unit for Prometheus, its name and unit in MLflow."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 
-class Kind(StrEnum):
+class Kind(Enum):
     """How a value behaves. A counter only grows, until its process or driver starts again."""
 
     GAUGE = "gauge"
