@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from trainingjob_agent.monitor import Reading, SystemSample
+from trainingjob_agent.monitor import Reading
 
 GPU_0 = {
     "gpu_0_utilization_percentage": 87.0,
@@ -34,7 +34,8 @@ SLOW_0 = {
 
 
 def metrics(readings: Iterable[Reading]) -> dict[str, float]:
-    return SystemSample(0, tuple(readings)).mlflow_metrics()
+    """Fresh values by their MLflow name."""
+    return {r.mlflow_name: r.mlflow_value for r in readings if r.fresh and r.mlflow_name}
 
 
 def of_gpu(number: int, healthy: dict[str, float]) -> dict[str, float]:

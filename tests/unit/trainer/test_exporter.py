@@ -294,4 +294,5 @@ def table_row(one: Quantity) -> str:
     prometheus = f"`{name}{labels}`" if one.prometheus else ""
     placeholders = [f"<{label}>" for label in one.labels]
     mlflow = f"`system/{one.mlflow.format(*placeholders)}`" if one.mlflow else ""
-    return f"| {mlflow} | {prometheus} | {one.help} |"
+    level = "on change" if one.steady else "basic" if one.basic else "full"
+    return f"| {mlflow} | {prometheus} | {level if mlflow else ''} | {one.help} |"

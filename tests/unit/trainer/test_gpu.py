@@ -167,7 +167,7 @@ def test_a_pod_finds_the_driver_and_its_gpus_are_in_the_run(
     run_id = mlflow_server.create_run()
 
     code, output = trainer.run(
-        *("mnist", "--epochs", "1"),
+        *("mnist", "--epochs", "1", "--monitor-level", "full"),
         LD_LIBRARY_PATH=str(nvml_script.parent),
         MLFLOW_TRACKING_URI=mlflow_server.uri,
         TRAININGJOB_MLFLOW_RUN_ID=run_id,

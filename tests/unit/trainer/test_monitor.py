@@ -116,7 +116,7 @@ def test_the_steps_of_the_next_attempt_go_on_and_the_latest_value_is_the_newest(
     mlflow_server: MlflowServer,
 ) -> None:
     client, run_id = mlflow_server.client, mlflow_server.create_run()
-    name = "system/1/host_memory_available_megabytes"
+    name = "system/1/system_memory_usage_megabytes"
     for _ in ("the first attempt", "the second"):
         sender = Sender(RunConnection(Contract(tracking_uri=mlflow_server.uri, run_id=run_id)))
         monitor = SystemMonitor(sender, run_id=run_id, prefix="system/1/")

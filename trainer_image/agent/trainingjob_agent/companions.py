@@ -61,6 +61,7 @@ class Companions:
                 run_id=contract.run_id,
                 interval_seconds=contract.monitor_interval_seconds,
                 prefix=contract.system_metric_prefix,
+                level=contract.monitor_level,
                 sampler=sampler,
                 on_sample=on_sample,
             )

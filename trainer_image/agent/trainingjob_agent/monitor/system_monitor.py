@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from trainingjob_agent.contract import DEFAULT_MONITOR_INTERVAL_SECONDS
+from trainingjob_agent.contract import DEFAULT_MONITOR_INTERVAL_SECONDS, MonitorLevel
 from trainingjob_agent.monitor.gpu import GpuFault
 from trainingjob_agent.monitor.sample import SystemSample
 from trainingjob_agent.monitor.sampler import SystemSampler
+from trainingjob_agent.monitor.selection import Selection
 
 _FIRST_WINDOW_SECONDS = 0.2
 """How long the first sample looks at the CPU; shorter is noise."""
@@ -45,6 +46,7 @@ class SystemMonitor(threading.Thread):
         run_id: str | None = None,
         interval_seconds: float = DEFAULT_MONITOR_INTERVAL_SECONDS,
         prefix: str = "system/",
+        level: MonitorLevel = "basic",
         sampler: SystemSampler | None = None,
         on_sample: Callable[[SystemSample], None] | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class SystemMonitor(threading.Thread):
             run_id: MLflow run; None for the run that the sink knows.
             interval_seconds: time between two samples.
             prefix: of the metric names.
+            level: how many metrics go to MLflow.
             sampler: what measures; by default this process's control group and GPUs.
             on_sample: called with every sample, in this thread.
         """
@@ -64,6 +67,7 @@ class SystemMonitor(threading.Thread):
         self._interval_seconds = interval_seconds
         self._prefix = prefix
         self._sampler = sampler or SystemSampler()
+        self._selection = Selection(level)
         self._on_sample = on_sample
         self._step = 0
         self._stopping = threading.Event()
@@ -78,7 +82,8 @@ class SystemMonitor(threading.Thread):
         sample = self._sampler.sample()
         # A clock that is set back must not make the newest value an old one.
         self._step = max(self._step + 1, sample.timestamp_milliseconds)
-        metrics = {self._prefix + name: value for name, value in sample.mlflow_metrics().items()}
+        selected = self._selection.of(sample)
+        metrics = {self._prefix + name: value for name, value in selected.items()}
         self._sink.log_metrics(
             metrics,
             step=self._step,
@@ -90,6 +95,7 @@ class SystemMonitor(threading.Thread):
 
     def run(self) -> None:
         """Sample until stopped."""
+        self._sampler.open()
         self._stopping.wait(_FIRST_WINDOW_SECONDS)
         while True:
             last = self._stopping.is_set()

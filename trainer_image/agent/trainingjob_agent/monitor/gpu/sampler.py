@@ -11,8 +11,10 @@ from trainingjob_agent.monitor.errors import ErrorLog
 from trainingjob_agent.monitor.gpu.device import GpuDevice
 from trainingjob_agent.monitor.gpu.fault import GpuFault
 from trainingjob_agent.monitor.quantity import Reading
+from trainingjob_agent.monitor.source import take
 
 _SOURCE = "nvml"
+_SILENCE = "the driver does not answer; values are missing until it does"
 
 _logger = logging.getLogger(__name__)
 
@@ -58,17 +60,7 @@ class GpuSampler:
     def _take(
         self, source: str, call: BoundedCall[list[Reading]], deadline_seconds: float
     ) -> list[Reading]:
-        silence = "the driver does not answer; values are missing until it does"
-        try:
-            readings = call.answer(deadline_seconds)
-        except TimeoutError:
-            self._errors.note(source, silence)
-            return []
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this GPU's only
-            self._errors.note(source, repr(error))
-            return []
-        self._errors.recovered(source, silence)
-        return readings or []
+        return take(call, source, self._errors, deadline_seconds, _SILENCE)
 
     def _discover(self) -> list[Reading]:
         """Find the GPUs. Without a driver there are none, and none will come."""
