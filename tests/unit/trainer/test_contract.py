@@ -33,6 +33,7 @@ def test_outside_of_a_cluster_nothing_need_be_set() -> None:
     assert contract == Contract()
     assert not contract.tracked
     assert contract.system_metric_prefix == "system/"
+    assert contract.gpu_tag == "trainingjob.gpus"
 
 
 def test_all_that_the_operator_sets_on_a_pod() -> None:
@@ -58,6 +59,7 @@ def test_all_that_the_operator_sets_on_a_pod() -> None:
         local_world_size=2,
     )
     assert Contract.from_environment(POD).system_metric_prefix == "system/1/"
+    assert Contract.from_environment(POD).gpu_tag == "trainingjob.gpus.1"
 
 
 @pytest.mark.parametrize(

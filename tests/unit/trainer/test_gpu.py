@@ -74,7 +74,9 @@ def test_an_error_of_one_counter_of_one_gpu_costs_that_point_and_is_logged_once(
     message: str,
     level: int,
 ) -> None:
-    driver.put(*line)
+    for answer in (("nvmlDeviceGetUUID", "GPU-1"), ("nvmlDeviceGetName", "H100"), line):
+        driver.put(*answer)
+    driver.put("nvmlDeviceGetPciInfo_v3", "00000000:18:00.0")
     sampler = GpuSampler()
 
     with caplog.at_level(logging.INFO):

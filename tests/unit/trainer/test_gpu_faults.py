@@ -136,6 +136,8 @@ def test_the_monitor_goes_on_while_a_gpu_hangs(driver: Driver) -> None:
     class Nowhere:
         def log_metrics(self, *_: object, **__: object) -> None: ...
 
+        def set_tags(self, *_: object) -> None: ...
+
     monitor = SystemMonitor(
         Nowhere(),
         interval_seconds=0.1,

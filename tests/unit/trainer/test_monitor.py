@@ -16,6 +16,7 @@ class Sink:
     def __init__(self) -> None:
         self.logged: list[tuple[str | None, int, set[str]]] = []
         self.times: list[int | None] = []
+        self.tags: list[dict[str, str]] = []
 
     def log_metrics(
         self,
@@ -29,6 +30,9 @@ class Sink:
         self.times.append(timestamp_milliseconds)
         if len(self.logged) == 2:
             raise ConnectionError("the second sample fails")
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags.append(dict(tags))
 
 
 def test_the_first_sample_does_not_wait_for_the_interval() -> None:

@@ -42,17 +42,10 @@ def test_a_constant_is_logged_at_first_and_when_it_changes(
     assert selection.of(sample(Reading(q.CPU_LIMIT, 2.0))) == {}
 
 
-def eight_gpus(driver: Driver, **lines: str) -> None:
+def eight_gpus(driver: Driver) -> None:
     activity = {f"nvmlGpmMetricsGet/{metric}": "50" for metric in (1, 2, 3, 5, 10)}
-    driver.set(
-        {
-            "nvmlDeviceGetCount_v2": "8",
-            **HEALTHY,
-            "nvmlGpmQueryDeviceSupport": "1",
-            **activity,
-            **lines,
-        }
-    )
+    support = {"nvmlDeviceGetCount_v2": "8", "nvmlGpmQueryDeviceSupport": "1"}
+    driver.set({**HEALTHY, **support, **activity})
 
 
 NODE = [

@@ -89,6 +89,11 @@ class Contract:
         return "system/" if self.num_nodes == 1 else f"system/{self.node_rank}/"
 
     @property
+    def gpu_tag(self) -> str:
+        """Tag of the run that says which GPUs this node has."""
+        return "trainingjob.gpus" if self.num_nodes == 1 else f"trainingjob.gpus.{self.node_rank}"
+
+    @property
     def tracked(self) -> bool:
         """Whether an MLflow run exists, or will: one is named, or can be found by the job's uid."""
         return self.tracking_uri is not None and (self.run_id or self.uid) is not None

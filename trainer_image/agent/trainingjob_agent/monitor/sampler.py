@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from trainingjob_agent.monitor.cgroup import Cgroup
 from trainingjob_agent.monitor.errors import ErrorLog
-from trainingjob_agent.monitor.gpu import GpuFault, GpuSampler
+from trainingjob_agent.monitor.gpu import GpuFault, GpuIdentity, GpuSampler
 from trainingjob_agent.monitor.network import InfinibandReader, NetworkReader
 from trainingjob_agent.monitor.pod import CpuReader, MemoryReader, WaitingReader
 from trainingjob_agent.monitor.processes import ProcessReader
@@ -69,6 +69,10 @@ class SystemSampler:
     def gpu_faults(self) -> list[GpuFault]:
         """Look at the GPUs now; return what is wrong with them."""
         return self._gpus.faults(self._timeout_seconds)
+
+    def gpu_identities(self) -> list[GpuIdentity]:
+        """Return which GPUs the last sample is of."""
+        return self._gpus.identities()
 
     def _ask(self) -> list[Reading]:
         for source in self._sources:

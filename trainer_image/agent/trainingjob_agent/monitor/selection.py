@@ -23,11 +23,11 @@ class Selection:
         selected: dict[str, float] = {}
         steady: dict[str, float] = {}
         for reading in sample.readings:
-            if not reading.fresh or not reading.quantity.mlflow:
+            if not reading.quantity.mlflow:
                 continue
             if reading.quantity.steady:
                 steady[reading.mlflow_name] = reading.mlflow_value
-            elif self._full or reading.quantity.basic:
+            elif reading.fresh and (self._full or reading.quantity.basic):
                 selected[reading.mlflow_name] = reading.mlflow_value
         changed = [name for name, value in steady.items() if self._logged.get(name) != value]
         changed.sort(key=lambda name: name not in self._logged)

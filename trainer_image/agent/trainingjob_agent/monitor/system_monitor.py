@@ -31,6 +31,10 @@ class MetricSink(Protocol):
         """Queue values captured at one step and time; `run_id` None means the job's run."""
         ...
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Queue tags of the job's run."""
+        ...
+
 
 class SystemMonitor(threading.Thread):
     """Samples at once, then at each interval, and once more when stopped.
@@ -46,6 +50,7 @@ class SystemMonitor(threading.Thread):
         run_id: str | None = None,
         interval_seconds: float = DEFAULT_MONITOR_INTERVAL_SECONDS,
         prefix: str = "system/",
+        gpu_tag: str = "trainingjob.gpus",
         level: MonitorLevel = "basic",
         sampler: SystemSampler | None = None,
         on_sample: Callable[[SystemSample], None] | None = None,
@@ -57,6 +62,7 @@ class SystemMonitor(threading.Thread):
             run_id: MLflow run; None for the run that the sink knows.
             interval_seconds: time between two samples.
             prefix: of the metric names.
+            gpu_tag: tag of the run that says which GPUs there are.
             level: how many metrics go to MLflow.
             sampler: what measures; by default this process's control group and GPUs.
             on_sample: called with every sample, in this thread.
@@ -67,6 +73,8 @@ class SystemMonitor(threading.Thread):
         self._interval_seconds = interval_seconds
         self._prefix = prefix
         self._sampler = sampler or SystemSampler()
+        self._gpu_tag = gpu_tag
+        self._gpus = ""
         self._selection = Selection(level)
         self._on_sample = on_sample
         self._step = 0
@@ -90,6 +98,10 @@ class SystemMonitor(threading.Thread):
             timestamp_milliseconds=sample.timestamp_milliseconds,
             run_id=self.run_id,
         )
+        gpus = "; ".join(one.describe() for one in self._sampler.gpu_identities())
+        if gpus != self._gpus:
+            self._gpus = gpus
+            self._sink.set_tags({self._gpu_tag: gpus})
         if self._on_sample is not None:
             self._on_sample(sample)
 

@@ -98,6 +98,18 @@ XID_ERRORS = Quantity(
     kind=Kind.COUNTER,
     steady=True,
 )
+PROCESSES = _gpu(
+    "Processes that compute on the GPU, of other pods, too: it is shared if there are more than "
+    "the job's",
+    "compute_processes",
+    "compute_processes",
+    steady=True,
+)
+INFO = Quantity(
+    "1; which GPU it is, whether it is shared by MIG or MPS, and the version of its driver",
+    "trainingjob_gpu_info",
+    labels=("gpu", "uuid", "pci_address", "name", "sharing", "driver"),
+)
 LOST = _gpu(
     "1 if the GPU fell off the bus",
     "lost",
