@@ -69,7 +69,13 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
 ) -> None:
     before = runs(mlflow_server), experiments(mlflow_server)
 
-    code, _, errors = ended(trainer.execute(*script(name), PYTHONPATH=str(FRAMEWORKS)))
+    code, _, errors = ended(
+        trainer.execute(
+            *script(name),
+            PYTHONPATH=str(FRAMEWORKS),
+            TRAININGJOB_OPTION_MONITOR_LEVEL="full",
+        )
+    )
 
     assert code == 0, errors
     run = mlflow_server.client.get_run(job)
