@@ -3,6 +3,7 @@
 from trainingjob_agent.delivery.backoff import Backoff, Closing
 from trainingjob_agent.delivery.connection import RunConnection, RunNotFoundError
 from trainingjob_agent.delivery.outage import is_outage
+from trainingjob_agent.delivery.outbox import Intake, Outbox
 from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.delivery.spool import Spool
 from trainingjob_agent.delivery.uploader import Uploader
@@ -10,6 +11,8 @@ from trainingjob_agent.delivery.uploader import Uploader
 __all__ = [
     "Backoff",
     "Closing",
+    "Intake",
+    "Outbox",
     "RunConnection",
     "RunNotFoundError",
     "Sender",

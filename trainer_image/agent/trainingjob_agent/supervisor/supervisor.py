@@ -14,11 +14,13 @@ from trainingjob_agent.companions import (
     Companions,
 )
 from trainingjob_agent.contract import Contract
+from trainingjob_agent.delivery import Intake
 from trainingjob_agent.exporter import SystemMetrics
 from trainingjob_agent.monitor.cgroup import Cgroup
 from trainingjob_agent.monitor.processes import ScriptProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.supervisor.child import STOPPING, Child
+from trainingjob_agent.supervisor.jobs_run import outbox_in
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
 from trainingjob_agent.supervisor.records import read_records
 from trainingjob_agent.supervisor.stack_watch import StackWatch
@@ -44,6 +46,7 @@ class Supervisor:
             [system],
             system.show,
             SystemSampler(processes=ScriptProcessReader(child.pid)),
+            Intake(outbox_in(directory)).take,
         )
         self._stacks = StackWatch(child, directory, self._keep_stacks)
 
