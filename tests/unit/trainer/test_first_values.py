@@ -18,8 +18,10 @@ LONG = "x" * 7000
             FirstValues(
                 (Batch(tags=(("trainingjob.changed_param.2.host", "pod-2"),)),),
                 (
-                    "parameter host stays 'pod-1', its first value in this run; 'pod-2' is kept "
-                    "as tag trainingjob.changed_param.2.host",
+                    (
+                        "parameter host stays 'pod-1', its first value in this run; 'pod-2' is "
+                        "kept as tag trainingjob.changed_param.2.host"
+                    ),
                 ),
             ),
             id="the same and another value",
@@ -33,8 +35,10 @@ LONG = "x" * 7000
                     Batch(tags=(("trainingjob.changed_param.2.lr", "0.1"),)),
                 ),
                 (
-                    "parameter lr stays '0.2', its first value in this run; '0.1' is kept "
-                    "as tag trainingjob.changed_param.2.lr",
+                    (
+                        "parameter lr stays '0.2', its first value in this run; '0.1' is kept "
+                        "as tag trainingjob.changed_param.2.lr"
+                    ),
                 ),
             ),
             id="what is beside it is logged",
@@ -48,8 +52,10 @@ LONG = "x" * 7000
                     Batch(tags=(("trainingjob.changed_param.2.lr", "2"),)),
                 ),
                 (
-                    "parameter lr stays '1', its first value in this run; '2' is kept "
-                    "as tag trainingjob.changed_param.2.lr",
+                    (
+                        "parameter lr stays '1', its first value in this run; '2' is kept "
+                        "as tag trainingjob.changed_param.2.lr"
+                    ),
                 ),
             ),
             id="twice in one call",
@@ -66,8 +72,10 @@ LONG = "x" * 7000
             FirstValues(
                 (Batch(tags=(("trainingjob.changed_param.2.n", "12"),)),),
                 (
-                    "parameter n stays '1', its first value in this run; '12' is kept "
-                    "as tag trainingjob.changed_param.2.n",
+                    (
+                        "parameter n stays '1', its first value in this run; '12' is kept "
+                        "as tag trainingjob.changed_param.2.n"
+                    ),
                 ),
             ),
             id="a short one is never cut",

@@ -131,13 +131,12 @@ def test_an_outbox_that_nobody_empties_is_full_at_some_time(
 ) -> None:
     monkeypatch.setattr(outbox, "_SEGMENT_BYTES", 100)
     monkeypatch.setattr(outbox, "_MAX_BYTES", 1_000)
-    written, intake = Outbox(tmp_path), Intake(tmp_path)
+    intake = Intake(tmp_path)
 
     with pytest.raises(OSError, match="too much waits to be collected"):
-        for batch in points(1, 100):
-            written.append(batch)
+        append(tmp_path, points(1, 100))
     taken = list(intake.take())
-    written.append(point(200))
+    append(tmp_path, [point(200)])
 
     assert taken == points(1, len(taken))
     assert list(intake.take()) == [point(200)]

@@ -50,6 +50,11 @@ class RunConnection:
         """Number of the job's attempt that delivers."""
         return self._contract.attempt
 
+    @property
+    def run_id(self) -> str | None:
+        """The run's id; None before it has been found."""
+        return self._run_id
+
     def is_own(self, run_id: str | None) -> bool:
         """Whether this names the job's run, which None does, too."""
         return run_id is None or run_id == self._contract.run_id

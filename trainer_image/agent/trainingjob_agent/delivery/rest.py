@@ -1,6 +1,7 @@
 """The call of MLflow's REST API that carries metrics; its errors say what to do about them."""
 
 import email.utils
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -55,18 +56,14 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         UnavailableError (also TooSlowError, ServerFailedError), HeldError, RefusedError: not
             delivered, or not known to be.
     """
-    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     if timeout_seconds is None:
-        is_set = MLFLOW_HTTP_REQUEST_TIMEOUT.is_set()  # type: ignore[no-untyped-call]  # MLflow's
-        timeout_seconds = None if is_set else _TIMEOUT_SECONDS
-    credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]  # MLflow's
+        timeout_seconds = None if "MLFLOW_HTTP_REQUEST_TIMEOUT" in os.environ else _TIMEOUT_SECONDS
     try:
         response: Response = http_request(  # type: ignore[no-untyped-call]  # MLflow's
-            credentials,
+            _login_to(uri),
             "/api/2.0/mlflow/runs/log-batch",
             "POST",
             max_retries=0,  # its retries know neither our deadline nor that others wait
@@ -79,6 +76,17 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         kind = TooSlowError if _timed_out(error) else UnavailableError
         raise kind(str(error)) from error
     _check(response)
+
+
+def _login_to(uri: str) -> object:
+    """Return the login that MLflow's client has for a server (MlflowHostCreds)."""
+    try:
+        from mlflow.utils.credentials import get_default_host_creds
+    except ImportError:  # before MLflow 2.15
+        from mlflow.tracking._tracking_service.utils import (  # type: ignore[attr-defined,no-redef]
+            _get_default_host_creds as get_default_host_creds,
+        )
+    return get_default_host_creds(uri)  # type: ignore[no-untyped-call]  # MLflow's
 
 
 def _timed_out(error: Exception) -> bool:

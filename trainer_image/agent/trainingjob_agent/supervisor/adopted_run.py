@@ -27,6 +27,8 @@ OPENED_BY_TAG = "trainingjob.opened_by"
 
 _IS_OPEN = "TRAININGJOB_RUN_IS_OPEN"
 """Set while the job's run is open in this process, or in the one that started it."""
+_SAID_BY_OPERATOR = ("mlflow.user", "mlflow.source.", MLFLOW_RUN_NAME)
+"""Tags that MLflow's client makes up from the process: the run has better ones, or none."""
 _EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
 _SYSTEM_METRICS = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
@@ -52,10 +54,13 @@ class AdoptedRunStore(RestStore):
 
     def get_run(self, run_id: str) -> Run:
         """Get a run (runs/get); the job's as it was last known when the server does not answer."""
-        if run_id != self._job.run_id:
+        if not self._job.has_id(run_id):
             return super().get_run(run_id)
+        known_id = self._job.known_id()
+        if known_id is None:
+            return self._last_known()
         try:
-            self._known = ask_run(self.get_host_creds(), run_id)
+            self._known = ask_run(self.get_host_creds(), known_id)
         except MlflowException as error:
             if not is_outage(error):
                 raise
@@ -64,7 +69,7 @@ class AdoptedRunStore(RestStore):
 
     def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
         """Log to a run (runs/log-batch); to the job's without waiting."""
-        if run_id == self._job.run_id:
+        if self._job.has_id(run_id):
             try:
                 self._log.log(metrics, params, tags)
             except OSError as error:
@@ -75,25 +80,25 @@ class AdoptedRunStore(RestStore):
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Log one value, as `log_batch` does."""
-        if run_id == self._job.run_id:
+        if self._job.has_id(run_id):
             return self.log_batch(run_id, [metric], [], [])
         return super().log_metric(run_id, metric)
 
     def log_param(self, run_id: str, param: Any) -> None:
         """Log one parameter, as `log_batch` does."""
-        if run_id == self._job.run_id:
+        if self._job.has_id(run_id):
             return self.log_batch(run_id, [], [param], [])
         return super().log_param(run_id, param)
 
     def set_tag(self, run_id: str, tag: Any) -> None:
         """Set one tag, as `log_batch` does."""
-        if run_id == self._job.run_id:
+        if self._job.has_id(run_id):
             return self.log_batch(run_id, [], [], [tag])
         return super().set_tag(run_id, tag)
 
     def log_batch_async(self, run_id: str, metrics: Any, params: Any, tags: Any) -> RunOperations:
         """Log as MLflow's asynchronous logging; for the job's run `log_batch` is as fast."""
-        if run_id != self._job.run_id:
+        if not self._job.has_id(run_id):
             return super().log_batch_async(run_id, metrics, params, tags)
         self.log_batch(run_id, metrics, params, tags)
         done: Future[None] = Future()
@@ -106,14 +111,17 @@ class AdoptedRunStore(RestStore):
         """Create an experiment; it is the job's as long as the script has not opened the run."""
         if self._adopted or _IS_OPEN in os.environ:
             return super().create_experiment(name, artifact_location, tags)
+        jobs = self._experiment_id()
+        if not jobs:
+            return super().create_experiment(name, artifact_location, tags)
         self._say_whose_experiment_it_is()
-        return self._experiment_id()
+        return jobs
 
     def update_run_info(
         self, run_id: str, run_status: Any, end_time: int | None, run_name: str | None
     ) -> RunInfo:
         """Update a run (runs/update); of the job's run only the name."""
-        if run_id != self._job.run_id:
+        if not self._job.has_id(run_id):
             return super().update_run_info(run_id, run_status, end_time, run_name)
         if run_name:
             self.log_batch(run_id, [], [], [RunTag(MLFLOW_RUN_NAME, run_name)])
@@ -143,13 +151,14 @@ class AdoptedRunStore(RestStore):
             return super().create_run(experiment_id, user_id, start_time, [*tags, *mark], run_name)
         self._keep_to_jobs_experiment(experiment_id)
         self._prevent_system_metrics()
-        kept = [tag for tag in tags if tag.key != MLFLOW_RUN_NAME]
+        kept = [tag for tag in tags if not tag.key.startswith(_SAID_BY_OPERATOR)]
         if name and name != self._name:
             self._name = name
             kept.append(RunTag(MLFLOW_RUN_NAME, name))
-        self.log_batch(self._job.run_id, [], [], kept)
+        run_id = self._run_id()
+        self.log_batch(run_id, [], [], kept)
         try:
-            return self.get_run(self._job.run_id)
+            return self.get_run(run_id)
         except MlflowException as error:
             # The delivery waits until somebody has put that right, and says so.
             self._job.say_once("run", f"MLflow does not show the job's run: {error}")
@@ -167,13 +176,24 @@ class AdoptedRunStore(RestStore):
     def _last_known(self) -> Run:
         return self._known or unanswered_run(self._job)
 
+    def _run_id(self) -> str:
+        return self._job.known_id() or self._job.pending_id
+
+    def _call_endpoint(self, api: Any, json_body: Any = None, *more: Any, **named: Any) -> Any:
+        """Call the server, with the run's id in place of the one that stands for it."""
+        known_id = self._job.known_id() if self._job.run_id is None else None
+        if json_body and known_id:
+            json_body = json_body.replace(self._job.pending_id, known_id)
+        return super()._call_endpoint(api, json_body, *more, **named)
+
     def _experiment_id(self) -> str:
-        return self._job.experiment_id or self.get_run(self._job.run_id).info.experiment_id
+        """Return the id of the job's experiment; nothing while the run is not known."""
+        return self._job.experiment_id or self.get_run(self._run_id()).info.experiment_id
 
     def _keep_to_jobs_experiment(self, experiment_id: str) -> None:
         """Have further runs and searches of the fluent API go there, too."""
         jobs = self._experiment_id()
-        if str(experiment_id) == jobs and _EXPERIMENT_NAME not in os.environ:
+        if not jobs or (str(experiment_id) == jobs and _EXPERIMENT_NAME not in os.environ):
             return
         self._say_whose_experiment_it_is()
         with contextlib.suppress(MlflowException):  # it is away; the run itself is not affected

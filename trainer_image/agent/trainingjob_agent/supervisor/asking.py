@@ -50,14 +50,14 @@ def is_outage(error: "MlflowException") -> bool:
 def unanswered_run(job: JobsRun) -> Run:
     """Return what is known of the job's run without a server that answers.
 
-    Its artifacts are nowhere: to upload one, the run is asked for again.
+    Where its artifacts are is not known; the scheme says why, for those who log one.
     """
     message = service_pb2.Run()
     info = message.info
-    info.run_id = info.run_uuid = job.run_id
+    info.run_id = info.run_uuid = job.known_id() or job.pending_id
     info.experiment_id = job.experiment_id or ""
     info.status = service_pb2.RUNNING
     info.start_time = time.time_ns() // 1_000_000
     info.lifecycle_stage = "active"
-    info.artifact_uri = f"unanswered:/{job.run_id}"
+    info.artifact_uri = f"mlflow-does-not-answer:/{info.run_id}"
     return Run.from_proto(message)

@@ -21,6 +21,7 @@ MLFLOW_NAMES = {
 """What MLflow's client reads, which a script may change, and where its first value is kept."""
 
 _OUTBOX = "outbox"
+_RUN_ID = "run-id"
 _NODE_RANKS = ("NODE_RANK", "GROUP_RANK", "TRAININGJOB_NODE_RANK", "PET_NODE_RANK")
 
 
@@ -28,12 +29,13 @@ _NODE_RANKS = ("NODE_RANK", "GROUP_RANK", "TRAININGJOB_NODE_RANK", "PET_NODE_RAN
 class JobsRun:
     """Where the job's run is, and where what is logged to it goes.
 
-    `directory` is shared by all processes of the script on this node.
+    `directory` is shared by all processes of the script on this node. `run_id` is None while MLflow
+    is away as the pod starts: the operator creates the run later.
     """
 
     directory: Path
     tracking_uri: str
-    run_id: str
+    run_id: str | None = None
     experiment_id: str | None = None
     uid: str | None = None
     every_rank: bool = False
@@ -42,15 +44,15 @@ class JobsRun:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "JobsRun | None":
         """Return the job's run; None outside of `trainingjob-exec`, or without a run."""
         directory, uri = environment.get(DIRECTORY), environment.get(TRACKING_URI)
-        run_id = environment.get(RUN_ID)
-        if not (directory and uri and run_id):
+        run_id, uid = environment.get(RUN_ID) or None, environment.get(UID) or None
+        if not (directory and uri and (run_id or uid)):
             return None
         return cls(
             Path(directory),
             uri,
             run_id,
             environment.get(EXPERIMENT_ID) or None,
-            environment.get(UID) or None,
+            uid,
             environment.get(EVERY_RANK, "").strip().lower() == "true",
         )
 
@@ -58,6 +60,24 @@ class JobsRun:
     def outbox(self) -> Path:
         """Where the script's processes put what they log."""
         return outbox_in(self.directory)
+
+    @property
+    def pending_id(self) -> str:
+        """Return the id by which the script knows the run until its own one is known."""
+        return f"pending-{self.uid}"
+
+    def known_id(self) -> str | None:
+        """Return the run's id; None as long as nobody has found the run."""
+        if self.run_id is not None:
+            return self.run_id
+        try:
+            return (self.directory / _RUN_ID).read_text(encoding="utf-8")
+        except OSError:
+            return None  # it appears as a whole, when the process beside has found the run
+
+    def has_id(self, run_id: str) -> bool:
+        """Whether this is the id of the job's run."""
+        return run_id == self.run_id or run_id in (self.pending_id, self.known_id())
 
     def say_once(self, subject: str, text: str) -> None:
         """Write a line to standard error, unless a process of the script has said it already."""
@@ -73,6 +93,17 @@ class JobsRun:
 def outbox_in(directory: Path) -> Path:
     """Return where the processes of a script put what they log."""
     return directory / _OUTBOX
+
+
+def tell_run_id(directory: Path, run_id: str) -> None:
+    """Tell the processes of a script which run is the job's.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file = directory / f"{_RUN_ID}.new"
+    file.write_text(run_id, encoding="utf-8")
+    file.replace(directory / _RUN_ID)
 
 
 def rank_of_process(environment: Mapping[str, str] = os.environ) -> int:

@@ -12,13 +12,15 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracking._tracking_service import utils
-from mlflow.utils.credentials import get_default_host_creds
 
 from trainingjob_agent.supervisor.adopted_run import AdoptedRunStore
 from trainingjob_agent.supervisor.asking import ask_run
 from trainingjob_agent.supervisor.jobs_run import MLFLOW_NAMES, JobsRun
 
+_REGISTRY = utils._tracking_store_registry  # noqa: SLF001 - as old as MLflow's plugins, which fill it
+_MLFLOWS = dict(_REGISTRY._registry)  # noqa: SLF001 - there is no other way to MLflow's own builders
 _SERVERS = ("http", "https")
+_build_mlflows: Callable[..., RestStore] = _MLFLOWS["http"]
 _ONLY_FOR_JOBS_SERVER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
 
 
@@ -42,14 +44,14 @@ class JobsExperiment:
 
 def build_store(store_uri: str, **_: object) -> RestStore:
     """Build the store for a server, as MLflow's registry asks for it."""
-    get_host_creds = functools.partial(get_default_host_creds, store_uri)
+    store: RestStore = _build_mlflows(store_uri=store_uri)
     job = JobsRun.from_environment()
     if job is None:
-        return RestStore(get_host_creds)
-    if not _same(store_uri, job.tracking_uri) and not _has_jobs_run(get_host_creds(), job):
+        return store
+    if not _same(store_uri, job.tracking_uri) and not _has_jobs_run(store.get_host_creds(), job):
         _say_whose_choice_it_is(job, store_uri)
-        return RestStore(get_host_creds)
-    return AdoptedRunStore(get_host_creds, job)
+        return store
+    return AdoptedRunStore(store.get_host_creds, job)
 
 
 def leave_choice_to_script(job: JobsRun | None) -> None:
@@ -63,11 +65,9 @@ def leave_choice_to_script(job: JobsRun | None) -> None:
     for name in _ONLY_FOR_JOBS_SERVER:
         if os.environ.get(name) == os.environ.get(MLFLOW_NAMES[name]):
             os.environ.pop(name, None)
-    # MLflow has no other way to see which store is built; the registry is as old as its plugins.
-    registry = utils._tracking_store_registry  # noqa: SLF001
-    for scheme, build in list(registry._registry.items()):  # noqa: SLF001
+    for scheme, build in _MLFLOWS.items():
         if scheme not in _SERVERS:
-            registry.register(scheme, _said(build, job))
+            _REGISTRY.register(scheme, _said(build, job))
 
 
 def _said(build: Callable[..., Any], job: JobsRun) -> Callable[..., Any]:
@@ -91,8 +91,11 @@ def _say_whose_choice_it_is(job: JobsRun, store_uri: str) -> None:
 
 def _has_jobs_run(host_creds: Any, job: JobsRun) -> bool:
     """Whether this is the job's server by another name."""
+    run_id = job.known_id()
+    if run_id is None:
+        return False
     try:
-        ask_run(host_creds, job.run_id, retries=0)
+        ask_run(host_creds, run_id, retries=0)
     except MlflowException:
         return False
     return True
