@@ -148,6 +148,51 @@ def test_mlflow_is_away_while_a_framework_trains(
     assert len({point.step for point in points}) == len(points) == count
 
 
+def test_files_that_mlflow_does_not_take_now_are_uploaded_later(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    for name in ("a.txt", "deep/b.txt"):
+        (tmp_path / "tree" / name).write_text(name)
+    away = threading.Event()
+
+    def serve(request: Request, forward: Callable[[], Answer]) -> Answer:
+        return Answer(503, b"<html>no</html>") if away.is_set() else forward()
+
+    with FaultyServer(serve, mlflow_server.uri) as proxy:
+        process = trainer.execute(
+            sys.executable,
+            "-c",
+            "import mlflow, sys\n"
+            "with mlflow.start_run():\n"
+            "  mlflow.log_text('first', 'notes/first.txt')\n"
+            "  print('started', flush=True)\n"
+            "  sys.stdin.readline()\n"
+            "  mlflow.log_text('second', 'notes/second.txt')\n"
+            f"  mlflow.log_artifacts({str(tmp_path / 'tree')!r})\n"
+            "print('logged', flush=True)\n",
+            MLFLOW_TRACKING_URI=proxy.uri,
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+            **QUIET,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        away.set()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"logged\n"
+        away.clear()
+        code, _, errors = ended(process)
+
+    assert code == 0, errors
+    assert errors.count("MLflow does not take files for the job's run now: kept for later") == 1
+    there = Path(mlflow_server.client.download_artifacts(job, ""))
+    files = {file.relative_to(there).as_posix() for file in there.rglob("*.txt")}
+    assert files == {"notes/first.txt", "notes/second.txt", "a.txt", "deep/b.txt"}
+    assert (there / "notes/second.txt").read_text() == "second"
+
+
 def test_a_parameter_that_differs_in_a_later_attempt_keeps_its_first_value(
     trainer: Trainer, mlflow_server: MlflowServer, job: str
 ) -> None:

@@ -95,10 +95,10 @@ class Companions:
                 metrics, step=step, timestamp_milliseconds=timestamp_milliseconds, run_id=run_id
             )
 
-    def upload(self, file: "Path", directory: str) -> None:
+    def upload(self, file: "Path", directory: str, *, then_delete: bool = False) -> None:
         """Queue a file as an artifact of the run."""
         if self.uploader:
-            self.uploader.file(file, directory)
+            self.uploader.file(file, directory, then_delete=then_delete)
 
     def gpu_faults(self) -> list[GpuFault]:
         """Look at the node's GPUs now, for a few seconds at most; return what is wrong."""

@@ -2,6 +2,7 @@
 
 from trainingjob_agent.delivery.backoff import Backoff, Closing
 from trainingjob_agent.delivery.connection import RunConnection, RunNotFoundError
+from trainingjob_agent.delivery.kept_files import KeptFiles
 from trainingjob_agent.delivery.outage import is_outage
 from trainingjob_agent.delivery.outbox import Intake, Outbox
 from trainingjob_agent.delivery.sender import Sender
@@ -12,6 +13,7 @@ __all__ = [
     "Backoff",
     "Closing",
     "Intake",
+    "KeptFiles",
     "Outbox",
     "RunConnection",
     "RunNotFoundError",

@@ -21,6 +21,7 @@ MLFLOW_NAMES = {
 """What MLflow's client reads, which a script may change, and where its first value is kept."""
 
 _OUTBOX = "outbox"
+_KEPT_FILES = "kept-files"
 _RUN_ID = "run-id"
 _NODE_RANKS = ("NODE_RANK", "GROUP_RANK", "TRAININGJOB_NODE_RANK", "PET_NODE_RANK")
 
@@ -62,6 +63,11 @@ class JobsRun:
         return outbox_in(self.directory)
 
     @property
+    def kept_files(self) -> Path:
+        """Where they put files that MLflow does not take now."""
+        return kept_files_in(self.directory)
+
+    @property
     def pending_id(self) -> str:
         """Return the id by which the script knows the run until its own one is known."""
         return f"pending-{self.uid}"
@@ -93,6 +99,11 @@ class JobsRun:
 def outbox_in(directory: Path) -> Path:
     """Return where the processes of a script put what they log."""
     return directory / _OUTBOX
+
+
+def kept_files_in(directory: Path) -> Path:
+    """Return where the processes of a script put files that MLflow does not take now."""
+    return directory / _KEPT_FILES
 
 
 def tell_run_id(directory: Path, run_id: str) -> None:
