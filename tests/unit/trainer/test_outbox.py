@@ -9,6 +9,7 @@ import pytest
 from trainingjob_agent.delivery import Intake, Outbox, outbox
 from trainingjob_agent.delivery.batch import Batch
 from trainingjob_agent.delivery.point import Point, Subject
+from trainingjob_agent.delivery.records import encode_record
 
 
 def point(step: int, key: str = "loss") -> Batch:
@@ -124,6 +125,20 @@ def test_a_torn_record_ends_its_file_and_nothing_else(tmp_path: Path) -> None:
 
     assert list(intake.take()) == [point(1), point(2)]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_record_that_cannot_be_read_costs_nothing_but_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written, intake = Outbox(tmp_path), Intake(tmp_path)
+    written.append(point(1))
+    assert written._segment is not None
+    for body in (b"[1]", b"7", b"no JSON"):
+        written._segment.append(encode_record(body, 3))
+    written.append(point(2))
+
+    assert list(intake.take()) == [point(1), point(2)]
+    assert caplog.messages == ["3 metric points are lost"] * 3
 
 
 def test_an_outbox_that_nobody_empties_is_full_at_some_time(

@@ -1,6 +1,7 @@
 """What the processes of a script log, on its way into the spool of the process beside them."""
 
 import errno
+import logging
 import os
 import threading
 from collections import defaultdict
@@ -13,6 +14,8 @@ from trainingjob_agent.delivery.segments import Segment
 
 _SEGMENT_BYTES = 1 << 20
 _MAX_BYTES = 512 << 20
+
+_logger = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -109,8 +112,14 @@ class Intake:
             data = file.read()
         for record in scan_from(data, 0 if offset else len(MAGIC)):
             end = record.offset + record.length
-            yield Batch.from_bytes(decode_record(data[record.offset : end]))
             self._offsets[path] = offset + end
+            try:
+                batch = Batch.from_bytes(decode_record(data[record.offset : end]))
+            except (ValueError, TypeError):
+                # Of another release of this package, in the environment of the script.
+                _logger.exception("%d metric points are lost", record.points)
+            else:
+                yield batch
 
 
 def _size(file: Path) -> int:

@@ -125,7 +125,9 @@ class AdoptedRunStore(RestStore):
             return super().update_run_info(run_id, run_status, end_time, run_name)
         if run_name:
             self.log_batch(run_id, [], [], [RunTag(MLFLOW_RUN_NAME, run_name)])
-        if run_status is not None and RunStatus.is_terminated(run_status):
+        if run_status == RunStatus.RUNNING:  # opened by its id
+            self._note_opening()
+        elif run_status is not None and RunStatus.is_terminated(run_status):
             os.environ.pop(_IS_OPEN, None)
             self._allow_system_metrics()
         return self._last_known().info
@@ -143,14 +145,12 @@ class AdoptedRunStore(RestStore):
         with self._lock:
             adopts = self._means_jobs_run(tags, name)
             if adopts:
-                os.environ[_IS_OPEN] = "true"
-                self._adopted = True
+                self._note_opening()
         if not adopts:
             self._allow_system_metrics()
             mark = [RunTag(OPENED_BY_TAG, self._job.uid)] if self._job.uid else []
             return super().create_run(experiment_id, user_id, start_time, [*tags, *mark], run_name)
         self._keep_to_jobs_experiment(experiment_id)
-        self._prevent_system_metrics()
         kept = [tag for tag in tags if not tag.key.startswith(_SAID_BY_OPERATOR)]
         if name and name != self._name:
             self._name = name
@@ -163,6 +163,11 @@ class AdoptedRunStore(RestStore):
             # The delivery waits until somebody has put that right, and says so.
             self._job.say_once("run", f"MLflow does not show the job's run: {error}")
             return self._last_known()
+
+    def _note_opening(self) -> None:
+        os.environ[_IS_OPEN] = "true"
+        self._adopted = True
+        self._prevent_system_metrics()
 
     def _means_jobs_run(self, tags: list[RunTag], name: str | None) -> bool:
         if any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags):

@@ -33,7 +33,7 @@ class RunLog:
             tuple((str(tag.key), str(tag.value)) for tag in tags),
         )
         rank = rank_of_process()
-        if rank > 0:
+        if rank > 0 and len(batch):
             batch = self._of_other_rank(batch, rank)
         if len(batch):
             self._outbox.append(batch)
