@@ -186,7 +186,7 @@ def test_files_that_mlflow_does_not_take_now_are_uploaded_later(
         code, _, errors = ended(process)
 
     assert code == 0, errors
-    assert errors.count("MLflow does not take files for the job's run now: kept for later") == 1
+    assert errors.count("files for the job's run are kept, to be uploaded later") == 1
     there = Path(mlflow_server.client.download_artifacts(job, ""))
     files = {file.relative_to(there).as_posix() for file in there.rglob("*.txt")}
     assert files == {"notes/first.txt", "notes/second.txt", "a.txt", "deep/b.txt"}

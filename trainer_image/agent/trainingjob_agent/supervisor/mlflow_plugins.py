@@ -4,9 +4,9 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -21,6 +21,7 @@ _REGISTRY = utils._tracking_store_registry  # noqa: SLF001 - as old as MLflow's 
 _MLFLOWS = dict(_REGISTRY._registry)  # noqa: SLF001 - there is no other way to MLflow's own builders
 _SERVERS = ("http", "https")
 _build_mlflows: Callable[..., RestStore] = _MLFLOWS["http"]
+_PASSWORDS = re.compile(r"(?<=//)[^/]*@|\?.*")
 _ONLY_FOR_JOBS_SERVER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
 
 
@@ -81,8 +82,7 @@ def _said(build: Callable[..., Any], job: JobsRun) -> Callable[..., Any]:
 
 
 def _say_whose_choice_it_is(job: JobsRun, store_uri: str) -> None:
-    parts = urlsplit(store_uri)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    shown = _PASSWORDS.sub("", store_uri)
     job.say_once(
         "tracking-uri",
         f"the script logs to {shown}, as it has chosen, and not to the job's run in MLflow",
