@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow.entities import RunStatus
 
 from tests.support.nvml import driver, nvml_script
-from tests.support.processes import MlflowServer
+from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
 
 __all__ = ["driver", "nvml_script"]
@@ -92,3 +93,23 @@ class Trainer:
 @pytest.fixture
 def trainer(tmp_path: Path) -> Trainer:
     return Trainer(tmp_path)
+
+
+@pytest.fixture
+def job(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run as it is while a pod of its job still starts; the pod's environment."""
+    run_id = mlflow_server.create_run("u-1")
+    client = mlflow_server.client
+    client.update_run(run_id, RunStatus.to_string(RunStatus.SCHEDULED))
+    for variable, value in {
+        "MLFLOW_TRACKING_URI": mlflow_server.uri,
+        "MLFLOW_EXPERIMENT_ID": "0",
+        "MLFLOW_RUN_ID": run_id,
+        "TRAININGJOB_MLFLOW_RUN_ID": run_id,
+        "PET_NNODES": "1",
+        "PET_NPROC_PER_NODE": "1",
+        "PET_MASTER_ADDR": "127.0.0.1",
+        "PET_MASTER_PORT": str(free_port()),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    return run_id

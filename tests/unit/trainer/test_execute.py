@@ -9,33 +9,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from mlflow.entities import RunStatus
 from trainingjob_agent.contract import OPENED_BY_TAG
 
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
 from tests.unit.trainer.conftest import Trainer, wait_until
 from tests.unit.trainer.executing import FRAMEWORKS, SCRIPTS, ended, script, termination, torchrun
-
-
-@pytest.fixture
-def job(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a run as it is while a pod of its job still starts; the pod's environment."""
-    run_id = mlflow_server.create_run("u-1")
-    client = mlflow_server.client
-    client.update_run(run_id, RunStatus.to_string(RunStatus.SCHEDULED))
-    for variable, value in {
-        "MLFLOW_TRACKING_URI": mlflow_server.uri,
-        "MLFLOW_EXPERIMENT_ID": "0",
-        "MLFLOW_RUN_ID": run_id,
-        "TRAININGJOB_MLFLOW_RUN_ID": run_id,
-        "PET_NNODES": "1",
-        "PET_NPROC_PER_NODE": "1",
-        "PET_MASTER_ADDR": "127.0.0.1",
-        "PET_MASTER_PORT": str(free_port()),
-    }.items():
-        monkeypatch.setenv(variable, value)
-    return run_id
 
 
 def status(server: MlflowServer, run_id: str) -> tuple[str, int | None]:

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import RunConnection, Sender, Spool
-from trainingjob_agent.exporter import Exporter, JobLabels, TrainingMetrics
+from trainingjob_agent.exporter import Exporter, JobLabels, ScriptMetrics, TrainingMetrics
 from trainingjob_agent.monitor import Kind, Quantity, Reading, SystemSample
 from trainingjob_agent.monitor import quantities as q
 from trainingjob_agent.monitor.gpu import quantities as gpu
@@ -282,6 +282,44 @@ def test_the_page_of_the_monitor_lists_the_metrics_of_the_training(tmp_path: Pat
         f"| `{f.name}{'_total' * (f.type == 'counter')}{'{phase}' * (f.name.endswith('_loss'))}` "
         f"| {f.type} | {f.documentation} |"
         for f in families
+    ]
+
+    assert [row for row in rows if row not in page] == []
+
+
+def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
+    metrics = ScriptMetrics()
+    assert list(metrics.collect()) == [], "a script that logs nothing has none"
+
+    metrics.show("train/loss", 0.5, 10)
+    metrics.show("progress/percentage", 25.0, 10)
+    metrics.show("progress/epoch", 2.0, 2)
+    for layer in range(300):
+        metrics.show(f"layer/{layer}", 1.0, 3)
+    metrics.show("train/loss", 0.25, 11)
+
+    samples = [sample for family in metrics.collect() for sample in family.samples]
+    told = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+    assert (
+        told.items()
+        >= {
+            ("trainingjob_step",): 11,
+            ("trainingjob_progress_ratio",): 0.25,
+            ("trainingjob_epoch",): 2,
+            ("trainingjob_script_metric", "train/loss"): 0.25,
+        }.items()
+    )
+    assert len(told) == 3 + 200
+
+
+def test_the_page_of_the_monitor_lists_the_metrics_of_a_script() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "trainer" / "monitor.md").read_text()
+    metrics = ScriptMetrics()
+    metrics.show("progress/percentage", 25.0, 10)
+
+    rows = [
+        f"| `{f.name}{'{metric}' * (f.name.endswith('_metric'))}` | {f.type} | {f.documentation} |"
+        for f in metrics.collect()
     ]
 
     assert [row for row in rows if row not in page] == []

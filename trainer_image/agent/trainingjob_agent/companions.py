@@ -1,7 +1,7 @@
 """What runs beside a training on its node: delivery to MLflow, monitor, exporter. No torch."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.contract import Contract
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from trainingjob_agent.delivery.batch import Batch
     from trainingjob_agent.monitor.sampler import SystemSampler
 
 FLUSH_SECONDS = 900.0
@@ -40,6 +41,7 @@ class Companions:
         collectors: Sequence["Collector"],
         on_sample: Callable[[SystemSample], None],
         sampler: "SystemSampler | None" = None,
+        collect: "Callable[[], Iterable[Batch]] | None" = None,
     ) -> None:
         """Prepare.
 
@@ -48,11 +50,14 @@ class Companions:
             collectors: served to Prometheus, beside those of the delivery.
             on_sample: called with every sample of the monitor, in its thread.
             sampler: what the monitor measures by; by default that of this process.
+            collect: returns what other processes have logged to the run since the last call.
         """
         leads_node = contract.local_rank == 0
         tracked = contract.tracked and leads_node
         self.connection = RunConnection(contract) if tracked else None
-        self.sender = Sender(self.connection, Spool.of(contract)) if self.connection else None
+        self.sender: Sender | None = None
+        if self.connection:
+            self.sender = Sender(self.connection, Spool.of(contract), collect=collect)
         self.uploader = Uploader(self.connection) if self.connection else None
         self._monitor: SystemMonitor | None = None
         if leads_node and contract.monitor_enabled:
@@ -97,10 +102,10 @@ class Companions:
         if self.sender:
             self.sender.set_tags(tags)
 
-    def upload(self, file: "Path", directory: str) -> None:
+    def upload(self, file: "Path", directory: str, *, then_delete: bool = False) -> None:
         """Queue a file as an artifact of the run."""
         if self.uploader:
-            self.uploader.file(file, directory)
+            self.uploader.file(file, directory, then_delete=then_delete)
 
     def gpu_faults(self) -> list[GpuFault]:
         """Look at the node's GPUs now, for a few seconds at most; return what is wrong."""

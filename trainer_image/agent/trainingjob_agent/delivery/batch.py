@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_agent.delivery.point import Point
+from trainingjob_agent.delivery.point import Point, Subject
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +50,7 @@ class Batch:
                     "value": _json_number(point.value),
                     "timestamp": point.timestamp_milliseconds,
                     "step": point.step,
+                    **_present(point.subject),
                 }
                 for point in self.points
             ],
@@ -67,7 +68,11 @@ class Batch:
 
         client.log_batch(
             run_id,
-            metrics=[Metric(*point[:4]) for point in self.points],
+            metrics=[
+                Metric(point.key, point.value, point.timestamp_milliseconds, point.step, **about)
+                for point in self.points
+                for about in [_present(point.subject)]
+            ],
             params=[Param(key, value) for key, value in self.params],
             tags=[RunTag(key, value) for key, value in self.tags],
             synchronous=True,
@@ -75,7 +80,10 @@ class Batch:
 
     def to_bytes(self) -> bytes:
         """Serialize for the spool."""
-        points = [point[:4] for point in self.points]
+        points = [
+            point[:4] if point.subject is None else (*point[:4], point.subject)
+            for point in self.points
+        ]
         return json.dumps(
             [self.run_id, points, self.params, self.tags], separators=(",", ":")
         ).encode()
@@ -85,7 +93,10 @@ class Batch:
         """Read what `to_bytes` wrote."""
         run_id, points, params, tags = json.loads(body)
         return cls(
-            tuple(Point(key, value, moment, step, run_id) for key, value, moment, step in points),
+            tuple(
+                Point(key, value, moment, step, run_id, Subject(*subject[0]) if subject else None)
+                for key, value, moment, step, *subject in points
+            ),
             tuple((key, value) for key, value in params),
             tuple((key, value) for key, value in tags),
         )
@@ -146,6 +157,12 @@ def fit_key(key: str) -> str:
 def fit_text(text: str) -> str:
     """Return `text` with "_" for what is no Unicode, as in file names that cannot be decoded."""
     return _SURROGATES.sub("_", text)
+
+
+def _present(subject: Subject | None) -> dict[str, str]:
+    """Name what a subject has, as MLflow's API does."""
+    told = subject._asdict() if subject is not None else {}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _json_number(value: float) -> float | str:

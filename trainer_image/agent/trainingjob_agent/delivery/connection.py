@@ -47,6 +47,16 @@ class RunConnection:
         self._client: MlflowClient | None = None
         self._run_id = contract.run_id
 
+    @property
+    def attempt(self) -> int:
+        """Number of the job's attempt that delivers."""
+        return self._contract.attempt
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id; None before it has been found."""
+        return self._run_id
+
     def is_own(self, run_id: str | None) -> bool:
         """Whether this names the job's run, which None does, too."""
         return run_id is None or run_id == self._contract.run_id
@@ -90,6 +100,16 @@ class RunConnection:
         client, run_id = self._for(batch)
         with _told_apart():
             return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+
+    def params_of(self, batch: Batch) -> dict[str, str]:
+        """Return the parameters that the run of this batch has (runs/get).
+
+        Raises:
+            UnavailableError, HeldError: the server does not tell.
+        """
+        client, run_id = self._for(batch)
+        with _told_apart():
+            return dict(client.get_run(run_id).data.params)
 
     def takes_writes(self, beside: Batch, timeout_seconds: float | None) -> bool:
         """Whether the server takes another write to the run of a batch that it fails on."""

@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from trainingjob_agent.delivery.backoff import Backoff, Closing
 from trainingjob_agent.delivery.batch import MAX_ITEMS, Batch, join
 from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.first_values import keep_first_values
 from trainingjob_agent.delivery.frame import Frame
 from trainingjob_agent.delivery.poison import Poison
 from trainingjob_agent.delivery.rest import (
@@ -42,6 +43,7 @@ class Delivery(threading.Thread):
         self._backoff = Backoff("MLflow", _logger)
         self._changed = threading.Condition()
         self._checked_seconds = 0.0
+        self._told_changes: set[str] = set()
         self._held_until = 0.0
         self._hurry = False
         self._complete = False
@@ -205,12 +207,28 @@ class Delivery(threading.Thread):
             single = len(part) == 1
             if (untouched or single) and self._run_is_deleted(part):
                 raise HeldError("the run is deleted: `mlflow runs restore` it") from error
+            kept = self._keep_first_values(part)
+            if kept is not None:
+                return kept
             if not single:
                 return list(part.split())
             self._give_up(part, f"MLflow refuses {part}", error)
         else:
             self.delivered.inc(len(part.points))
         return []
+
+    def _keep_first_values(self, part: Batch) -> list[Batch] | None:
+        """Return what is left of a refused part without changes of parameters; None without any."""
+        if not part.params:
+            return None
+        kept = keep_first_values(
+            part, self._connection.params_of(part), attempt=self._connection.attempt
+        )
+        for change in kept.changes:
+            if change not in self._told_changes:
+                _logger.warning("%s", change)
+            self._told_changes.add(change)
+        return list(kept.batches) if kept.changes else None
 
     def _run_is_deleted(self, part: Batch) -> bool:
         """Whether that is why the server refuses; asked before anything is halved or given up."""

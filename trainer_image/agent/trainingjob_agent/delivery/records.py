@@ -39,9 +39,12 @@ def decode_record(data: bytes) -> bytes:
 
 def scan(data: bytes) -> Iterator[Record]:
     """Yield the records of a segment up to the first that is torn or damaged."""
-    if not data.startswith(MAGIC):
-        return
-    offset = len(MAGIC)
+    if data.startswith(MAGIC):
+        yield from scan_from(data, len(MAGIC))
+
+
+def scan_from(data: bytes, offset: int) -> Iterator[Record]:
+    """Yield the records that begin at `offset`, up to the first that is torn or damaged."""
     while (body := _body(data, offset)) is not None:
         length = _HEADER.size + len(body)
         yield Record(offset, length, _HEADER.unpack_from(data, offset)[1])

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from prometheus_client import Gauge
@@ -42,11 +42,26 @@ class Sender:
     """
 
     def __init__(
-        self, connection: RunConnection, spool: Spool | None = None, *, max_points: int = 100_000
+        self,
+        connection: RunConnection,
+        spool: Spool | None = None,
+        *,
+        max_points: int = 100_000,
+        collect: Callable[[], Iterable[Batch]] | None = None,
     ) -> None:
+        """Prepare; `start()` begins to send.
+
+        Args:
+            connection: to the run.
+            spool: where waits what is not delivered; a temporary one by default.
+            max_points: that wait to be written to the spool.
+            collect: called each half second, and at the end, for what other processes log.
+        """
         self._connection = connection
         self._spool = spool or Spool()
         self._max_points = max_points
+        self._collect = collect
+        self._collect_fails = False
         self._points: deque[Point] = deque()
         self._params: dict[str, str] = {}
         self._tags: dict[str, str] = {}
@@ -193,11 +208,13 @@ class Sender:
             batches, hurry = self._take()
             for batch in batches:
                 self._spool.append(batch)
+            collected = self._store_collected()
             with self._changed:
                 self._in_hand = 0
                 self._changed.notify_all()
             self._spool.sync_if_due()
-            self._delivery.wake(hurry=hurry)
+            if batches or collected or hurry:
+                self._delivery.wake(hurry=hurry)
         self._spool.sync()
         self._delivery.wake(complete=True)
 
@@ -209,7 +226,7 @@ class Sender:
                 if len(self._points) >= min(MAX_ITEMS, self._max_points // 2):
                     return True
                 if self._oldest_seconds is None:
-                    due = begun + _SYNC_CHECK_SECONDS
+                    due = begun + (_STORE_SECONDS if self._collect else _SYNC_CHECK_SECONDS)
                 else:
                     due = self._oldest_seconds + _STORE_SECONDS
                 wait = due - time.monotonic()
@@ -223,8 +240,8 @@ class Sender:
         with self._changed:
             hurry, self._hurry = self._hurry, False
             points, self._points = self._points, deque()
-            params, self._params = self._params, {}
-            tags, self._tags = self._tags, {}
+            params, self._params = self._params.items(), {}
+            tags, self._tags = self._tags.items(), {}
             self._oldest_seconds = None
             self._in_hand = len(points)
         batches = [
@@ -239,8 +256,30 @@ class Sender:
             batches += [Batch(part) for part in _chunks(of_run, MAX_ITEMS)]
         return batches, hurry
 
-    def _fit(self, pairs: Mapping[str, str]) -> list[tuple[str, str]]:
-        return [(self._fit_key(key), fit_text(value)) for key, value in pairs.items()]
+    def _store_collected(self) -> int:
+        """Write to the spool what other processes have logged; return how many batches."""
+        count = 0
+        try:
+            for batch in self._collect() if self._collect else ():
+                self._spool.append(self._fitted(batch))
+                count += 1
+        except OSError as error:
+            if not self._collect_fails:
+                _logger.warning("what the script logs cannot be read now: %s", error)
+            self._collect_fails = True
+        else:
+            self._collect_fails = False
+        return count
+
+    def _fitted(self, batch: Batch) -> Batch:
+        return Batch(
+            tuple(point._replace(key=self._fit_key(point.key)) for point in batch.points),
+            tuple(self._fit(batch.params)),
+            tuple(self._fit(batch.tags)),
+        )
+
+    def _fit(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(self._fit_key(key), fit_text(value)) for key, value in pairs]
 
     def _fit_key(self, key: str) -> str:
         fitted = fit_key(key)

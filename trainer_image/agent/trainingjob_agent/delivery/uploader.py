@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Upload = Callable[[MlflowClient, str], None]
 
-_MAX_WAITING = 100
+_MAX_WAITING = 10_000
 _JOIN_SECONDS = 0.5
 
 _logger = logging.getLogger(__name__)
@@ -49,11 +49,13 @@ class Uploader(threading.Thread):
 
         self._put(f"samples of epoch {epoch}", upload)
 
-    def file(self, file: Path, directory: str) -> None:
+    def file(self, file: Path, directory: str, *, then_delete: bool = False) -> None:
         """Queue a file as artifact `directory`/<file name>; it must stay until it is uploaded."""
 
         def upload(client: "MlflowClient", run_id: str) -> None:
             client.log_artifact(run_id, str(file), directory)
+            if then_delete:
+                file.unlink(missing_ok=True)
 
         self._put(f"{directory}/{file.name}", upload)
 

@@ -16,6 +16,7 @@ from trainingjob_agent.causes.termination import (
 from trainingjob_agent.contract import Contract, ContractError
 from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_agent.supervisor.child import Child
+from trainingjob_agent.supervisor.jobs_run import DIRECTORY, MLFLOW_NAMES, outbox_in
 
 _USAGE = """usage: trainingjob-exec [--] COMMAND [ARGUMENT ...]
 
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(child: Child, command: Sequence[str], contract: Contract, directory: Path) -> int:
     environment = script_environment(os.environ, directory)
+    outbox_in(directory).mkdir()
     try:
         child.start(environment)
     except OSError as error:
@@ -77,10 +79,12 @@ def _run(child: Child, command: Sequence[str], contract: Contract, directory: Pa
 def script_environment(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return the environment of the script: ours, and what its Python processes hook into."""
     path = environment.get("PYTHONPATH")
+    kept = {ours: environment[name] for name, ours in MLFLOW_NAMES.items() if environment.get(name)}
     return {
+        **kept,
         **environment,
         "PYTHONPATH": f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK),
-        "TRAININGJOB_SCRIPT_DIR": str(directory),
+        DIRECTORY: str(directory),
         "TRAININGJOB_STACKS_FILE": str(directory / "stacks.txt"),
     }
 

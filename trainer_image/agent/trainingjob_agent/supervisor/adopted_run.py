@@ -5,69 +5,130 @@
 # MLflow's stores have no annotations.
 # mypy: allow-untyped-calls, no-warn-return-any
 
+import contextlib
 import os
-import sys
-from functools import cache, partial
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import mlflow
-from mlflow.entities import Run, RunInfo, RunTag
+from mlflow.entities import Run, RunInfo, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.rest_store import RestStore
-from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from trainingjob_agent.contract import OPENED_BY_TAG
+from trainingjob_agent.supervisor.asking import ask_run, is_outage, unanswered_run
+from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
+from trainingjob_agent.supervisor.run_log import RunLog
 
-_EXPERIMENT = "MLFLOW_EXPERIMENT_ID"
-"""The pod has that of the job's run; `mlflow.set_experiment` changes it."""
-_JOBS_RUN = "TRAININGJOB_MLFLOW_RUN_ID"
-_JOBS_UID = "TRAININGJOB_UID"
-_NOT_ADOPTED_YET = "MLFLOW_RUN_ID"
-"""MLflow's fluent API removes it when it adopts the run."""
-_NOT_OF_THE_JOBS_RUN = (MLFLOW_RUN_NAME, OPENED_BY_TAG)
+_IS_OPEN = "TRAININGJOB_RUN_IS_OPEN"
+"""Set while the job's run is open in this process, or in the one that started it."""
+_SAID_BY_OPERATOR = ("mlflow.user", "mlflow.source.", MLFLOW_RUN_NAME, OPENED_BY_TAG)
+"""Tags that MLflow's client makes up from the process: the run has better ones, or none."""
+_EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
+_SYSTEM_METRICS = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 class AdoptedRunStore(RestStore):
     """MLflow's own store, but for the run of the job.
 
-    The script does not change its status, which is the operator's: neither to RUNNING when it
-    adopts the run, nor to FINISHED at its exit. And the first run which it creates by a client, as
-    Lightning's logger does, is this one, as it is with MLflow's fluent API. An experiment of the
-    script's own is neither a reason to refuse the run nor made for it; what is asked of others, to
-    find the runs in them, is answered as it is.
+    What is logged to it goes to the process beside the script, which delivers it; no call waits.
+    Its status is the operator's: opening and ending the run does not change it. It is the first run
+    that the script creates, and again the one that is created after its end, unless that has
+    another name. It stays in its experiment. What is asked of the server is answered as it is.
     """
 
-    _adopted = False
+    def __init__(self, get_host_creds: Any, job: JobsRun) -> None:
+        super().__init__(get_host_creds)
+        self._job = job
+        self._log = RunLog(job)
+        self._lock = threading.Lock()
+        self._known: Run | None = None
+        self._name: str | None = None
+        self._adopted = False
+        self._system_metrics: str | None = None
 
     def get_run(self, run_id: str) -> Run:
-        """Get a run (runs/get); as the fluent API adopts the job's, it goes to its experiment."""
-        run = super().get_run(run_id)
-        if run_id == os.environ.get(_JOBS_RUN) and not self._adopted and not _is_to_be_adopted():
-            self._adopted = True
-            experiment_id = run.info.experiment_id
-            if os.environ.get(_EXPERIMENT, experiment_id) != experiment_id:
-                _say_whose_experiment_it_is()
-                mlflow.set_experiment(experiment_id=experiment_id)
-        return run
+        """Get a run (runs/get); the job's as it was last known when the server does not answer."""
+        if not self._job.has_id(run_id):
+            return super().get_run(run_id)
+        known_id = self._job.known_id()
+        if known_id is None:
+            return self._last_known()
+        try:
+            self._known = ask_run(self.get_host_creds(), known_id)
+        except MlflowException as error:
+            if not is_outage(error):
+                raise
+            return self._last_known()
+        return self._known
+
+    def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
+        """Log to a run (runs/log-batch); to the job's without waiting."""
+        if self._job.has_id(run_id):
+            try:
+                self._log.log(metrics, params, tags)
+            except OSError as error:
+                self._job.say_once("disk", f"the script waits for MLflow where it logs: {error}")
+            else:
+                return
+        super().log_batch(run_id, metrics, params, tags)
+
+    def log_metric(self, run_id: str, metric: Any) -> None:
+        """Log one value, as `log_batch` does."""
+        if self._job.has_id(run_id):
+            return self.log_batch(run_id, [metric], [], [])
+        return super().log_metric(run_id, metric)
+
+    def log_param(self, run_id: str, param: Any) -> None:
+        """Log one parameter, as `log_batch` does."""
+        if self._job.has_id(run_id):
+            return self.log_batch(run_id, [], [param], [])
+        return super().log_param(run_id, param)
+
+    def set_tag(self, run_id: str, tag: Any) -> None:
+        """Set one tag, as `log_batch` does."""
+        if self._job.has_id(run_id):
+            return self.log_batch(run_id, [], [], [tag])
+        return super().set_tag(run_id, tag)
+
+    def log_batch_async(self, run_id: str, metrics: Any, params: Any, tags: Any) -> RunOperations:
+        """Log as MLflow's asynchronous logging; for the job's run `log_batch` is as fast."""
+        if not self._job.has_id(run_id):
+            return super().log_batch_async(run_id, metrics, params, tags)
+        self.log_batch(run_id, metrics, params, tags)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return RunOperations([done])
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Any = None
     ) -> str:
-        """Create an experiment; it is the job's as long as nobody has asked for the job's run."""
-        if not _is_to_be_adopted():
+        """Create an experiment; it is the job's as long as the script has not opened the run."""
+        if self._adopted or _IS_OPEN in os.environ:
             return super().create_experiment(name, artifact_location, tags)
-        _say_whose_experiment_it_is()
-        return self.get_run(os.environ[_JOBS_RUN]).info.experiment_id
+        jobs = self._experiment_id()
+        if not jobs:
+            return super().create_experiment(name, artifact_location, tags)
+        self._say_whose_experiment_it_is()
+        return jobs
 
     def update_run_info(
         self, run_id: str, run_status: Any, end_time: int | None, run_name: str | None
     ) -> RunInfo:
         """Update a run (runs/update); of the job's run only the name."""
-        if run_id != os.environ.get(_JOBS_RUN):
+        if not self._job.has_id(run_id):
             return super().update_run_info(run_id, run_status, end_time, run_name)
         if run_name:
-            return super().update_run_info(run_id, None, None, run_name)
-        return self.get_run(run_id).info
+            self.log_batch(run_id, [], [], [RunTag(MLFLOW_RUN_NAME, run_name)])
+        if run_status == RunStatus.RUNNING:  # opened by its id
+            self._note_opening()
+        elif run_status is not None and RunStatus.is_terminated(run_status):
+            os.environ.pop(_IS_OPEN, None)
+            self._allow_system_metrics()
+        return self._last_known().info
 
     def create_run(
         self,
@@ -77,44 +138,98 @@ class AdoptedRunStore(RestStore):
         tags: list[RunTag],
         run_name: str | None,
     ) -> Run:
-        """Create a run (runs/create), or give the job's if nobody has asked for it yet.
-
-        Another one gets the tag by which the operator closes it with the job.
-        """
-        child = any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags)
-        if child or not _is_to_be_adopted():
-            ours = _with_opener(tags)
-            return super().create_run(experiment_id, user_id, start_time, ours, run_name)
-        run_id = os.environ.pop(_NOT_ADOPTED_YET)
-        self._adopted = True
+        """Open the job's run; create another (runs/create) where that is not what is meant."""
         name = run_name or next((tag.value for tag in tags if tag.key == MLFLOW_RUN_NAME), None)
-        if name:
-            self.update_run_info(run_id, None, None, name)
-        self.log_batch(run_id, [], [], [tag for tag in tags if tag.key not in _NOT_OF_THE_JOBS_RUN])
-        return self.get_run(run_id)
+        with self._lock:
+            adopts = self._means_jobs_run(tags, name)
+            if adopts:
+                self._note_opening()
+        if not adopts:
+            self._allow_system_metrics()
+            ours = _with_opener(tags, self._job.uid)
+            return super().create_run(experiment_id, user_id, start_time, ours, run_name)
+        self._keep_to_jobs_experiment(experiment_id)
+        kept = [tag for tag in tags if not tag.key.startswith(_SAID_BY_OPERATOR)]
+        if name and name != self._name:
+            self._name = name
+            kept.append(RunTag(MLFLOW_RUN_NAME, name))
+        run_id = self._run_id()
+        self.log_batch(run_id, [], [], kept)
+        try:
+            return self.get_run(run_id)
+        except MlflowException as error:
+            # The delivery waits until somebody has put that right, and says so.
+            self._job.say_once("run", f"MLflow does not show the job's run: {error}")
+            return self._last_known()
+
+    def _note_opening(self) -> None:
+        os.environ[_IS_OPEN] = "true"
+        self._adopted = True
+        self._prevent_system_metrics()
+
+    def _means_jobs_run(self, tags: list[RunTag], name: str | None) -> bool:
+        if any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags):
+            return False
+        if rank_of_process() > 0:
+            return True
+        if _IS_OPEN in os.environ:
+            return False
+        return not self._adopted or name is None or name == self._name
+
+    def _last_known(self) -> Run:
+        return self._known or unanswered_run(self._job)
+
+    def _run_id(self) -> str:
+        return self._job.known_id() or self._job.pending_id
+
+    def _call_endpoint(self, api: Any, json_body: Any = None, *more: Any, **named: Any) -> Any:
+        """Call the server, with the run's id in place of the one that stands for it."""
+        known_id = self._job.known_id() if self._job.run_id is None else None
+        if json_body and known_id:
+            json_body = json_body.replace(self._job.pending_id, known_id)
+        return super()._call_endpoint(api, json_body, *more, **named)
+
+    def _experiment_id(self) -> str:
+        """Return the id of the job's experiment; nothing while the run is not known."""
+        return self._job.experiment_id or self.get_run(self._run_id()).info.experiment_id
+
+    def _keep_to_jobs_experiment(self, experiment_id: str) -> None:
+        """Have further runs and searches of the fluent API go there, too."""
+        jobs = self._experiment_id()
+        if not jobs or (str(experiment_id) == jobs and _EXPERIMENT_NAME not in os.environ):
+            return
+        self._say_whose_experiment_it_is()
+        with contextlib.suppress(MlflowException):  # it is away; the run itself is not affected
+            mlflow.set_experiment(experiment_id=jobs)
+
+    def _say_whose_experiment_it_is(self) -> None:
+        self._job.say_once(
+            "experiment",
+            "the job's run stays in its experiment, not in that of the script; "
+            "spec.mlflow.experiment is the place for its name",
+        )
+
+    def _prevent_system_metrics(self) -> None:
+        """Keep MLflow's own monitor, which the fluent API starts next, from the job's run."""
+        if os.environ.get(_SYSTEM_METRICS, "").lower() in {"true", "1"}:
+            self._system_metrics = os.environ[_SYSTEM_METRICS]
+            os.environ[_SYSTEM_METRICS] = "false"
+            self._job.say_once(
+                "system-metrics",
+                "MLflow's own system metrics are off for the job's run: its monitor has them",
+            )
+
+    def _allow_system_metrics(self) -> None:
+        if self._system_metrics is not None:
+            os.environ[_SYSTEM_METRICS] = self._system_metrics
+            self._system_metrics = None
 
 
-def build_store(store_uri: str, **_: object) -> AdoptedRunStore:
-    """Build the store for a server, as MLflow's registry asks for it."""
-    return AdoptedRunStore(partial(get_default_host_creds, store_uri))
+def _with_opener(tags: list[RunTag], uid: str | None) -> list[RunTag]:
+    """With the tag by which the operator closes a further run with the job.
 
-
-def _with_opener(tags: list[RunTag]) -> list[RunTag]:
-    """With the tag that MLflow's fluent API adds by itself (MLFLOW_RUN_CONTEXT), a client not."""
-    uid = os.environ.get(_JOBS_UID)
+    MLflow's fluent API adds it by itself (MLFLOW_RUN_CONTEXT), a client does not.
+    """
     if not uid or any(tag.key == OPENED_BY_TAG for tag in tags):
         return tags
     return [*tags, RunTag(OPENED_BY_TAG, uid)]
-
-
-def _is_to_be_adopted() -> bool:
-    run_id = os.environ.get(_NOT_ADOPTED_YET)
-    return bool(run_id) and run_id == os.environ.get(_JOBS_RUN)
-
-
-@cache
-def _say_whose_experiment_it_is() -> None:
-    sys.stderr.write(
-        "trainingjob-exec: the job's run stays in its experiment, not in that of the script; "
-        "spec.mlflow.experiment is the place for its name\n"
-    )

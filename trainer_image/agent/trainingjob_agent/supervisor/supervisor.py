@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainingjob_agent.causes.reasons import GPU_REASONS
@@ -14,11 +14,14 @@ from trainingjob_agent.companions import (
     Companions,
 )
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.exporter import SystemMetrics
+from trainingjob_agent.delivery import Intake, KeptFiles
+from trainingjob_agent.delivery.batch import Batch, fit_key
+from trainingjob_agent.exporter import ScriptMetrics, SystemMetrics
 from trainingjob_agent.monitor.cgroup import Cgroup
 from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.supervisor.child import STOPPING, Child
+from trainingjob_agent.supervisor.jobs_run import kept_files_in, outbox_in, tell_run_id
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
 from trainingjob_agent.supervisor.records import read_records
 from trainingjob_agent.supervisor.stack_watch import StackWatch
@@ -38,12 +41,17 @@ class Supervisor:
         self._directory = directory
         self._cgroup = Cgroup.of_this_process()
         self._kills_before = self._cgroup.out_of_memory_kills()
+        self._intake = Intake(outbox_in(directory))
+        self._kept_files = KeptFiles(kept_files_in(directory))
+        self._logged = ScriptMetrics()
+        self._told_run_id = contract.run_id is not None
         system = SystemMetrics()
         self._companions = Companions(
             contract,
-            [system],
+            [system, self._logged],
             system.show,
             SystemSampler({"processes": lambda: ProcessReader(child.pid)}),
+            self._collect,
         )
         self._stacks = StackWatch(child, directory, self._keep_stacks)
 
@@ -63,6 +71,19 @@ class Supervisor:
         threading.Thread(target=self._shorten_when_stopped, name="stop", daemon=True).start()
         self._companions.close(_flush_seconds(ending))
         return exit_code(ending)
+
+    def _collect(self) -> Iterator[Batch]:
+        """Hand on what the script has logged, and show it to Prometheus."""
+        connection = self._companions.connection
+        if not self._told_run_id and connection is not None and connection.run_id is not None:
+            tell_run_id(self._directory, connection.run_id)
+            self._told_run_id = True
+        for file, path in self._kept_files.take():
+            self._companions.upload(file, path, then_delete=True)
+        for batch in self._intake.take():
+            for point in batch.points:
+                self._logged.show(fit_key(point.key), point.value, point.step)
+            yield batch
 
     def _shorten_when_stopped(self) -> None:
         while self._child.news.get() not in STOPPING:
