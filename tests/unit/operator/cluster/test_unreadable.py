@@ -18,15 +18,8 @@ from trainingjob_operator.api import ObjectMeta
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache, Unreadable
 from trainingjob_operator.cluster.unreadable import RELEASE_AFTER, UnreadableJobs
-from trainingjob_operator.core.observe import (
-    JobView,
-    PodView,
-    ServiceView,
-    job_view,
-    owner_key,
-    pod_view,
-    service_view,
-)
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 
 from tests.support.jobs import at
 
