@@ -97,6 +97,7 @@ style: setup
 .PHONY: types
 types: setup
 	$(RUN) mypy
+	$(RUN) mypy --python-version 3.10 --package trainingjob_agent
 	$(RUN) mypy --explicit-package-bases demo helm tests
 
 .PHONY: imports

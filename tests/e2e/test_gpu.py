@@ -78,6 +78,7 @@ def gpu_job() -> dict[str, Any]:
             "limits": {"cpu": "1500m", "memory": "3Gi", GPU: 1},
         },
         "env": [
+            {"name": "TRAININGJOB_OPTION_MONITOR_LEVEL", "value": "full"},
             {"name": "LD_LIBRARY_PATH", "value": DIRECTORY},
             {"name": "NVML_STUB_SCRIPT", "value": f"{DIRECTORY}/script"},
         ],

@@ -233,8 +233,9 @@ def test_spec_cannot_be_changed(
         client.CustomObjectsApi(api).patch_namespaced_custom_object(*immutable, {"spec": change})
     assert (
         "spec cannot be changed but for suspend, activeDeadlineSeconds, preRunningDeadlineSeconds, "
-        "ttlSecondsAfterFinished: delete the TrainingJob and create it again"
-        in json.loads(refusal.value.body)["message"]
+        "ttlSecondsAfterFinished: delete the TrainingJob and create it again; the claim of "
+        "checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "
+        "claimRetention is Keep" in json.loads(refusal.value.body)["message"]
     )
 
 

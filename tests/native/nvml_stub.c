@@ -1,6 +1,6 @@
 /* A libnvidia-ml.so whose answers stand in a file, so that a test changes them while it runs.
  *
- * NVML_STUB_SCRIPT names the file; it is read again at each call. One answer a line:
+ * NVML_STUB_SCRIPT names the file; a call sees what it holds then. One answer a line:
  *
  *     nvmlDeviceGetCount_v2 2                     two GPUs
  *     nvmlDeviceGetPowerUsage 150000              the same on all
@@ -13,13 +13,15 @@
  *
  * The most specific line counts. Without a line a call is not supported, as on an old GPU.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, TIMEOUT = 10 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, TIMEOUT = 10 };
 enum { MAX_VALUES = 2, MAX_EVENTS = 16, HANG_POLL_MICROSECONDS = 10000 };
 
 typedef unsigned long long u64;
@@ -41,24 +43,55 @@ typedef struct { unsigned id; int result; double value; const char *names[3]; } 
 typedef struct { unsigned version, count; void *before, *after; GpmMetric metrics[]; } GpmRequest;
 typedef struct { unsigned version, supported; } GpmSupport;
 typedef struct { Device *device; } GpmSample;
+typedef struct {
+    char legacy_address[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char address[32];
+} Pci;
+typedef struct { unsigned pid; u64 memory; unsigned gpu_instance, compute_instance; } Process;
 
 static const Device NO_DEVICE = {-1, -1};
 
-static int read_line(const char *key, char *answer, size_t size) {
+enum { MAX_LINES = 256, LINE = 256 };
+static struct { char key[LINE], *answer; } lines[MAX_LINES];
+static int line_count;
+static struct stat loaded;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The script, read again only when it is another file: a real driver parses no text. */
+static void load(void) {
+    struct stat now;
     const char *path = getenv("NVML_STUB_SCRIPT");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    char line[256];
-    int found = 0;
-    while (file && !found && fgets(line, sizeof line, file)) {
-        char *space = strchr(line, ' ');
+    if (!path || stat(path, &now) != 0) {
+        line_count = 0;
+        loaded.st_ino = 0;
+        return;
+    }
+    if (now.st_ino == loaded.st_ino && now.st_mtim.tv_nsec == loaded.st_mtim.tv_nsec
+        && now.st_mtim.tv_sec == loaded.st_mtim.tv_sec)
+        return;
+    FILE *file = fopen(path, "r");
+    line_count = 0;
+    while (file && line_count < MAX_LINES && fgets(lines[line_count].key, LINE, file)) {
+        char *space = strchr(lines[line_count].key, ' ');
         if (!space) continue;
         *space = '\0';
-        if (strcmp(line, key) == 0) {
-            snprintf(answer, size, "%s", space + 1);
-            found = 1;
-        }
+        lines[line_count++].answer = space + 1;
     }
     if (file) fclose(file);
+    loaded = now;
+}
+
+static int read_line(const char *key, char *answer, size_t size) {
+    int found = 0;
+    pthread_mutex_lock(&lock);
+    load();
+    for (int i = 0; i < line_count && !found; i++) {
+        if (strcmp(lines[i].key, key) != 0) continue;
+        snprintf(answer, size, "%s", lines[i].answer);
+        found = 1;
+    }
+    pthread_mutex_unlock(&lock);
     return found;
 }
 
@@ -149,6 +182,44 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, Device **device) {
     int code = ask(&NO_DEVICE, "nvmlDeviceGetHandleByIndex_v2", (int)index, values);
     if (code != SUCCESS && code != NOT_SUPPORTED) return code;
     *device = new_device((int)index, -1);
+    return SUCCESS;
+}
+
+static int text(const Device *device, const char *call, char *value, size_t size) {
+    char answer[128];
+    int code;
+    if (!find(device, call, -1, answer, sizeof answer)) return NOT_SUPPORTED;
+    if (sscanf(answer, "error %d", &code) == 1) return code;
+    answer[strcspn(answer, "\n")] = '\0';
+    snprintf(value, size, "%s", answer);
+    return SUCCESS;
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned size) {
+    return text(&NO_DEVICE, "nvmlSystemGetDriverVersion", version, size);
+}
+
+int nvmlDeviceGetUUID(Device *device, char *uuid, unsigned size) {
+    return text(device, "nvmlDeviceGetUUID", uuid, size);
+}
+
+int nvmlDeviceGetName(Device *device, char *name, unsigned size) {
+    return text(device, "nvmlDeviceGetName", name, size);
+}
+
+int nvmlDeviceGetPciInfo_v3(Device *device, Pci *pci) {
+    return text(device, "nvmlDeviceGetPciInfo_v3", pci->address, sizeof pci->address);
+}
+
+/* As many as the answer says, of which nothing else is known. */
+int nvmlDeviceGetComputeRunningProcesses_v3(Device *device, unsigned *count, Process *processes) {
+    double values[MAX_VALUES];
+    unsigned room = *count;
+    int code = ask(device, "nvmlDeviceGetComputeRunningProcesses_v3", -1, values);
+    if (code != SUCCESS) return code;
+    *count = (unsigned)values[0];
+    if (*count > room) return INSUFFICIENT_SIZE;
+    memset(processes, 0, *count * sizeof *processes);
     return SUCCESS;
 }
 

@@ -62,7 +62,7 @@ STATE = object_of(
     terminated=ENDED,
 )
 # A grace period is what somebody asked for, up to the limit of an integer.
-DELETION: st.SearchStrategy[Json] = st.just(Json()) | st.fixed_dictionaries(
+DELETION: st.SearchStrategy[Json] = st.just({}) | st.fixed_dictionaries(
     {"deletionTimestamp": TIME.filter(bool)},
     optional={"deletionGracePeriodSeconds": st.sampled_from([0, 30, 2**63 - 1])},
 )

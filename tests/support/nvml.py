@@ -23,6 +23,7 @@ HEALTHY = {
     "nvmlDeviceGetCurrentClocksEventReasons": "4",
     "nvmlDeviceGetTotalEccErrors/0": "3",
     "nvmlDeviceGetTotalEccErrors/1": "0",
+    "nvmlDeviceGetComputeRunningProcesses_v3": "1",
     "nvmlDeviceGetPcieThroughput/1": "2000",
     "nvmlDeviceGetPcieThroughput/0": "1000",
     "nvmlDeviceGetFieldValues/139": "1000",

@@ -58,6 +58,10 @@ def test_without_a_run_the_trainer_looks_for_it_by_the_uid() -> None:
     read = Contract.from_environment(pod_environment({}, rank=0, with_run=False))
     assert (read.run_id, read.experiment_id, read.uid, read.tracked) == (None, None, "u-1", True)
     assert connection.UID_TAG == contract.TAG_UID
+    assert (connection.NAME_TAG, connection.NAMESPACE_TAG) == (
+        contract.TAG_NAME,
+        contract.TAG_NAMESPACE,
+    )
 
 
 def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_them() -> None:

@@ -57,7 +57,10 @@ class ClaimRetention(StrEnum):
 
 
 class Checkpoint(ApiModel):
-    """Where checkpoints are kept from one attempt to the next: one of the first three fields."""
+    """Where checkpoints are kept from one attempt to the next.
+
+    Either `volume`, or `claimName`, `claimTemplate` or both.
+    """
 
     volume: str | None = Field(
         default=None,
@@ -70,18 +73,20 @@ class Checkpoint(ApiModel):
         default=None,
         min_length=1,
         max_length=253,
-        description="Name of a PersistentVolumeClaim of this namespace, which is left alone.",
+        description="Name of a PersistentVolumeClaim of this namespace. With claimTemplate it is "
+        "made if there is none; one that exists is used and never changed or deleted. A "
+        "TrainingJob that is deleted and created again finds its checkpoints there.",
     )
     claim_template: ClaimTemplate | None = Field(
         default=None,
         json_schema_extra=CLAIM_RULES,
-        description="PersistentVolumeClaim that is made for the job, NAME-checkpoints-UID with "
-        "the first 8 characters of the uid.",
+        description="PersistentVolumeClaim that is made for the job: claimName, or without it "
+        "NAME-checkpoints-UID with the first 8 characters of the uid.",
     )
     claim_retention: ClaimRetention | None = Field(
         default=None,
-        description="Whether the claim of claimTemplate is deleted with the job or kept: Delete "
-        "or Keep. Default: Delete.",
+        description="Whether the claim that was made by claimTemplate is deleted with the job or "
+        "kept: Delete or Keep. Default: Keep for one with a claimName, otherwise Delete.",
     )
     path: str = Field(
         min_length=1,
@@ -174,9 +179,9 @@ class Lifecycle(ApiModel):
     )
     clean_pod_policy: CleanPodPolicy | None = Field(
         default=None,
-        description="What is deleted when the job has ended: All its Jobs and pods, or only "
-        "Running pods, which Kubernetes stops anyway as the attempt ends, so that None does the "
-        "same. Default: Running.",
+        description="What is deleted when the job has ended: All its Jobs and pods, or nothing. "
+        "Pods that still run are ended either way, so that Running and None do the same. "
+        "Default: Running.",
     )
     checkpoint: Checkpoint | None = Field(
         default=None,

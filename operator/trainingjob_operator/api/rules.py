@@ -120,7 +120,8 @@ def spec_rules(schema: JsonDict) -> None:
     unchanged = rule(
         " && ".join(_same(name) for name in fixed),
         f"spec cannot be changed but for {', '.join(MUTABLE)}: "
-        "delete the TrainingJob and create it again",
+        "delete the TrainingJob and create it again; the claim of checkpoint.claimTemplate is "
+        "deleted with it unless it has a checkpoint.claimName or claimRetention is Keep",
         reason="FieldValueForbidden",
     )
     schema.update(validations(unchanged, *_SPEC_RULES))
@@ -140,9 +141,8 @@ CHECKPOINT_PATH_RULES = validations(
 
 CHECKPOINT_RULES = validations(
     rule(
-        "[has(self.volume), has(self.claimName), has(self.claimTemplate)]"
-        ".filter(set, set).size() == 1",
-        "spec.checkpoint must have exactly one of volume, claimName, claimTemplate",
+        "has(self.volume) != (has(self.claimName) || has(self.claimTemplate))",
+        "spec.checkpoint must have either volume, or claimName, claimTemplate or both",
     ),
     rule(
         "!has(self.claimRetention) || has(self.claimTemplate)",

@@ -44,7 +44,7 @@ class Caches:
         self._gone: Memory[str, dict[str, PodView]] = Memory(MEMORY_SECONDS, clock)
         self._freed: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
         self._ended: Memory[tuple[str, str], None] = Memory(MEMORY_SECONDS, clock)
-        self._served: Memory[tuple[str, str], str] = Memory(MEMORY_SECONDS, clock)
+        self._served: Memory[tuple[str, str], ServiceView] = Memory(MEMORY_SECONDS, clock)
         # Since when the pods of a TrainingJob are to end, by the time they were first seen so.
         self._ending: dict[str, dict[str, float]] = {}
 
@@ -104,10 +104,9 @@ class Caches:
 
     def _has_service(self, job: TrainingJob) -> bool:
         place = (job.metadata.namespace, job.metadata.name)
-        found = self._services.get(*place)
-        if found is not None:
-            return found.owner_uid == job.metadata.uid or self._served.get(place) == found.uid
-        return place in self._served
+        found, written = self._services.get(*place), self._served.get(place)
+        known = [one for one in (found, written) if one is not None]
+        return any(one.owner_uid == job.metadata.uid for one in known)
 
     def _as_ended(self, pod: PodView) -> PodView:
         told = (pod.namespace, pod.name) in self._ended
@@ -162,7 +161,7 @@ class Caches:
 
     def remember_service(self, service: ServiceView) -> None:
         """Keep what the creation of a Service, or its adoption, answered."""
-        self._served.keep((service.namespace, service.name), service.uid)
+        self._served.keep((service.namespace, service.name), service)
 
     def forget_service(self, service: ServiceView) -> None:
         """Drop a Service that is gone."""

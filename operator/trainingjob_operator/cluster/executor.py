@@ -152,7 +152,18 @@ class Executor:
         try:
             await self._create(CLAIMS, job.metadata.namespace, action.manifest or {})
         except Conflict:
-            logger.info("the claim of the checkpoints is there already")
+            await self._use_claim(job, (action.manifest or {})["metadata"]["name"])
+
+    async def _use_claim(self, job: TrainingJob, name: str) -> None:
+        """Raises RefusedError for one that is being deleted: a pod could not mount it."""
+        found = await self._kube.get(CLAIMS, job.metadata.namespace, name)
+        if "deletionTimestamp" in found["metadata"]:
+            message = (
+                f"PersistentVolumeClaim {name} is being deleted: wait until it is gone, or name "
+                "another one in spec.checkpoint.claimName"
+            )
+            raise RefusedError(Refusal(Reason.NAME_CONFLICT, message, final=False, leftover=True))
+        logger.info("the claim of the checkpoints is there already")
 
     async def _create_job(self, job: TrainingJob, action: Action) -> None:
         """A Job of that name may be a repeat of ours; decide() looks at whose it is."""

@@ -223,7 +223,7 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
     if not _evidence(context, child, pods):
         return replace(held, requeue_after=EVIDENCE_SECONDS)
     cause = disruption.cause_of(child, pods) or failure.cause_of(child, pods)
-    over = child is None or child.failed or child.cleared
+    over = child is None or child.ended or child.cleared
     ended = over or gang.all_ended(context.job, pods)
     if not ended and not cause.disrupted:
         return replace(held, requeue_after=stopping.LAST_POD_RECHECK)

@@ -99,17 +99,20 @@ def headless_service(job: TrainingJob) -> Manifest:
 def checkpoint_claim(job: TrainingJob) -> Manifest | None:
     """The PersistentVolumeClaim of spec.checkpoint.claimTemplate; None without one.
 
-    Without an owner it stays when the job is deleted.
+    Without an owner it stays when the job is deleted, as one does that the job names: another
+    TrainingJob may go on with its checkpoints.
     """
     checkpoint, metadata = job.spec.checkpoint, job.metadata
     if checkpoint is None or checkpoint.claim_template is None:
         return None
-    kept = checkpoint.claim_retention == ClaimRetention.KEEP
+    named = checkpoint.claim_name is not None
+    retention = checkpoint.claim_retention
+    kept = retention == ClaimRetention.KEEP or (named and retention is None)
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
-            "name": names.checkpoint_claim(metadata.name, metadata.uid),
+            "name": _claim_name(job),
             "namespace": metadata.namespace,
             "labels": names.service_selector(metadata.name, metadata.uid),
             **_optional(ownerReferences=[] if kept else [_owner_reference(job)]),

@@ -104,8 +104,8 @@ class JobView:
     """A child Job, one attempt of a TrainingJob.
 
     `owner_uid` is the uid of the TrainingJob that owns it, for an orphan that of its label.
-    `failing` says that its controller ends its pods, `failed_ranks` are those with a pod that
-    failed, `ending` that it has an activeDeadlineSeconds. `held` says that our finalizer keeps it,
+    `failing` says that its controller ends its pods; `failed_ranks` are those with a failed pod.
+    `ending` says that it has an activeDeadlineSeconds, `held` that our finalizer keeps it,
     `foreground` and `orphaning` what the garbage collector does about its pods.
     """
 

@@ -31,11 +31,6 @@ class Ending:
     searched: bool = False
     error: MlflowError | None = None
 
-    @property
-    def run_ids(self) -> list[str]:
-        """The job's own run and those left."""
-        return [self.run_id, *(run.run_id for run in self.left)]
-
 
 class Leftovers:
     """What is left open on one server."""
@@ -62,28 +57,26 @@ class Leftovers:
             await self._close(run, status, end_ms)
 
     async def _search(self, together: list[Ending]) -> None:
+        """Look for all at once, and again only where something is left: the ends wait for it."""
         for one in together:
             one.searched = True
+        runs = [one.run_id for one in together]
         try:
-            opened = await self._open_runs(
-                together, contract.TAG_OPENED_BY, [one.uid for one in together]
+            opened, below, _ = await asyncio.gather(
+                self._open_runs(together, contract.TAG_OPENED_BY, [one.uid for one in together]),
+                self._open_runs(together, PARENT_TAG, runs),
+                self._fail_models(together, runs),
             )
-            nested = await self._nested(together, opened)
-            found = {run.run_id: run for run in (*opened, *nested)}
+            first = [run.run_id for run in (*opened, *below)]
+            if len(together) == 1 and first:
+                below = await self._open_runs(together, PARENT_TAG, [*runs, *first])
+            found = {run.run_id: run for run in (*opened, *below)}
             for one in together:
                 one.left = _left(one, found.values())
-            await self._fail_models(together)
+            await self._fail_models(together, [run.run_id for one in together for run in one.left])
         except MlflowError as error:
             for one in together:
                 one.error = error
-
-    async def _nested(self, together: list[Ending], opened: list[RunInfo]) -> list[RunInfo]:
-        """The open runs below those of the jobs, at any depth."""
-        above = [one.run_id for one in together] + [run.run_id for run in opened]
-        below = await self._open_runs(together, PARENT_TAG, above)
-        if len(above) > 1 or not below:
-            return below
-        return await self._open_runs(together, PARENT_TAG, [*above, *(run.run_id for run in below)])
 
     async def _open_runs(
         self, together: list[Ending], tag: str, values: list[str]
@@ -105,10 +98,9 @@ class Leftovers:
         else:
             logger.info("run %s was left open: %s", run.run_id, status)
 
-    async def _fail_models(self, together: list[Ending]) -> None:
+    async def _fail_models(self, together: list[Ending], runs: list[str]) -> None:
         """A model that is pending when no process is left was never uploaded as a whole."""
         experiments = sorted({one.experiment_id for one in together})
-        runs = [run_id for one in together for run_id in one.run_ids]
         for start in range(0, len(runs), IDS_PER_SEARCH):
             some = runs[start : start + IDS_PER_SEARCH]
             for model in await self._server.models_of(experiments, some):

@@ -15,6 +15,7 @@ from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import border, contract, run_tags
 from trainingjob_operator.core.intent import RunStatus
 from trainingjob_operator.core.policies import orphans
+from trainingjob_operator.runs.leftovers import Ending, Leftovers
 from trainingjob_operator.runs.table import OnError
 
 logger = logging.getLogger(__name__)
@@ -48,16 +49,20 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep at once and then every ten minutes, until cancelled."""
         while True:
-            for uri in self._uris:
-                try:
-                    await self._sweep(self._server(uri))
-                except MlflowError as error:
-                    logger.warning("runs without a job are not looked for: %s", error)
-                except Exception:
-                    logger.exception("runs without a job are not looked for on %s", uri)
-                    self._on_error("sweep")
+            await self.sweep_all()
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             await asyncio.sleep(SWEEP_SECONDS * jitter)
+
+    async def sweep_all(self) -> None:
+        """Look at each server once; one that fails keeps no other from it."""
+        for uri in self._uris:
+            try:
+                await self._sweep(self._server(uri))
+            except MlflowError as error:
+                logger.warning("runs without a job are not looked for: %s", error)
+            except Exception:
+                logger.exception("runs without a job are not looked for on %s", uri)
+                self._on_error("sweep")
 
     async def _sweep(self, server: MlflowApi) -> None:
         experiments = await server.experiment_ids()
@@ -95,8 +100,21 @@ class Sweeper:
         if end is None:
             return
         status, ended = end
+        end_ms = int(ended.timestamp() * 1000)
+        await self._close_below(server, run, status, end_ms)
         if status == RunStatus.KILLED:
             await server.set_tags(run.run_id, {contract.TAG_OUTCOME: run_tags.DELETED})
-        await server.set_status(run.run_id, status, int(ended.timestamp() * 1000))
+        await server.set_status(run.run_id, status, end_ms)
         logger.warning("run %s of %s/%s was left open: %s", run.run_id, *place, status)
         self._on_closed()
+
+    async def _close_below(
+        self, server: MlflowApi, run: RunInfo, status: RunStatus, end_ms: int
+    ) -> None:
+        """Close what the job's pods left open; without that the run itself ends all the same."""
+        uid = run.tags.get(contract.TAG_UID, "")
+        ending = Ending(uid, run.run_id, run.experiment_id, run.start_time_ms)
+        try:
+            await Leftovers(server).close(ending, status, end_ms)
+        except MlflowError as error:
+            logger.warning("what run %s left open is not closed: %s", run.run_id, error)

@@ -1,6 +1,8 @@
 """Brings one run in MLflow to what its intent says: found or created, status, tags."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,7 +17,12 @@ logger = logging.getLogger(__name__)
 DELETED_STAGE = "deleted"
 # Tries of what comes before an end. It is worth a moment, and not the end itself.
 HELD_UP_AT_MOST = 3
-OWN_TAGS = (contract.TAG_CLUSTER, contract.TAG_NAMESPACE, contract.TAG_NAME)
+OWN_TAGS = (
+    contract.TAG_UID,
+    contract.TAG_CLUSTER,
+    contract.TAG_NAMESPACE,
+    contract.TAG_NAME,
+)
 
 
 class RunDeletedError(Exception):
@@ -77,24 +84,27 @@ class RunWriter:
         Raises:
             MlflowError: once more may do; the run gets its end without them after a few times.
         """
-        refused: MlflowError | None = None
-        try:
-            await self._tell_tags(tracked, intent, info)
-        except MlflowError as error:
-            _hold_up(tracked, error)
-            logger.warning("the tags of the end are not told: %s", error)
-            refused = error
-        if not tracked.cleared:
-            ending = Ending(
-                intent.uid, info.run_id, info.experiment_id, _milliseconds(intent.created_at)
-            )
-            try:
-                await self._leftovers.close(ending, intent.status, _end(intent))
-            except MlflowError as error:
+        untold, unclosed = await asyncio.gather(
+            _error_of(self._tell_tags(tracked, intent, info)),
+            _error_of(self._clear(tracked, intent, info)),
+        )
+        for error in (untold, unclosed):
+            if error is not None:
                 _hold_up(tracked, error)
-                logger.warning("what the pods left open is not closed: %s", error)
+        if untold is not None:
+            logger.warning("the tags of the end are not told: %s", untold)
+        if unclosed is not None:
+            logger.warning("what the pods left open is not closed: %s", unclosed)
             tracked.cleared = True
-        return refused
+        return untold
+
+    async def _clear(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
+        if tracked.cleared:
+            return
+        started = _milliseconds(intent.created_at)
+        ending = Ending(intent.uid, info.run_id, info.experiment_id, started)
+        await self._leftovers.close(ending, intent.status, _end(intent))
+        tracked.cleared = True
 
     async def _tell_status(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> RunInfo:
         written = info
@@ -183,6 +193,14 @@ def _is_own(run: RunInfo, intent: RunIntent) -> bool:
     return run.start_time_ms == _milliseconds(intent.created_at) and all(
         run.tags.get(tag) == wanted[tag] for tag in OWN_TAGS if tag in wanted
     )
+
+
+async def _error_of(call: Awaitable[None]) -> MlflowError | None:
+    try:
+        await call
+    except MlflowError as error:
+        return error
+    return None
 
 
 def _hold_up(tracked: RunRecord, error: MlflowError) -> None:

@@ -14,6 +14,7 @@ from trainingjob_operator.adapters.mlflow_rest import (
     MlflowError,
     RunInfo,
 )
+from trainingjob_operator.adapters.mlflow_rest.api import POINTS_PER_PAGE
 from trainingjob_operator.core.contract import TAG_UID
 
 Calls = list[tuple[str, str]]
@@ -38,11 +39,12 @@ async def experiment(server: MlflowApi) -> str:
     return await server.experiment_id(f"experiment-{uuid.uuid4()}")
 
 
-async def post(server: MlflowApi, endpoint: str, body: dict[str, Any]) -> None:
+async def post(server: MlflowApi, endpoint: str, body: dict[str, Any]) -> Any:
     """Do to the server what a user or a trainer does."""
     url = f"{server.uri}/api/2.0/mlflow/{endpoint}"
     async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
         assert response.status == 200, await response.text()
+        return await response.json()
 
 
 async def test_experiment_is_created_once_and_found_after(server: MlflowApi) -> None:
@@ -96,7 +98,7 @@ async def test_deleted_run_is_not_found_and_cannot_be_updated_but_read(
     run = await server.create_run(experiment, "job", 1_000, {TAG_UID: "gone"})
     await post(server, "runs/delete", {"run_id": run.run_id})
     assert await server.find_runs(experiment, "gone") == []
-    polled = await server.runs_by_id(experiment, [run.run_id])
+    polled = await server.runs_by_id([experiment], [run.run_id])
     assert polled[run.run_id].lifecycle_stage == "deleted"
     assert (await server.get_run(run.run_id)).lifecycle_stage == "deleted"
     with pytest.raises(MlflowError) as raised:
@@ -112,10 +114,10 @@ async def test_the_runs_of_a_deleted_experiment_are_deleted_and_come_back_with_i
     assert experiment in await server.experiment_ids()
     await post(server, "experiments/delete", {"experiment_id": experiment})
     assert experiment not in await server.experiment_ids()
-    polled = await server.runs_by_id(experiment, [run.run_id])
+    polled = await server.runs_by_id([experiment], [run.run_id])
     assert polled[run.run_id].lifecycle_stage == "deleted"
     await post(server, "experiments/restore", {"experiment_id": experiment})
-    polled = await server.runs_by_id(experiment, [run.run_id])
+    polled = await server.runs_by_id([experiment], [run.run_id])
     assert polled[run.run_id].lifecycle_stage == "active"
 
 
@@ -128,10 +130,30 @@ async def test_the_newest_point_of_a_metric_is_found_behind_one_of_a_higher_step
         for step, time in ((40, 2_000), (1, 3_000), (2, 4_000))
     ]
     await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": points})
-    found = (await server.runs_by_id(experiment, [run.run_id]))[run.run_id]
+    found = (await server.runs_by_id([experiment], [run.run_id]))[run.run_id]
     assert (found.metrics, found.metric_times) == ({"progress/step": 40}, {"progress/step": 2_000})
-    assert await server.last_point_ms(run.run_id, "progress/step") == 4_000
-    assert await server.last_point_ms(run.run_id, "unknown") is None
+    assert await server.point_times(run.run_id, "progress/step", None) == (
+        [2_000, 3_000, 4_000],
+        None,
+    )
+    assert await server.point_times(run.run_id, "unknown", None) == ([], None)
+
+
+async def test_a_long_history_comes_in_pages_the_oldest_points_first(
+    server: MlflowApi, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    for start in range(0, POINTS_PER_PAGE + 1_000, 1_000):
+        points = [
+            {"key": "progress/step", "value": n, "timestamp": n, "step": n % 7}
+            for n in range(start, start + 1_000)
+        ]
+        await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": points})
+    times, token = await server.point_times(run.run_id, "progress/step", None)
+    assert times == list(range(POINTS_PER_PAGE))
+    assert token is not None
+    rest = await server.point_times(run.run_id, "progress/step", token)
+    assert rest == (list(range(POINTS_PER_PAGE, POINTS_PER_PAGE + 1_000)), None)
 
 
 async def test_status_goes_both_ways_and_the_end_time_with_it(
@@ -184,22 +206,67 @@ async def test_latest_metrics_come_with_a_search_but_for_those_that_are_no_numbe
         {"key": key, "value": value, "timestamp": 1_000, "step": 1} for key, value in values.items()
     ]
     await post(server, "runs/log-batch", {"run_id": run.run_id, "metrics": metrics})
-    found = (await server.runs_by_id(experiment, [run.run_id]))[run.run_id].metrics
+    found = (await server.runs_by_id([experiment], [run.run_id]))[run.run_id].metrics
     # MLflow's SQL stores keep an infinity as the largest number.
     assert found.pop("ratio") > 1e300
     assert found == {"percentage": 40.5}
 
 
-async def test_many_runs_are_polled_by_id_in_few_calls(
+async def test_runs_of_several_experiments_are_polled_in_one_call(
     server: MlflowApi, experiment: str, calls: Calls
 ) -> None:
+    another = await server.experiment_id(f"another-{uuid.uuid4()}")
     runs = await asyncio.gather(
-        *(server.create_run(experiment, f"job-{n}", n, {}) for n in range(105))
+        *(server.create_run((experiment, another)[n % 2], f"job-{n}", n, {}) for n in range(100))
     )
     calls.clear()
-    found = await server.runs_by_id(experiment, [run.run_id for run in runs[:104]])
-    assert found == {run.run_id: run for run in runs[:104]}
-    assert calls == [("runs/search", "ok")] * 2
+    found = await server.runs_by_id(
+        [experiment, another, "987654321"], [run.run_id for run in runs]
+    )
+    assert found == {run.run_id: run for run in runs}
+    assert calls == [("runs/search", "ok")]
+
+
+async def test_open_runs_are_found_by_tag_and_start(server: MlflowApi, experiment: str) -> None:
+    for name, start, tags in (
+        ("old", 1_000, {"mlflow.parentRunId": "a"}),
+        ("other", 3_000, {"another": "a"}),
+        ("wanted", 3_000, {"mlflow.parentRunId": "a"}),
+        ("wanted-too", 3_000, {"mlflow.parentRunId": "b"}),
+        ("ended", 3_000, {"mlflow.parentRunId": "a"}),
+    ):
+        run = await server.create_run(experiment, name, start, tags)
+        if name == "ended":
+            await server.set_status(run.run_id, "FINISHED", 4_000)
+    since = "attributes.status = 'RUNNING' AND attributes.start_time >= 2000"
+    for clause, names in (
+        ("= 'a'", {"wanted"}),
+        ("LIKE '%'", {"wanted", "wanted-too"}),
+    ):
+        found = await server.all_runs(
+            [experiment], f"{since} AND tags.`mlflow.parentRunId` {clause}"
+        )
+        assert {run.tags["mlflow.runName"] for run in found} == names
+
+
+async def test_a_pending_model_of_a_run_is_found_and_failed(
+    server: MlflowApi, experiment: str
+) -> None:
+    run = await server.create_run(experiment, "job", 1_000, {})
+    another = await server.create_run(experiment, "job", 1_000, {})
+    made = []
+    for source in (run, run, another):
+        body = {"experiment_id": experiment, "source_run_id": source.run_id}
+        made.append((await post(server, "logged-models", body))["model"]["info"]["model_id"])
+    found = await server.models_of([experiment], [run.run_id])
+    assert {(one.model_id, one.pending) for one in found} == {(made[0], True), (made[1], True)}
+    await server.fail_model(made[0])
+    found = await server.models_of([experiment], [run.run_id, another.run_id])
+    assert {one.model_id: one.pending for one in found} == {
+        made[0]: False,
+        made[1]: True,
+        made[2]: True,
+    }
 
 
 async def test_search_goes_page_by_page(server: MlflowApi, experiment: str) -> None:

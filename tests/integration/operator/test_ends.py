@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
@@ -40,6 +41,18 @@ def child(cluster: Cluster, name: str) -> Any | None:
         if error.status != 404:
             raise
         return None
+
+
+def is_gone(cluster: Cluster, name: str) -> bool:
+    return child(cluster, name) is None
+
+
+def are_orphans(cluster: Cluster, name: str) -> bool:
+    return not any(pod.metadata.owner_references for pod in pods(cluster, name))
+
+
+def no_pod_lives(cluster: Cluster, name: str) -> bool:
+    return not live_pods(cluster, name)
 
 
 def delete_child(cluster: Cluster, name: str, propagation: str) -> None:
@@ -87,13 +100,13 @@ def test_a_job_that_completed_and_was_removed_while_the_operator_was_away(
     operator.end()
     for name, policy in policies.items():
         end_pods(cluster, name, 0)
-        wait_for("its Job is complete", lambda of=f"{name}-1": is_complete(cluster, of), 60)
+        wait_for("its Job is complete", partial(is_complete, cluster, f"{name}-1"), 60)
         delete_child(cluster, f"{name}-1", policy)
     operator.start()
     for name in policies:
         status = ended(cluster, runs, name, "Succeeded", "FINISHED")
         assert [one["outcome"] for one in status["attempts"]] == ["Succeeded"]
-        wait_for("its Job may go", lambda of=f"{name}-1": child(cluster, of) is None, 60)
+        wait_for("its Job may go", partial(is_gone, cluster, f"{name}-1"), 60)
 
 
 def test_a_job_that_was_taken_away_by_force_is_no_failure_of_the_program(
@@ -137,7 +150,7 @@ def test_orphaned_pods_are_followed_to_their_end(
         delete_child(cluster, f"{name}-1", "Orphan")
         wait_for(
             "its pods are orphans",
-            lambda of=name: all(not pod.metadata.owner_references for pod in pods(cluster, of)),
+            partial(are_orphans, cluster, name),
             60,
         )
     operator.end()
@@ -185,7 +198,7 @@ def test_only_the_container_of_the_trainer_decides(
     status = ended(cluster, runs, "fails", "Failed", "FAILED")
     assert status["attempts"][0]["exitCode"] == 3
     for name in ("mixed", "fails"):
-        wait_for("no pod keeps its GPUs", lambda of=name: not live_pods(cluster, of), 60)
+        wait_for("no pod keeps its GPUs", partial(no_pod_lives, cluster, name), 60)
     assert phases(cluster, "mixed") == [("Failed", None), ("Failed", "DeadlineExceeded")]
 
 

@@ -106,6 +106,7 @@ def _child(job: Json) -> Json:
         "written_by_us": OPERATOR in managers,
         "generation": job["metadata"]["generation"],
         "deleting": "deletionTimestamp" in job["metadata"],
+        "finalizers": job["metadata"].get("finalizers", []),
         "ended": sorted(one["type"] for one in told if one["type"] in ("Complete", "Failed")),
         "env": [one["name"] for one in container.get("env", [])],
     }

@@ -1,9 +1,18 @@
 """What a scenario can do and see: the user's part and the kubelet's, in one namespace."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TypeVar
 
-from tests.support.chaos.upstream import CORE, JOBS, RIGHTS, TRAININGJOBS, Json, Upstream
+from tests.support.chaos.upstream import (
+    CORE,
+    JOBS,
+    RIGHTS,
+    TRAININGJOBS,
+    Json,
+    Refused,
+    Upstream,
+)
 from tests.support.chaos.world import Objects, World
 from tests.support.pods import ended_status
 from tests.support.service_account import rights_in
@@ -116,15 +125,15 @@ class Stage:
 
     async def clear(self) -> None:
         """Take away what is left, without the operator."""
-        for path in (
-            self._trainingjobs(NAME),
-            f"{JOBS}/namespaces/{self.namespace}/jobs/{BYSTANDER}",
-        ):
-            if path.rsplit("/", 1)[1] in (
-                self.objects("trainingjobs").keys() | self.objects("jobs").keys()
-            ):
+        paths = [self._trainingjobs(name) for name in self.objects("trainingjobs")]
+        jobs = f"{JOBS}/namespaces/{self.namespace}/jobs"
+        for path in (*paths, *(f"{jobs}/{name}" for name in self.objects("jobs"))):
+            try:
                 await self.upstream.call("PATCH", path, {"metadata": {"finalizers": None}})
                 await self.upstream.call("DELETE", path, {"propagationPolicy": "Background"})
+            except Refused as refused:
+                if refused.status != HTTPStatus.NOT_FOUND:
+                    raise
 
     def _trainingjobs(self, name: str = "") -> str:
         path = f"{TRAININGJOBS}/namespaces/{self.namespace}/trainingjobs"

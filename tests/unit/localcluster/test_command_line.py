@@ -82,7 +82,9 @@ def test_kwok_is_given_all_stages() -> None:
     assert [(d["kind"], d.get("metadata", {}).get("name")) for d in documents] == [
         ("KwokConfiguration", None),
         ("Stage", "node-ready"),
+        ("Stage", "pod-deadline"),
         ("Stage", "pod-delete"),
         ("Stage", "pod-end"),
         ("Stage", "pod-start"),
+        ("Stage", "pod-stop"),
     ]

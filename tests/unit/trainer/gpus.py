@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from trainingjob_agent.monitor import Reading, SystemSample
+from trainingjob_agent.monitor import Reading
 
 GPU_0 = {
     "gpu_0_utilization_percentage": 87.0,
@@ -10,7 +10,6 @@ GPU_0 = {
     "gpu_0_memory_capacity_megabytes": 16_000.0,
     "gpu_0_memory_usage_percentage": 25.0,
     "gpu_0_power_usage_watts": 150.0,
-    "gpu_0_power_limit_watts": 300.0,
     "gpu_0_power_usage_percentage": 50.0,
     "gpu_0_energy_joules": 0.0,
     "gpu_0_temperature_celsius": 61.0,
@@ -21,11 +20,13 @@ GPU_0 = {
     "gpu_0_throttled_hardware_thermal": 0.0,
     "gpu_0_throttled_hardware_power_brake": 0.0,
     "gpu_0_throttled_hardware_slowdown": 0.0,
-    "gpu_0_ecc_corrected_errors": 3.0,
-    "gpu_0_ecc_uncorrected_errors": 0.0,
     "gpu_0_lost": 0.0,
 }
 SLOW_0 = {
+    "gpu_0_power_limit_watts": 300.0,
+    "gpu_0_ecc_corrected_errors": 3.0,
+    "gpu_0_ecc_uncorrected_errors": 0.0,
+    "gpu_0_compute_processes": 1.0,
     "gpu_0_pcie_receive_megabytes_per_second": 2.0,
     "gpu_0_pcie_transmit_megabytes_per_second": 1.0,
     "gpu_0_nvlink_receive_megabytes": 0.0,
@@ -34,7 +35,8 @@ SLOW_0 = {
 
 
 def metrics(readings: Iterable[Reading]) -> dict[str, float]:
-    return SystemSample(0, tuple(readings)).mlflow_metrics()
+    """Fresh values by their MLflow name."""
+    return {r.mlflow_name: r.mlflow_value for r in readings if r.fresh and r.mlflow_name}
 
 
 def of_gpu(number: int, healthy: dict[str, float]) -> dict[str, float]:

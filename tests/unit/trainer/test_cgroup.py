@@ -1,6 +1,9 @@
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trainingjob_agent.monitor.cgroup import Cgroup, Throttling
 
 MEBIBYTE = 1 << 20
@@ -63,6 +66,8 @@ UNLIMITED_V1 = {"cpu/cpu.cfs_quota_us": "-1", "memory/memory.limit_in_bytes": "9
             id="v2 without limits",
         ),
         pytest.param(V1, "4:memory:/\n2:cpu,cpuacct:/", LIMITED, id="v1 in a pod"),
+        pytest.param(V2, "0::/../other", LIMITED, id="v2, path that leads out"),
+        pytest.param(V2, "nonsense", LIMITED, id="v2, no such line"),
         pytest.param(V1, "4:memory:/kubepods/p\n2:cpu,cpuacct:/k", LIMITED, id="v1, host's path"),
         pytest.param(
             V1 | UNLIMITED_V1,
@@ -111,3 +116,59 @@ def test_a_kernel_that_does_not_count_throttling(tmp_path: Path) -> None:
     write(tmp_path, {"cgroup.controllers": "cpu", "cpu.stat": "usage_usec 1", "self": "0::/"})
 
     assert Cgroup.of_this_process(tmp_path, tmp_path / "self").throttling() is None
+
+
+@pytest.mark.parametrize(
+    ("file", "lost"),
+    [
+        ("cpu.stat", {"cpu seconds", "throttling"}),
+        ("cpu.max", {"cpu limit"}),
+        ("memory.current", {"memory"}),
+        ("memory.max", {"memory limit"}),
+    ],
+)
+@pytest.mark.parametrize("content", ["", "max", "²", "9" * 5000, "a b", "-1 0", "0 0", None])
+def test_a_file_that_cannot_be_read_costs_its_own_values(
+    tmp_path: Path, file: str, lost: set[str], content: str | None
+) -> None:
+    write(tmp_path, {**V2, "self": "0::/"})
+    (tmp_path / file).unlink()
+    if content is None:
+        (tmp_path / file).mkdir()  # reading it is an error, whoever asks
+    else:
+        (tmp_path / file).write_text(content)
+    noted: list[str] = []
+
+    found = readings(Cgroup.of_this_process(tmp_path, tmp_path / "self", noted.append))
+
+    assert found == LIMITED | dict.fromkeys(lost)
+    assert set(noted) == (
+        {f"cannot read {tmp_path / file}: Is a directory"} if content is None else set()
+    )
+
+
+WORDS = ["some", "total=5", "rbytes=7", "usage_usec", "nr_periods", "max", "-1", "0", "8:0", "\n"]
+ANY_TEXT = st.text() | st.lists(st.sampled_from([*V2, *WORDS])).map(" ".join)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([*V2, *V1, "cpu.pressure", "io.stat", "memory.events"]), ANY_TEXT
+    ),
+    ANY_TEXT,
+)
+def test_whatever_the_files_hold_nothing_is_raised(files: dict[str, str], membership: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        write(root, {**files, "self": membership})
+        cgroup = Cgroup.of_this_process(root, root / "self")
+
+        found = readings(cgroup)
+        counted: list[object] = [cgroup.storage_bytes(), cgroup.out_of_memory_kills()]
+        counted += [cgroup.stalled_seconds(resource) for resource in ("cpu", "memory", "io")]
+
+    limits = found["cpu limit"], found["memory limit"]
+    assert all(limit is None or (isinstance(limit, float | int) and limit > 0) for limit in limits)
+    kinds = int, float, tuple, Throttling, type(None)
+    assert all(isinstance(value, kinds) for value in [*found.values(), *counted])

@@ -13,6 +13,7 @@ POD = {
     "TRAININGJOB_CHECKPOINT_DIR": "/checkpoints",
     "TRAININGJOB_MONITOR_ENABLED": "false",
     "TRAININGJOB_MONITOR_INTERVAL": "2.5",
+    "TRAININGJOB_OPTION_MONITOR_LEVEL": "full",
     "TRAININGJOB_METRICS_PORT": "9400",
     "TRAININGJOB_MLFLOW_RUN_ID": "abc",
     "TRAININGJOB_TERMINATION_LOG": "/run/log",
@@ -32,6 +33,7 @@ def test_outside_of_a_cluster_nothing_need_be_set() -> None:
     assert contract == Contract()
     assert not contract.tracked
     assert contract.system_metric_prefix == "system/"
+    assert contract.gpu_tag == "trainingjob.gpus"
 
 
 def test_all_that_the_operator_sets_on_a_pod() -> None:
@@ -45,6 +47,7 @@ def test_all_that_the_operator_sets_on_a_pod() -> None:
         checkpoint_dir=Path("/checkpoints"),
         monitor_enabled=False,
         monitor_interval_seconds=2.5,
+        monitor_level="full",
         metrics_port=9400,
         tracking_uri="http://mlflow:5000",
         experiment_id="7",
@@ -56,6 +59,7 @@ def test_all_that_the_operator_sets_on_a_pod() -> None:
         local_world_size=2,
     )
     assert Contract.from_environment(POD).system_metric_prefix == "system/1/"
+    assert Contract.from_environment(POD).gpu_tag == "trainingjob.gpus.1"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,11 @@ def test_a_run_is_named_or_can_be_found_by_uid(environment: dict[str, str], trac
             "TRAININGJOB_MONITOR_ENABLED",
             "yes",
             "TRAININGJOB_MONITOR_ENABLED: expected true or false, got 'yes'",
+        ),
+        (
+            "TRAININGJOB_OPTION_MONITOR_LEVEL",
+            "all",
+            "TRAININGJOB_OPTION_MONITOR_LEVEL: expected basic or full, got 'all'",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """`trainingjob-exec` with scripts as users have them, against a real MLflow server."""
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.entities import RunStatus
+from trainingjob_agent.contract import OPENED_BY_TAG
 
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
@@ -67,7 +69,13 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
 ) -> None:
     before = runs(mlflow_server), experiments(mlflow_server)
 
-    code, _, errors = ended(trainer.execute(*script(name), PYTHONPATH=str(FRAMEWORKS)))
+    code, _, errors = ended(
+        trainer.execute(
+            *script(name),
+            PYTHONPATH=str(FRAMEWORKS),
+            TRAININGJOB_OPTION_MONITOR_LEVEL="full",
+        )
+    )
 
     assert code == 0, errors
     run = mlflow_server.client.get_run(job)
@@ -108,6 +116,33 @@ def test_a_script_that_sets_an_experiment_logs_to_the_run_of_the_job_and_finds_e
     assert "train/loss" in client.get_run(job).data.metrics
     assert (runs(mlflow_server), experiments(mlflow_server)) == before
     assert errors.count("spec.mlflow.experiment is the place for its name") == 1
+
+
+def test_each_run_that_a_script_opens_besides_has_the_tag_by_which_the_operator_closes_it(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str
+) -> None:
+    before = runs(mlflow_server)
+    code, _, errors = ended(
+        trainer.execute(
+            sys.executable,
+            "-c",
+            "import mlflow\n"
+            "with mlflow.start_run():\n"
+            "    mlflow.start_run(nested=True)\n"
+            "    mlflow.end_run()\n"
+            "mlflow.start_run()\n"
+            "mlflow.end_run()\n"
+            "mlflow.MlflowClient().create_run('0')\n",
+            TRAININGJOB_UID="u-1",
+            MLFLOW_RUN_CONTEXT=json.dumps({OPENED_BY_TAG: "u-1"}),
+        )
+    )
+    assert code == 0, errors
+    client = mlflow_server.client
+    opened = [client.get_run(run_id).data.tags for run_id in runs(mlflow_server) - before]
+    assert [tags[OPENED_BY_TAG] for tags in opened] == ["u-1"] * 3
+    assert [tags.get("mlflow.parentRunId") for tags in opened].count(job) == 1
+    assert OPENED_BY_TAG not in client.get_run(job).data.tags
 
 
 def test_output_passes_unchanged_and_at_once_and_metrics_are_served(

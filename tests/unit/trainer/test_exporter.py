@@ -100,8 +100,8 @@ def contract_of(local_rank: int, port: int) -> Contract:
     )
 
 
-def text_of(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+def text_of(port: int, host: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -148,6 +148,26 @@ def test_a_rank_that_does_not_answer_is_left_out(two_ranks: tuple[int, list[Expo
         silent.listen()
 
         assert steps_by_rank(text_of(port)) == {"4": 3}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_scrape_comes_by_ipv4_or_by_ipv6(
+    two_ranks: tuple[int, list[Exporter]], host: str
+) -> None:
+    port, _ = two_ranks
+
+    assert steps_by_rank(text_of(port, host)) == {"4": 3, "5": 2}
+
+
+def test_without_ipv6_there_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)  # as with `ipv6.disable=1`
+    metrics, port = TrainingMetrics(), free_port()
+    exporter = Exporter(replace(CONTRACT, metrics_port=port), [metrics.registry])
+    exporter.start()
+
+    assert steps_by_rank(text_of(port)) == {"1": 0}
+
+    exporter.stop()
 
 
 def test_a_port_in_use_is_logged_and_training_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -274,4 +294,5 @@ def table_row(one: Quantity) -> str:
     prometheus = f"`{name}{labels}`" if one.prometheus else ""
     placeholders = [f"<{label}>" for label in one.labels]
     mlflow = f"`system/{one.mlflow.format(*placeholders)}`" if one.mlflow else ""
-    return f"| {mlflow} | {prometheus} | {one.help} |"
+    level = "on change" if one.steady else "basic" if one.basic else "full"
+    return f"| {mlflow} | {prometheus} | {level if mlflow else ''} | {one.help} |"

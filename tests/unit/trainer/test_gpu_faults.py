@@ -44,12 +44,12 @@ def test_a_driver_that_hangs_from_the_start_costs_no_other_value(driver: Driver)
     driver.put("nvmlInitWithFlags", "hang")
     sampler = SystemSampler(timeout_seconds=0.3)
 
-    names = set(sampler.sample().mlflow_metrics())
+    names = set(metrics(sampler.sample().readings))
     assert "cpu_utilization_percentage" in names
     assert not any(name.startswith("gpu") for name in names)
 
     driver.drop("nvmlInitWithFlags")
-    wait_until(lambda: "gpu_0_lost" in sampler.sample().mlflow_metrics())
+    wait_until(lambda: "gpu_0_lost" in metrics(sampler.sample().readings))
 
 
 def test_a_gpu_that_falls_off_the_bus_is_told_as_the_cause(
@@ -136,6 +136,8 @@ def test_the_monitor_goes_on_while_a_gpu_hangs(driver: Driver) -> None:
     class Nowhere:
         def log_metrics(self, *_: object, **__: object) -> None: ...
 
+        def set_tags(self, *_: object) -> None: ...
+
     monitor = SystemMonitor(
         Nowhere(),
         interval_seconds=0.1,
@@ -147,6 +149,6 @@ def test_the_monitor_goes_on_while_a_gpu_hangs(driver: Driver) -> None:
     monitor.stop()
 
     assert not monitor.is_alive()
-    assert all("cpu_utilization_percentage" in s.mlflow_metrics() for s in samples)
+    assert all("cpu_utilization_percentage" in metrics(s.readings) for s in samples)
     errors = {r.labels: r.value for r in samples[-1].readings if r.quantity.labels == ("source",)}
     assert errors[("gpu 0",)] >= 4

@@ -1,5 +1,7 @@
+import time
 from collections.abc import Mapping
 
+import pytest
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import RunConnection, Sender
 from trainingjob_agent.monitor import SystemMonitor
@@ -13,18 +15,24 @@ class Sink:
 
     def __init__(self) -> None:
         self.logged: list[tuple[str | None, int, set[str]]] = []
+        self.times: list[int | None] = []
+        self.tags: list[dict[str, str]] = []
 
     def log_metrics(
         self,
         metrics: Mapping[str, float],
         *,
         step: int,
-        timestamp_milliseconds: int | None = None,  # noqa: ARG002 - the protocol has it
+        timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
     ) -> None:
         self.logged.append((run_id, step, set(metrics)))
-        if step == 2:
+        self.times.append(timestamp_milliseconds)
+        if len(self.logged) == 2:
             raise ConnectionError("the second sample fails")
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags.append(dict(tags))
 
 
 def test_the_first_sample_does_not_wait_for_the_interval() -> None:
@@ -45,7 +53,7 @@ def test_samples_at_each_interval_and_at_the_end_whatever_fails() -> None:
 
     assert not monitor.is_alive()
     assert len(sink.logged) > before_the_end
-    assert [step for _, step, _ in sink.logged] == list(range(1, len(sink.logged) + 1))
+    assert [step for _, step, _ in sink.logged] == sink.times
     run_ids, names = {run_id for run_id, _, _ in sink.logged}, sink.logged[0][2]
     assert run_ids == {"abc"}
     assert "system/1/cpu_utilization_percentage" in names
@@ -58,7 +66,21 @@ def test_a_monitor_stopped_at_once_still_takes_one_sample() -> None:
     monitor.start()
     monitor.stop()
 
-    assert [step for _, step, _ in sink.logged] == [1]
+    assert len(sink.logged) == 1
+
+
+def test_the_steps_of_a_clock_that_is_set_back_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink()
+    monitor = SystemMonitor(sink)
+    monitor.log_metrics_to_mlflow()
+    [(_, first, _)] = sink.logged
+    monkeypatch.setattr(time, "time_ns", lambda: (first - 3_600_000) * 1_000_000)
+
+    with pytest.raises(ConnectionError):
+        monitor.log_metrics_to_mlflow()
+    monitor.log_metrics_to_mlflow()
+
+    assert [step for _, step, _ in sink.logged] == [first, first + 1, first + 2]
 
 
 def test_logs_by_run_id_without_an_active_run_and_whatever_the_status(
@@ -88,9 +110,26 @@ def test_logs_by_run_id_without_an_active_run_and_whatever_the_status(
     assert sender.close(within_seconds=300)
 
     history = client.get_metric_history(run_id, name)
-    assert [m.step for m in sorted(history, key=lambda m: m.timestamp)] == list(
-        range(1, len(history) + 1)
-    )
+    assert all(point.step == point.timestamp for point in history)
     assert client.get_run(run_id).info.status == "FAILED"
     assert mlflow.active_run() is None
     assert len(client.search_runs(["0"])) == runs_before
+
+
+def test_the_steps_of_the_next_attempt_go_on_and_the_latest_value_is_the_newest(
+    mlflow_server: MlflowServer,
+) -> None:
+    client, run_id = mlflow_server.client, mlflow_server.create_run()
+    name = "system/1/system_memory_usage_megabytes"
+    for _ in ("the first attempt", "the second"):
+        sender = Sender(RunConnection(Contract(tracking_uri=mlflow_server.uri, run_id=run_id)))
+        monitor = SystemMonitor(sender, run_id=run_id, prefix="system/1/")
+        for _ in range(3):
+            monitor.log_metrics_to_mlflow()
+        sender.start()
+        assert sender.close(within_seconds=300)
+
+    history = sorted(client.get_metric_history(run_id, name), key=lambda point: point.timestamp)
+    assert len({point.step for point in history}) == 6
+    assert [point.step for point in history] == sorted(point.step for point in history)
+    assert client.get_run(run_id).data.metrics[name] == history[-1].value

@@ -26,6 +26,7 @@ ALL = {
     "checkpoint_keep": 2,
     "stop_seconds": 20.0,
     "hang_seconds": 60.0,
+    "monitor_level": "full",
     "model_dir": Path("/models"),
 }
 

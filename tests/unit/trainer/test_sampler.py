@@ -1,19 +1,22 @@
 """What a sample holds of the pod: control group, volumes, network, processes."""
 
 import errno
+import json
 import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 import pytest
 from trainingjob_agent.monitor import Reading
+from trainingjob_agent.monitor import quantities as q
 from trainingjob_agent.monitor.cgroup import Cgroup
-from trainingjob_agent.monitor.network import NetworkReader
-from trainingjob_agent.monitor.pod import CpuReader, MemoryReader
+from trainingjob_agent.monitor.network import InfinibandReader, NetworkReader
+from trainingjob_agent.monitor.pod import CpuReader, MemoryReader, WaitingReader
 from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.monitor.volumes import VolumeReader, mount_points
@@ -42,7 +45,7 @@ def test_names_that_mlflow_has_too_are_the_same() -> None:
         "disk_usage_percentage",
         "disk_usage_megabytes",
         "disk_available_megabytes",
-    } <= set(SystemSampler().sample().mlflow_metrics())
+    } <= set(by_name(SystemSampler().sample().readings))
 
 
 def test_cpu_against_the_limit_with_throttling(tmp_path: Path) -> None:
@@ -58,8 +61,8 @@ def test_cpu_against_the_limit_with_throttling(tmp_path: Path) -> None:
     assert found == {
         "trainingjob_cpu_usage_cores": 0.0,
         "cpu_limit_cores": 1.5,
-        "cpu_utilization_percentage": 0.0,
         "cpu_limit_is_host": 0.0,
+        "cpu_utilization_percentage": 0.0,
         "trainingjob_cpu_periods": 30,
         "trainingjob_cpu_throttled_periods": 5,
         "cpu_throttled_seconds": 0.25,
@@ -124,6 +127,60 @@ def test_storage_is_told_from_the_kernels_own_file_systems(tmp_path: Path) -> No
     )
 
 
+def test_cpu_against_the_cores_that_the_pod_may_use_where_it_has_no_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4})  # as by `--cpuset-cpus`
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 64)
+
+    unlimited = CpuReader(pod(tmp_path, cpu_max="max 100000", cpu_stat="usage_usec 0"))
+    found = by_name(unlimited.read())
+    assert (found["cpu_limit_cores"], found["cpu_limit_is_host"]) == (3.0, 0.0)
+
+    wide = CpuReader(pod(tmp_path, cpu_max="800000 100000", cpu_stat="usage_usec 0"))
+    assert by_name(wide.read())["cpu_limit_cores"] == 3.0
+
+
+def test_what_the_pod_waits_for_and_its_traffic_to_storage(tmp_path: Path) -> None:
+    def files(seconds: int, megabytes: int) -> dict[str, str]:
+        stalled = f"some avg10=0.00 avg60=0.00 avg300=0.00 total={seconds * 1_000_000}"
+        return {
+            "memory_pressure": f"{stalled}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0",
+            "io_pressure": stalled,
+            "io_stat": f"8:0 rbytes={megabytes}000000 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"
+            f"8:16 rbytes=500000 wbytes={2 * megabytes}000000 rios=1 wios=1 dbytes=0 dios=0",
+        }
+
+    reader = WaitingReader(pod(tmp_path, **files(seconds=1, megabytes=10)))
+    pod(tmp_path, **files(seconds=3601, megabytes=14))
+
+    found = reader.read()
+    named = by_name(found)
+    assert {r.labels: r.value for r in found if r.quantity is q.PRESSURE_SECONDS} == {
+        ("memory",): 3601.0,
+        ("io",): 3601.0,
+    }
+    assert (named["memory_pressure_percentage"], named["io_pressure_percentage"]) == (100, 100)
+    assert "cpu_pressure_percentage" not in named
+    assert (named["storage_read_megabytes"], named["storage_written_megabytes"]) == (4.0, 8.0)
+    assert named["storage_read_megabytes_per_second"] > 0
+
+
+def test_infiniband_ports_count_words_of_four_bytes(tmp_path: Path) -> None:
+    counters = tmp_path / "mlx5_0" / "ports" / "1" / "counters"
+    counters.mkdir(parents=True)
+    (counters / "port_rcv_data").write_text("1000\n")
+    (counters / "port_xmit_data").write_text("0\n")
+    reader = InfinibandReader(tmp_path)
+    (counters / "port_rcv_data").write_text("501000\n")
+
+    found = by_name(reader.read())
+    assert found["infiniband_mlx5_0_1_receive_megabytes"] == 2.0
+    assert found["infiniband_mlx5_0_1_transmit_megabytes"] == 0.0
+    assert found["infiniband_mlx5_0_1_receive_megabytes_per_second"] > 0
+    assert InfinibandReader(tmp_path / "none").read() == []
+
+
 def test_traffic_since_the_start_and_per_second() -> None:
     reader = NetworkReader()
 
@@ -135,63 +192,139 @@ def test_traffic_since_the_start_and_per_second() -> None:
     }
 
 
-def test_the_processes_of_all_ranks_of_the_node() -> None:
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param({}, id="torchrun"),
+        pytest.param({"RANK": "2", "WORLD_SIZE": "4"}, id="torchrun in a pod with a rank"),
+    ],
+)
+def test_the_processes_of_all_ranks_of_the_node(launcher: dict[str, str]) -> None:
     torchrun = subprocess.run(
         [sys.executable, "-c", PROBE],
-        env={**os.environ, "LOCAL_WORLD_SIZE": "2"},
+        env={**os.environ, **launcher},
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,
         check=True,
     )
 
-    assert torchrun.stdout.strip() == str(
-        [
-            f"rank_{rank}_{what}"
-            for rank in (2, 3)
-            for what in ("memory_usage_megabytes", "threads", "open_files")
-        ]
-    )
+    found = json.loads(torchrun.stdout)
+    measured = {"memory_usage_megabytes", "threads", "open_files"}
+    measured |= {"workers_memory_usage_megabytes", "workers"}
+    assert found.keys() == {f"rank_{rank}_{what}" for rank in (2, 3) for what in measured}
+    assert (found["rank_2_workers"], found["rank_3_workers"]) == (0, 1)
+    assert found["rank_2_workers_memory_usage_megabytes"] == 0
+    assert found["rank_3_workers_memory_usage_megabytes"] > 1
 
 
 PROBE = """
 import os, subprocess, sys
 
 def start(rank, script):
-    return subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "RANK": rank},
+    ranks = {"RANK": rank, "LOCAL_RANK": str(int(rank) - 2), "TORCHELASTIC_RUN_ID": "none"}
+    return subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **ranks},
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-other = start("3", "import sys; print(flush=True); sys.stdin.read()")
+other = start("3", "import os, sys; r, w = os.pipe(); child = os.fork();"
+                   "child or (os.close(w), os.read(r, 1), os._exit(0));"
+                   "print(flush=True); sys.stdin.read()")
 other.stdout.readline()
-watching = start("2", "from trainingjob_agent.monitor.processes import ProcessReader as P;"
-                      "print([r.mlflow_name for r in P().read()])")
+watching = start("2", "import json; from trainingjob_agent.monitor.processes import ProcessReader;"
+                      "found = ProcessReader().read();"
+                      "print(json.dumps({r.mlflow_name: r.mlflow_value for r in found}))")
 print(watching.communicate()[0])
 other.communicate()
 """
-"""A torchrun in small: two ranks, the second of which watches the node."""
+"""A torchrun in small: two ranks, one of which watches the node; the other has a worker."""
 
 
 def test_a_process_that_ended_is_left_out() -> None:
-    reader = ProcessReader({"RANK": "0", "LOCAL_WORLD_SIZE": "2"})
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    reader._ranks["1"] = psutil.Process(child.pid)
-    child.wait()
-
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    reader = ProcessReader(child.pid)
     assert {r.labels for r in reader.read()} == {("0",)}
 
+    child.communicate(b"\n")
 
-def test_what_cannot_be_read_costs_its_own_values_and_is_logged_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    assert reader.read() == []
+
+
+class Broken:
+    """A reader that fails to read, or even to be made."""
+
+    def __init__(self, made: bool) -> None:
+        if not made:
+            raise PermissionError(errno.EACCES, "Permission denied", "/sys/fs/cgroup/cpu.stat")
+
+    def read(self) -> list[Reading]:
+        raise ValueError("not what the kernel documents")
+
+
+@pytest.mark.parametrize("source", ["cpu", "memory", "network", "processes", "volumes"])
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (False, "PermissionError(13, 'Permission denied')"),
+        (True, "ValueError('not what the kernel documents')"),
+    ],
+)
+def test_a_source_that_cannot_be_made_or_read_costs_its_own_values_and_is_logged_once(
+    source: str, made: bool, problem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sampler = SystemSampler(volumes=VolumeReader(tmp_path / "absent"))
+    healthy = SystemSampler().sample()
+    sampler = SystemSampler({source: lambda: Broken(made)})
 
     samples = [sampler.sample() for _ in range(3)]
 
-    assert all("cpu_utilization_percentage" in s.mlflow_metrics() for s in samples)
-    assert not any("disk_usage_percentage" in s.mlflow_metrics() for s in samples)
-    assert sum(m.startswith("volumes: FileNotFoundError") for m in caplog.messages) == 1
+    without = [by_name(sample.readings).keys() for sample in samples]
+    lost = by_name(healthy.readings).keys() - without[-1]
+    assert {SOURCES[name] for name in lost if name in SOURCES} == {source}
+    assert [m for m in caplog.messages if m.startswith(f"{source}: ")] == [
+        f"{source}: {problem} (logged once)"
+    ]
     errors = [r for r in samples[-1].readings if r.quantity.labels == ("source",)]
-    assert [(r.labels, r.value) for r in errors] == [(("volumes",), 3)]
+    assert [(r.labels, r.value) for r in errors] == [((source,), 3 if made else 4)]
+
+
+SOURCES = {
+    "cpu_utilization_percentage": "cpu",
+    "system_memory_usage_megabytes": "memory",
+    "network_receive_megabytes": "network",
+    "rank_0_threads": "processes",
+    "disk_usage_percentage": "volumes",
+}
+
+
+def test_a_source_that_hangs_as_it_is_made_costs_its_values_only() -> None:
+    answer = threading.Event()
+
+    def hang() -> Broken:
+        answer.wait()
+        return Broken(made=True)
+
+    sampler = SystemSampler({"cpu": hang}, timeout_seconds=0.3)
+
+    names = by_name(sampler.sample().readings)
+
+    answer.set()
+    assert "disk_usage_percentage" in names
+    assert "cpu_utilization_percentage" not in names
+
+
+def test_a_source_is_made_again_until_that_works(tmp_path: Path) -> None:
+    table = tmp_path / "dev"
+    sampler = SystemSampler({"network": lambda: NetworkReader(table)})
+    assert "network_receive_megabytes" not in by_name(sampler.sample().readings)
+
+    table.write_text(f"head\nhead\nlo: {ROW.format(7, 7)}\neth0: {ROW.format(10**6, 2 * 10**6)}\n")
+    sampler.sample()
+    table.write_text(f"head\nhead\nlo: {ROW.format(9, 9)}\neth0: {ROW.format(5 * 10**6, 10**7)}\n")
+
+    found = by_name(sampler.sample().readings)
+    assert (found["network_receive_megabytes"], found["network_transmit_megabytes"]) == (4.0, 8.0)
+
+
+ROW = "{} 0 0 0 0 0 0 0 {} 0 0 0 0 0 0 0"
 
 
 def test_a_volume_that_fails_costs_its_values_only(
@@ -221,9 +354,9 @@ def test_a_volume_that_fails_costs_its_values_only(
 def test_a_volume_that_hangs_costs_its_values_only(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     os.mkfifo(mounts)  # opening it waits for a writer
-    sampler = SystemSampler(volumes=VolumeReader(mounts), timeout_seconds=0.2)
+    sampler = SystemSampler({"volumes": lambda: VolumeReader(mounts)}, timeout_seconds=0.3)
 
-    assert "disk_usage_percentage" not in sampler.sample().mlflow_metrics()
+    assert "disk_usage_percentage" not in by_name(sampler.sample().readings)
 
-    assert "cpu_utilization_percentage" in sampler.sample().mlflow_metrics()
+    assert "cpu_utilization_percentage" in by_name(sampler.sample().readings)
     mounts.write_text("")

@@ -9,6 +9,7 @@ from mlflow.entities import Metric
 from PIL import Image
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import RunConnection, RunNotFoundError, Sender, Uploader
+from trainingjob_agent.delivery.connection import NAME_TAG, NAMESPACE_TAG, UID_TAG
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer
@@ -114,6 +115,15 @@ def test_the_run_is_found_by_its_tag_once_the_operator_has_created_it(
     assert connection.resolve()[1] == run_id
     history = mlflow_server.client.get_metric_history(run_id, "train/loss")
     assert history == [Metric("train/loss", 0.5, 77, 1)]
+
+
+def test_a_run_that_has_only_the_jobs_uid_is_not_the_jobs(mlflow_server: MlflowServer) -> None:
+    uid = str(uuid.uuid4())
+    mlflow_server.create_run(uid)
+    tags = {UID_TAG: uid, NAME_TAG: "mnist", NAMESPACE_TAG: "ml"}
+    own = mlflow_server.client.create_run("0", tags=tags).info.run_id
+    contract = Contract(name="mnist", namespace="ml", tracking_uri=mlflow_server.uri, uid=uid)
+    assert RunConnection(contract).resolve()[1] == own
 
 
 def test_an_outage_delays_delivery_and_never_the_one_who_logs(

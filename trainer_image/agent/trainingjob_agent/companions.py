@@ -61,6 +61,8 @@ class Companions:
                 run_id=contract.run_id,
                 interval_seconds=contract.monitor_interval_seconds,
                 prefix=contract.system_metric_prefix,
+                gpu_tag=contract.gpu_tag,
+                level=contract.monitor_level,
                 sampler=sampler,
                 on_sample=on_sample,
             )
@@ -89,6 +91,11 @@ class Companions:
             self.sender.log_metrics(
                 metrics, step=step, timestamp_milliseconds=timestamp_milliseconds, run_id=run_id
             )
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Queue tags of the run."""
+        if self.sender:
+            self.sender.set_tags(tags)
 
     def upload(self, file: "Path", directory: str) -> None:
         """Queue a file as an artifact of the run."""

@@ -4,10 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
 DEFAULT_MONITOR_INTERVAL_SECONDS = 10.0
 LOCAL_NAME = "local"
+
+MonitorLevel = Literal["basic", "full"]
 LOCAL_NAMESPACE = "default"
 OPENED_BY_TAG = "trainingjob.opened_by"
 """Tag with the uid of the job whose pods opened a run besides the job's own."""
@@ -22,7 +25,7 @@ class Contract:
     """The pod's environment. Every field has a value that suits a run outside of a cluster.
 
     `rank`, `local_rank`, `world_size` and `local_world_size` are torchrun's; the rest is set by the
-    operator on the pod.
+    operator on the pod, but for `monitor_level`, which the job may set.
     """
 
     name: str = LOCAL_NAME
@@ -34,6 +37,7 @@ class Contract:
     checkpoint_dir: Path | None = None
     monitor_enabled: bool = True
     monitor_interval_seconds: float = DEFAULT_MONITOR_INTERVAL_SECONDS
+    monitor_level: MonitorLevel = "basic"
     metrics_port: int | None = None
     tracking_uri: str | None = None
     experiment_id: str | None = None
@@ -64,6 +68,7 @@ class Contract:
             monitor_interval_seconds=read.seconds(
                 "TRAININGJOB_MONITOR_INTERVAL", DEFAULT_MONITOR_INTERVAL_SECONDS
             ),
+            monitor_level=read.monitor_level("TRAININGJOB_OPTION_MONITOR_LEVEL"),
             metrics_port=read.integer("TRAININGJOB_METRICS_PORT", 0) or None,
             tracking_uri=read.text("MLFLOW_TRACKING_URI"),
             experiment_id=read.text("MLFLOW_EXPERIMENT_ID"),
@@ -84,6 +89,11 @@ class Contract:
     def system_metric_prefix(self) -> str:
         """`system/` on one node, `system/<node rank>/` on several."""
         return "system/" if self.num_nodes == 1 else f"system/{self.node_rank}/"
+
+    @property
+    def gpu_tag(self) -> str:
+        """Tag of the run that says which GPUs this node has."""
+        return "trainingjob.gpus" if self.num_nodes == 1 else f"trainingjob.gpus.{self.node_rank}"
 
     @property
     def tracked(self) -> bool:
@@ -123,6 +133,15 @@ class _Reader:
         if not 0 < seconds < float("inf"):
             raise ContractError(f"{variable}: expected a number of seconds > 0, got {text!r}")
         return seconds
+
+    def monitor_level(self, variable: str) -> MonitorLevel:
+        match self.text(variable):
+            case None | "basic":
+                return "basic"
+            case "full":
+                return "full"
+            case text:
+                raise ContractError(f"{variable}: expected basic or full, got {text!r}")
 
     def boolean(self, variable: str, *, default: bool) -> bool:
         text = self.text(variable)

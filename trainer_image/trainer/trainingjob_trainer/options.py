@@ -9,6 +9,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from trainingjob_agent.contract import MonitorLevel
+
 from trainingjob_trainer.settings import Given
 
 PREFIX = "TRAININGJOB_OPTION_"
@@ -140,6 +142,12 @@ class RunOptions:
         metadata=_read(
             _number(zero=True),
             "without a step, after which the stacks of all ranks are logged; 0: never",
+        ),
+    )
+    monitor_level: MonitorLevel = field(
+        default="basic",
+        metadata=_read(
+            _one_of("basic", "full"), "of system metrics in MLflow: basic, or full for all of them"
         ),
     )
     model_dir: Path | None = field(

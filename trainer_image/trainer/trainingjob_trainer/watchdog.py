@@ -121,9 +121,7 @@ class Watchdog(threading.Thread):
             self._metrics.hangs.inc()
         self._told_seconds = silent
         self._tell(silent)
-        stacks = collect(
-            stacks_file(), [(f"rank {rank}", process.pid) for rank, process in local_ranks()]
-        )
+        stacks = collect(stacks_file(), [(f"rank {rank}", pid) for rank, pid in local_ranks()])
         _logger.error("no step for %.0f s; the stacks of all ranks here:\n%s", silent, stacks)
         self._keep(stacks)
 

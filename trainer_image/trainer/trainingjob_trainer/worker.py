@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,7 +54,7 @@ class Worker:
     def __init__(self, options: RunOptions, contract: Contract) -> None:
         self._options = options
         self._contract = contract
-        self._services = Services(contract)
+        self._services = Services(replace(contract, monitor_level=options.monitor_level))
         self._stop = StopRequest(
             self._abandon,
             options.stop_seconds,

@@ -6,10 +6,13 @@ Every function takes the JSON object of an answer and raises ShapeError where th
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainingjob_operator.adapters.mlflow_rest.values import ModelInfo, RunInfo, ShapeError
 from trainingjob_operator.core import border
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JsonObject = dict[str, Any]
 T = TypeVar("T")
@@ -37,6 +40,18 @@ def run(answer: JsonObject) -> RunInfo:
 def updated_run(answer: JsonObject) -> RunInfo:
     """The info of a run (runs/update), without tags and metrics."""
     return _decode_run({"info": answer.get("run_info")})
+
+
+def that_run(run_id: str, read: Callable[[JsonObject], RunInfo]) -> Callable[[JsonObject], RunInfo]:
+    """Reads a run that must be the one which was asked for."""
+
+    def checked(answer: JsonObject) -> RunInfo:
+        found = read(answer)
+        if found.run_id != run_id:
+            raise ShapeError(f"it is about run {found.run_id} and not {run_id}")
+        return found
+
+    return checked
 
 
 def run_page(answer: JsonObject) -> Page[RunInfo]:

@@ -100,7 +100,8 @@ class MlflowApi:
 
     async def get_run(self, run_id: str) -> RunInfo:
         """Return a run (runs/get), a deleted one too, by its lifecycle_stage."""
-        return await self._transport.get("runs/get", {"run_id": run_id}, answers.run)
+        read = answers.that_run(run_id, answers.run)
+        return await self._transport.get("runs/get", {"run_id": run_id}, read)
 
     async def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> RunInfo:
         """Write the status (runs/update) and return the run's info, without tags and metrics.
@@ -111,7 +112,8 @@ class MlflowApi:
         body: JsonObject = {"run_id": run_id, "status": status}
         if end_time_ms is not None:
             body["end_time"] = end_time_ms
-        run = await self._transport.post("runs/update", body, answers.updated_run)
+        read = answers.that_run(run_id, answers.updated_run)
+        run = await self._transport.post("runs/update", body, read)
         if run.status != status:
             raise MlflowError(
                 200,

@@ -56,8 +56,8 @@ def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
     terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
-    ended_by_us = by_us and (pod.end is None or terminated)
     by_another = ended_by_signal and not out_of_memory
+    ended_by_us = by_us and (pod.end is None or by_another)
     return ended_by_us, terminated, finished or _NEVER, by_another, pod.rank
 
 

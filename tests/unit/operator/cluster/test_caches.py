@@ -83,3 +83,32 @@ async def test_nothing_is_kept_of_a_job_that_is_gone() -> None:
     async with caches_of(Api(pod("Failed")), lambda: 100.0) as caches:
         caches.forget("ml/mnist")
         assert caches.observed(JOB).gone == ()
+
+
+class Still(Api):
+    """Lists pods of which nothing more is told."""
+
+    async def watch_lines(self, **_: Any) -> AsyncGenerator[dict[str, Any], None]:
+        await asyncio.Event().wait()
+        yield {}
+
+
+async def test_a_pod_that_does_not_end_in_time_is_known() -> None:
+    now = 100.0
+    ending = {**pod("Running"), "spec": {"activeDeadlineSeconds": 1}}
+    pods: Informer[PodView] = Informer(Still(ending), pod_view, owner_key, lambda _: None)
+    services: Informer[ServiceView] = Informer(Api(), service_view, owner_key, lambda _: None)
+    jobs: Informer[JobView] = Informer(Api(), job_view, owner_key, lambda _: None)
+    trainingjobs = TrainingJobCache(Api(), lambda _: None, lambda _: None)
+    caches = Caches(trainingjobs, jobs, pods, services, lambda: now)
+    task = asyncio.create_task(pods.run())
+    async with asyncio.timeout(60):
+        await pods.synced.wait()
+    # A grace period of 60 s and 30 s more, from the first look on.
+    told = []
+    for seconds in (0.0, 89.0, 1.0):
+        now += seconds
+        told.append(caches.observed(JOB).stuck)
+    assert told == [frozenset(), frozenset(), frozenset({"mnist-1-0-x"})]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

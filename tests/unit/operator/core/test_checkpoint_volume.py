@@ -50,6 +50,11 @@ CLAIM = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage":
     [
         pytest.param({"claimName": "shared"}, "shared", id="one-that-exists"),
         pytest.param({"claimTemplate": CLAIM}, "mnist-checkpoints-u-1", id="one-of-its-own"),
+        pytest.param(
+            {"claimName": "shared", "claimTemplate": CLAIM},
+            "shared",
+            id="one-that-is-made-if-missing",
+        ),
     ],
 )
 def test_checkpoints_may_be_on_a_claim(checkpoint: dict[str, Any], claim: str) -> None:
@@ -85,3 +90,17 @@ def test_the_claim_of_the_checkpoints(retention: dict[str, Any], owned: dict[str
         "spec": CLAIM,
     }
     assert manifests.checkpoint_claim(training_job()) is None
+
+
+@pytest.mark.parametrize(
+    ("retention", "owners"), [(None, None), ("Keep", None), ("Delete", [OWNER])]
+)
+def test_a_claim_with_a_name_stays_for_the_next_job_unless_it_is_to_go(
+    retention: str | None, owners: Any
+) -> None:
+    checkpoint = {"path": "/checkpoints", "claimName": "mine", "claimTemplate": CLAIM}
+    spec = {"checkpoint": {**checkpoint, **({"claimRetention": retention} if retention else {})}}
+    claim = manifests.checkpoint_claim(training_job(spec))
+    assert claim is not None
+    assert claim["metadata"]["name"] == "mine"
+    assert claim["metadata"].get("ownerReferences") == owners

@@ -106,12 +106,41 @@ class Life(RuleBasedStateMachine):
                 name = action.manifest["metadata"]["name"]
                 suspended = action.manifest["spec"].get("suspend", False)
                 assert not any(one.live for one in self.pods.values()), "a pod lives still"
-                self.jobs.setdefault(
-                    name,
-                    child(name=name, uid=name, suspended=suspended, created_at=at(self.second)),
+                held = "trainingjob.dev/attempt" in action.manifest["metadata"]["finalizers"]
+                view = child(
+                    name=name, uid=name, suspended=suspended, held=held, created_at=at(self.second)
                 )
+                self.jobs.setdefault(name, view)
+            case ActionKind.END_POD:
+                self.change_pod(action.name, ending=True)
+            case ActionKind.DELETE_POD:
+                self.change_pod(action.name, deleting=True, deleted_at=at(self.second))
+            case _ if action.name not in self.jobs:
+                return
+            case ActionKind.END_JOB:
+                self.change_job(action.name, ending=True)
+            case ActionKind.RELEASE_JOB:
+                self.change_job(action.name, held=False)
             case ActionKind.DELETE_JOB:
-                self.jobs[action.name] = replace(self.jobs[action.name], deleting=True)
+                self.delete_job(action.name, foreground=True)
+
+    def change_pod(self, name: str, **change: Any) -> None:
+        if name in self.pods:
+            self.pods[name] = replace(self.pods[name], **change)
+
+    def change_job(self, name: str, **change: Any) -> None:
+        self.jobs[name] = replace(self.jobs[name], **change)
+
+    def delete_job(self, name: str, foreground: bool) -> None:
+        before = self.jobs[name]
+        since = before.deleted_at or at(self.second)
+        foreground = foreground or before.foreground
+        self.change_job(name, deleting=True, deleted_at=since, foreground=foreground)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), foreground=st.booleans())
+    def somebody_deletes_a_job(self, data: st.DataObject, foreground: bool) -> None:
+        self.delete_job(data.draw(st.sampled_from(sorted(self.jobs))), foreground)
 
     @rule(looks=st.integers(1, 3))
     def job_controller_looks(self, looks: int) -> None:
@@ -125,30 +154,43 @@ class Life(RuleBasedStateMachine):
             live = [one for one in pods if one.live]
             failed = [one for one in pods if one.phase == "Failed"]
             if job.deleting:
-                self.stop(live)
-                if not live:
-                    self.jobs.pop(name)
-                    self.pods = {k: v for k, v in self.pods.items() if v.attempt != attempt}
+                self.collect(job, pods)
             elif job.ended:
                 continue
             elif job.suspended:
                 self.stop(live)
-            elif failed:
+            elif job.failing or job.ending or any(one.disruption for one in failed):
                 self.stop(live)
-                why = "PodFailurePolicy" if any(one.disruption for one in failed) else "Backoff"
-                self.jobs[name] = replace(
-                    job, failing=True, failed=not live, reason=why, ended_at=at(self.second)
+                policy = any(one.disruption for one in failed)
+                why = job.reason or ("PodFailurePolicy" if policy else "DeadlineExceeded")
+                self.change_job(
+                    name, failing=True, failed=not live, reason=why, ended_at=at(self.second)
                 )
+            elif failed and len(pods) == NODES and not live:
+                self.change_job(name, failed=True, reason="FailedIndexes", ended_at=at(self.second))
             elif len(pods) < NODES:
                 rank = len(pods)
-                view = pod(rank, attempt=attempt, name=f"{name}-{rank}")
+                view = pod(rank, attempt=attempt, name=f"{name}-{rank}", job_uid=name)
                 self.pods[view.name] = view
             elif all(one.phase == "Succeeded" for one in pods):
                 self.jobs[name] = replace(job, complete=True, ended_at=at(self.second))
 
+    def collect(self, job: JobView, pods: list[PodView]) -> None:
+        """What the garbage collector does about a deleted Job, which a finalizer may keep."""
+        if job.foreground or not job.held:
+            self.stop([one for one in pods if one.live])
+            for one in pods:
+                if not one.live:
+                    del self.pods[one.name]
+            job = replace(job, foreground=any(one.live for one in pods))
+            self.jobs[job.name] = job
+        if not job.held and not job.foreground:
+            del self.jobs[job.name]
+
     def stop(self, pods: list[PodView]) -> None:
         for one in pods:
-            self.pods[one.name] = replace(one, deleting=True)
+            since = one.deleted_at or at(self.second)
+            self.pods[one.name] = replace(one, deleting=True, deleted_at=since)
 
     @precondition(lambda self: any(one.suspended for one in self.jobs.values()))
     @rule()
@@ -164,7 +206,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def kubelets_end_what_is_to_end(self) -> None:
         for one in list(self.pods.values()):
-            if one.live and one.deleting:
+            if one.live and (one.deleting or one.ending):
                 self.end(one, 143, disrupted=False)
 
     @rule(
@@ -189,7 +231,7 @@ class Life(RuleBasedStateMachine):
         self.look(stale=False)
 
     def end(self, one: PodView, code: int, disrupted: bool) -> None:
-        code = 143 if one.deleting or disrupted else code
+        code = 143 if one.deleting or one.ending or disrupted else code
         end = ContainerEnd(code, "Error", "", at(self.second))
         self.pods[one.name] = replace(
             one,
@@ -197,6 +239,7 @@ class Life(RuleBasedStateMachine):
             started_at=one.started_at or at(self.second),
             end=end,
             disruption="EvictionByEvictionAPI" if disrupted else "",
+            disrupted_at=at(self.second) if disrupted else None,
         )
 
     @precondition(lambda self: any(one.phase == "Pending" for one in self.pods.values()))

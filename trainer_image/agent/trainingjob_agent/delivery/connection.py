@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trainingjob_agent.contract import Contract
+from trainingjob_agent.contract import LOCAL_NAME, Contract
 from trainingjob_agent.delivery import rest
 from trainingjob_agent.delivery.batch import Batch
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 UID_TAG = "trainingjob.uid"
 """Tag by which the operator marks the run of a TrainingJob."""
+NAME_TAG = "trainingjob.name"
+NAMESPACE_TAG = "trainingjob.namespace"
 
 PROBE_TAG = "trainingjob.delivery_probe"
 """Tag whose value is when the sender last made sure that the server takes anything at all."""
@@ -105,7 +107,10 @@ class RunConnection:
         return client, batch.run_id or run_id
 
     def _find(self, client: "MlflowClient") -> str:
-        """Search all experiments (runs/search); of several runs the operator keeps the oldest."""
+        """Search all experiments (runs/search); of several runs the operator keeps the oldest.
+
+        A run that has only the uid is not the job's: anybody can write a tag.
+        """
         experiment_ids = [self._contract.experiment_id] if self._contract.experiment_id else []
         token: str | None = None
         while not experiment_ids or token:
@@ -116,13 +121,21 @@ class RunConnection:
                 break
         runs = client.search_runs(
             experiment_ids,
-            filter_string=f"tags.`{UID_TAG}` = '{self._contract.uid}'",
+            filter_string=" AND ".join(
+                f"tags.`{tag}` = '{value}'" for tag, value in self._own_tags().items()
+            ),
             order_by=["attributes.start_time ASC"],
             max_results=1,
         )
         if not runs:
             raise RunNotFoundError(f"no MLflow run has the tag {UID_TAG}={self._contract.uid} yet")
         return str(runs[0].info.run_id)
+
+    def _own_tags(self) -> dict[str, str]:
+        tags = {UID_TAG: str(self._contract.uid)}
+        if self._contract.name != LOCAL_NAME:
+            tags[NAME_TAG], tags[NAMESPACE_TAG] = self._contract.name, self._contract.namespace
+        return tags
 
 
 def http_status(error: "MlflowException") -> int:

@@ -1,8 +1,10 @@
 """The call of MLflow's REST API that carries metrics; its errors say what to do about them."""
 
 import email.utils
+import os
 import time
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from requests import Response
@@ -55,18 +57,14 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         UnavailableError (also TooSlowError, ServerFailedError), HeldError, RefusedError: not
             delivered, or not known to be.
     """
-    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    if timeout_seconds is None:
-        is_set = MLFLOW_HTTP_REQUEST_TIMEOUT.is_set()  # type: ignore[no-untyped-call]  # MLflow's
-        timeout_seconds = None if is_set else _TIMEOUT_SECONDS
-    credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]  # MLflow's
+    if timeout_seconds is None and "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ:
+        timeout_seconds = _TIMEOUT_SECONDS
     try:
         response: Response = http_request(  # type: ignore[no-untyped-call]  # MLflow's
-            credentials,
+            _credentials(uri),
             "/api/2.0/mlflow/runs/log-batch",
             "POST",
             max_retries=0,  # its retries know neither our deadline nor that others wait
@@ -79,6 +77,16 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         kind = TooSlowError if _timed_out(error) else UnavailableError
         raise kind(str(error)) from error
     _check(response)
+
+
+def _credentials(uri: str) -> Any:
+    """Return what MLflow's client logs in with, by whatever name its version has for that."""
+    try:
+        credentials = import_module("mlflow.utils.credentials").get_default_host_creds
+    except (ImportError, AttributeError):  # MLflow 2.10
+        utils = import_module("mlflow.tracking._tracking_service.utils")
+        credentials = utils._get_default_host_creds  # noqa: SLF001 - it has no public one
+    return credentials(uri)
 
 
 def _timed_out(error: Exception) -> bool:

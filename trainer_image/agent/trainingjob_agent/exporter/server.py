@@ -2,18 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trainingjob_agent.contract import Contract
+from trainingjob_agent.exporter.listening import MetricsServer
 from trainingjob_agent.exporter.ranks import OtherRanks, RankServer
-
-if TYPE_CHECKING:
-    from http.server import HTTPServer
-    from threading import Thread
 
 _logger = logging.getLogger(__name__)
 
@@ -78,7 +74,7 @@ class Exporter:
         else:
             self._registry.register(own)
             self._to_first = RankServer(contract.local_rank, self._registry)
-        self._server: tuple[HTTPServer, Thread] | None = None
+        self._server: MetricsServer | None = None
 
     def start(self) -> None:
         """Serve; what cannot be had is logged, training goes on without."""
@@ -88,18 +84,16 @@ class Exporter:
             self._to_first.start()
             return
         try:
-            self._server = start_http_server(self._port, registry=self._registry)
-        except OSError as error:
+            self._server = MetricsServer(self._port, self._registry)
+        except (OSError, OverflowError) as error:  # the latter is a port above 65535
             _logger.warning("no Prometheus metrics on port %d: %s", self._port, error)
             return
+        self._server.start()
         _logger.info("Prometheus metrics on port %d at /metrics", self._port)
 
     def stop(self) -> None:
         """Close the port."""
         if self._to_first:
             self._to_first.stop()
-        if self._server is not None:
-            server, thread = self._server
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        if self._server:
+            self._server.stop()

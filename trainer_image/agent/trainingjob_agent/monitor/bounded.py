@@ -31,9 +31,13 @@ class BoundedCall(Generic[_Answer]):
         self._asked = self._idle.is_set()
         if not self._asked:
             return
-        self._idle.clear()
         if self._thread.ident is None:
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # the pod has as many threads as it may have
+                self._error = error
+                return
+        self._idle.clear()
         self._requests.put(None)
 
     def answer(self, deadline_seconds: float) -> _Answer | None:

@@ -7,6 +7,9 @@ from collections import Counter
 from trainingjob_agent.monitor.quantities import MONITOR_ERRORS
 from trainingjob_agent.monitor.quantity import Reading
 
+_MOST_PROBLEMS = 1000
+"""That are logged: an error may tell something else each time."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -29,7 +32,7 @@ class ErrorLog:
         with self._lock:
             if not expected:
                 self._counts[source] += 1
-            if (source, problem) in self._logged:
+            if (source, problem) in self._logged or len(self._logged) >= _MOST_PROBLEMS:
                 return
             self._logged.add((source, problem))
         level = logging.INFO if expected else logging.WARNING

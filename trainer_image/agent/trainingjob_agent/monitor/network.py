@@ -1,49 +1,82 @@
-"""Traffic of the pod's network interfaces."""
+"""Traffic of the pod's network interfaces, and of InfiniBand ports where it has some."""
 
 import time
-from dataclasses import dataclass
-
-import psutil
+from collections.abc import Iterator
+from pathlib import Path
 
 from trainingjob_agent.monitor import quantities as q
+from trainingjob_agent.monitor.growth import Growth
 from trainingjob_agent.monitor.quantity import Reading
 
 _LOOPBACK = "lo"
-
-
-@dataclass(frozen=True, slots=True)
-class _Traffic:
-    seconds: float
-    received: int
-    sent: int
+_RECEIVED, _SENT = 0, 8
+"""Columns of /proc/net/dev: bytes received, bytes sent (man 5 proc_pid_net)."""
+_INFINIBAND_WORD_BYTES = 4
+"""Ports count words of four lanes (Linux, sysfs-class-infiniband)."""
 
 
 class NetworkReader:
     """Bytes since the start, and per second since the last reading."""
 
-    def __init__(self) -> None:
-        self._first = self._last = _traffic()
+    def __init__(self, interfaces: Path = Path("/proc/self/net/dev")) -> None:
+        self._interfaces = interfaces
+        self._growth = Growth()
+        self.read()
 
     def read(self) -> list[Reading]:
-        """Read totals and rates."""
-        last, now = self._last, _traffic()
-        self._last = now
-        elapsed = max(now.seconds - last.seconds, 1e-6)
-        # An interface that went away takes its counters with it.
-        received, sent = (max(0, n) for n in (now.received - last.received, now.sent - last.sent))
+        """Read totals and rates.
+
+        Raises:
+            OSError, ValueError: the kernel's table cannot be read.
+        """
+        counted, now = _traffic(self._interfaces.read_text()), time.monotonic()
+        received = self._growth.of("received", counted[0], now)
+        sent = self._growth.of("sent", counted[1], now)
         return [
-            Reading(q.NETWORK_RECEIVE, max(0, now.received - self._first.received)),
-            Reading(q.NETWORK_TRANSMIT, max(0, now.sent - self._first.sent)),
-            Reading(q.NETWORK_RECEIVE_RATE, received / elapsed),
-            Reading(q.NETWORK_TRANSMIT_RATE, sent / elapsed),
+            Reading(q.NETWORK_RECEIVE, received.total),
+            Reading(q.NETWORK_TRANSMIT, sent.total),
+            Reading(q.NETWORK_RECEIVE_RATE, received.per_second),
+            Reading(q.NETWORK_TRANSMIT_RATE, sent.per_second),
         ]
 
 
-def _traffic() -> _Traffic:
-    interfaces = psutil.net_io_counters(pernic=True)
-    counted = [interface for name, interface in interfaces.items() if name != _LOOPBACK]
-    return _Traffic(
-        time.monotonic(),
-        sum(interface.bytes_recv for interface in counted),
-        sum(interface.bytes_sent for interface in counted),
-    )
+class InfinibandReader:
+    """The same of each InfiniBand or RoCE port: RDMA passes the interfaces by."""
+
+    def __init__(self, devices: Path = Path("/sys/class/infiniband")) -> None:
+        self._growth = Growth()
+        self._ports = {
+            f"{port.parents[1].name}/{port.name}": port / "counters"
+            for port in sorted(devices.glob("*/ports/*"))
+        }
+        self.read()
+
+    def read(self) -> list[Reading]:
+        """Read all ports.
+
+        Raises:
+            OSError, ValueError: a counter cannot be read.
+        """
+        return [r for port, counters in self._ports.items() for r in self._read_one(port, counters)]
+
+    def _read_one(self, port: str, counters: Path) -> Iterator[Reading]:
+        for name, total, rate in (
+            ("port_rcv_data", q.INFINIBAND_RECEIVE, q.INFINIBAND_RECEIVE_RATE),
+            ("port_xmit_data", q.INFINIBAND_TRANSMIT, q.INFINIBAND_TRANSMIT_RATE),
+        ):
+            counted = int((counters / name).read_text()) * _INFINIBAND_WORD_BYTES
+            grown = self._growth.of(f"{port} {name}", counted, time.monotonic())
+            yield Reading(total, grown.total, (port,))
+            yield Reading(rate, grown.per_second, (port,))
+
+
+def _traffic(table: str) -> tuple[int, int]:
+    """Return bytes received and sent, of all interfaces but loopback."""
+    received = sent = 0
+    for line in table.splitlines()[2:]:
+        name, _, columns = line.partition(":")
+        if name.strip() != _LOOPBACK:
+            counters = columns.split()
+            received += int(counters[_RECEIVED])
+            sent += int(counters[_SENT])
+    return received, sent

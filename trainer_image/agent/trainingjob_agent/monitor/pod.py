@@ -1,6 +1,7 @@
 """CPU and memory of the pod, against its limits or, where it has none, against its host."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,10 @@ import psutil
 
 from trainingjob_agent.monitor import quantities as q
 from trainingjob_agent.monitor.cgroup import Cgroup, Throttling
+from trainingjob_agent.monitor.growth import Growth
 from trainingjob_agent.monitor.quantity import Reading
+
+_PRESSURES = ("cpu", "memory", "io")
 
 _logger = logging.getLogger(__name__)
 
@@ -17,26 +21,31 @@ class CpuReader:
     """CPU in use since the last reading."""
 
     def __init__(self, cgroup: Cgroup) -> None:
+        """Note the counters of now, and on how many cores this process may run.
+
+        Later a training may pin its threads, of which the monitor is one.
+        """
         self._cgroup = cgroup
-        self._last = time.monotonic(), self._cpu_seconds()
+        self._host_cores = psutil.cpu_count() or 1
+        self._cores = len(os.sched_getaffinity(os.getpid()))
+        self._growth = Growth()
+        self._of_host = cgroup.cpu_seconds() is None
+        self._usage()
         self._last_throttling = cgroup.throttling()
         if cgroup.cpu_limit_cores() is None:
-            cores = psutil.cpu_count()
-            _logger.info("no CPU limit here: CPU is measured against the host's %s cores", cores)
+            _logger.info("no CPU limit here: CPU is measured against %d cores", self._cores)
 
     def read(self) -> list[Reading]:
-        """Read use, limit and throttling."""
-        (then, used_then), (now, used_now) = self._last, (time.monotonic(), self._cpu_seconds())
-        self._last = now, used_now
-        usage = max(0.0, used_now - used_then) / max(now - then, 1e-6)
-        limit = self._cgroup.cpu_limit_cores()
-        cores = limit or float(psutil.cpu_count() or 1)
+        """Read use, limit and throttling, as far as they can be read."""
+        usage, limit = self._usage(), self._cgroup.cpu_limit_cores()
+        cores = min(limit or self._cores, float(self._cores))
+        is_host = limit is None and self._cores == self._host_cores
         readings = [
-            Reading(q.CPU_USAGE, usage),
             Reading(q.CPU_LIMIT, cores),
-            Reading(q.CPU_UTILIZATION, usage / cores),
-            Reading(q.CPU_LIMIT_IS_HOST, float(limit is None)),
+            Reading(q.CPU_LIMIT_IS_HOST, float(is_host)),
         ]
+        if usage is not None:
+            readings += [Reading(q.CPU_USAGE, usage), Reading(q.CPU_UTILIZATION, usage / cores)]
         throttling = self._cgroup.throttling()
         if limit is not None and throttling is not None:
             readings += self._throttling(throttling)
@@ -51,12 +60,12 @@ class CpuReader:
         yield Reading(q.CPU_THROTTLED_SECONDS, now.throttled_seconds)
         yield Reading(q.CPU_THROTTLED, throttled / periods if periods > 0 else 0.0)
 
-    def _cpu_seconds(self) -> float:
-        seconds = self._cgroup.cpu_seconds()
-        if seconds is not None:
-            return seconds
-        times = psutil.cpu_times()
-        return sum(times) - times.idle - getattr(times, "iowait", 0.0)
+    def _usage(self) -> float | None:
+        """Return the cores in use; None where the control group does not say now."""
+        seconds = _host_cpu_seconds() if self._of_host else self._cgroup.cpu_seconds()
+        if seconds is None:
+            return None
+        return self._growth.of("cpu", seconds, time.monotonic()).per_second
 
 
 class MemoryReader:
@@ -84,3 +93,42 @@ class MemoryReader:
             Reading(q.MEMORY_LIMIT_IS_HOST, float(is_host)),
             Reading(q.HOST_MEMORY_AVAILABLE, host.available),
         ]
+
+
+class WaitingReader:
+    """What the pod waits for (PSI), and its traffic to block devices: control groups v2 only."""
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        self._cgroup = cgroup
+        self._growth = Growth()
+        self.read()
+
+    def read(self) -> list[Reading]:
+        """Read what the kernel counts; it may count none of it."""
+        return [*self._pressures(), *self._storage()]
+
+    def _pressures(self) -> Iterator[Reading]:
+        for resource in _PRESSURES:
+            seconds = self._cgroup.stalled_seconds(resource)
+            if seconds is not None:
+                share = self._growth.of(resource, seconds, time.monotonic()).per_second
+                yield Reading(q.PRESSURE_SECONDS, seconds, (resource,))
+                yield Reading(q.PRESSURE, min(share, 1.0), (resource,))
+
+    def _storage(self) -> Iterator[Reading]:
+        counted, now = self._cgroup.storage_bytes(), time.monotonic()
+        if counted is None:
+            return
+        read, written = (
+            self._growth.of(name, value, now)
+            for name, value in zip(("read", "written"), counted, strict=True)
+        )
+        yield Reading(q.STORAGE_READ, read.total)
+        yield Reading(q.STORAGE_WRITTEN, written.total)
+        yield Reading(q.STORAGE_READ_RATE, read.per_second)
+        yield Reading(q.STORAGE_WRITTEN_RATE, written.per_second)
+
+
+def _host_cpu_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))

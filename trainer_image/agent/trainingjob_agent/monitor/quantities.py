@@ -7,20 +7,23 @@ _MEGA = 1e-6
 
 CPU_USAGE = Quantity("CPU in use by the pod", "trainingjob_cpu_usage_cores")
 CPU_LIMIT = Quantity(
-    "CPU limit of the pod, else the cores of its host",
+    "CPU limit of the pod, else the cores that it may run on",
     "trainingjob_cpu_limit_cores",
     "cpu_limit_cores",
+    steady=True,
 )
 CPU_UTILIZATION = Quantity(
     "CPU in use by the pod as a share of its limit",
     "trainingjob_cpu_utilization_ratio",
     "cpu_utilization_percentage",
     _PERCENT,
+    basic=True,
 )
 CPU_LIMIT_IS_HOST = Quantity(
-    "1 if the pod has no CPU limit, so that its host's cores stand for it",
+    "1 if the pod may use all cores of its host, which stand for its CPU limit then",
     "trainingjob_cpu_limit_is_host",
     "cpu_limit_is_host",
+    steady=True,
 )
 CPU_PERIODS = Quantity(
     "Scheduling periods in which the pod wanted CPU",
@@ -42,6 +45,7 @@ CPU_THROTTLED = Quantity(
     "Share of scheduling periods since the last sample in which the pod was throttled",
     mlflow="cpu_throttled_percentage",
     factor=_PERCENT,
+    basic=True,
 )
 
 MEMORY_WORKING_SET = Quantity(
@@ -49,23 +53,27 @@ MEMORY_WORKING_SET = Quantity(
     "trainingjob_memory_working_set_bytes",
     "system_memory_usage_megabytes",
     _MEGA,
+    basic=True,
 )
 MEMORY_LIMIT = Quantity(
     "Memory limit of the pod, else the memory of its host",
     "trainingjob_memory_limit_bytes",
     "system_memory_limit_megabytes",
     _MEGA,
+    steady=True,
 )
 MEMORY_UTILIZATION = Quantity(
     "Memory in use by the pod as a share of its limit",
     "trainingjob_memory_utilization_ratio",
     "system_memory_usage_percentage",
     _PERCENT,
+    basic=True,
 )
 MEMORY_LIMIT_IS_HOST = Quantity(
     "1 if the pod has no memory limit, so that its host's memory stands for it",
     "trainingjob_memory_limit_is_host",
     "system_memory_limit_is_host",
+    steady=True,
 )
 HOST_MEMORY_AVAILABLE = Quantity(
     "Memory that the host can still give; where the pod has no limit, this is what runs out",
@@ -92,10 +100,84 @@ NETWORK_RECEIVE_RATE = Quantity(
     "Received over the network per second since the last sample",
     mlflow="network_receive_megabytes_per_second",
     factor=_MEGA,
+    basic=True,
 )
 NETWORK_TRANSMIT_RATE = Quantity(
     "Sent over the network per second since the last sample",
     mlflow="network_transmit_megabytes_per_second",
+    factor=_MEGA,
+    basic=True,
+)
+
+_PORT = ("port",)
+
+INFINIBAND_RECEIVE = Quantity(
+    "Received over an InfiniBand or RoCE port since the monitor started",
+    "trainingjob_infiniband_receive_bytes",
+    "infiniband_{0}_receive_megabytes",
+    _MEGA,
+    _PORT,
+    Kind.COUNTER,
+)
+INFINIBAND_TRANSMIT = Quantity(
+    "Sent over an InfiniBand or RoCE port since the monitor started",
+    "trainingjob_infiniband_transmit_bytes",
+    "infiniband_{0}_transmit_megabytes",
+    _MEGA,
+    _PORT,
+    Kind.COUNTER,
+)
+INFINIBAND_RECEIVE_RATE = Quantity(
+    "Received over an InfiniBand or RoCE port per second since the last sample",
+    mlflow="infiniband_{0}_receive_megabytes_per_second",
+    factor=_MEGA,
+    labels=_PORT,
+)
+INFINIBAND_TRANSMIT_RATE = Quantity(
+    "Sent over an InfiniBand or RoCE port per second since the last sample",
+    mlflow="infiniband_{0}_transmit_megabytes_per_second",
+    factor=_MEGA,
+    labels=_PORT,
+)
+
+_RESOURCE = ("resource",)
+
+PRESSURE_SECONDS = Quantity(
+    "Time in which some thread of the pod waited for CPU, memory or storage (PSI)",
+    "trainingjob_pressure_stalled_seconds",
+    labels=_RESOURCE,
+    kind=Kind.COUNTER,
+)
+PRESSURE = Quantity(
+    "Share of the time since the last sample in which some thread of the pod waited for it (PSI)",
+    mlflow="{0}_pressure_percentage",
+    factor=_PERCENT,
+    labels=_RESOURCE,
+    basic=True,
+)
+
+STORAGE_READ = Quantity(
+    "Read from block devices by the pod since the monitor started",
+    "trainingjob_storage_read_bytes",
+    "storage_read_megabytes",
+    _MEGA,
+    kind=Kind.COUNTER,
+)
+STORAGE_WRITTEN = Quantity(
+    "Written to block devices by the pod since the monitor started",
+    "trainingjob_storage_written_bytes",
+    "storage_written_megabytes",
+    _MEGA,
+    kind=Kind.COUNTER,
+)
+STORAGE_READ_RATE = Quantity(
+    "Read from block devices by the pod per second since the last sample",
+    mlflow="storage_read_megabytes_per_second",
+    factor=_MEGA,
+)
+STORAGE_WRITTEN_RATE = Quantity(
+    "Written to block devices by the pod per second since the last sample",
+    mlflow="storage_written_megabytes_per_second",
     factor=_MEGA,
 )
 
@@ -110,7 +192,10 @@ DISK_AVAILABLE = Quantity(
     _AVAILABLE_HELP, _VOLUME_AVAILABLE, "disk_available_megabytes", _MEGA, _PATH
 )
 DISK_UTILIZATION = Quantity(
-    "Share of the root file system in use", mlflow="disk_usage_percentage", factor=_PERCENT
+    "Share of the root file system in use",
+    mlflow="disk_usage_percentage",
+    factor=_PERCENT,
+    basic=True,
 )
 VOLUME_USED = Quantity(_USED_HELP, _VOLUME_USED, "volume_{0}_usage_megabytes", _MEGA, _PATH)
 VOLUME_AVAILABLE = Quantity(
@@ -121,6 +206,7 @@ VOLUME_UTILIZATION = Quantity(
     mlflow="volume_{0}_usage_percentage",
     factor=_PERCENT,
     labels=_PATH,
+    basic=True,
 )
 
 _RANK = ("rank",)
@@ -142,6 +228,19 @@ PROCESS_OPEN_FILES = Quantity(
     "Files, sockets and pipes that the process of one rank has open",
     "trainingjob_process_open_files",
     "rank_{0}_open_files",
+    labels=_RANK,
+)
+WORKER_MEMORY = Quantity(
+    "Resident memory of all that one rank has started, such as workers of a DataLoader",
+    "trainingjob_worker_resident_memory_bytes",
+    "rank_{0}_workers_memory_usage_megabytes",
+    _MEGA,
+    _RANK,
+)
+WORKERS = Quantity(
+    "Processes that one rank has started, such as workers of a DataLoader",
+    "trainingjob_worker_processes",
+    "rank_{0}_workers",
     labels=_RANK,
 )
 

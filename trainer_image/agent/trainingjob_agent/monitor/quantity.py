@@ -1,10 +1,11 @@
 """What is measured: its name and unit for Prometheus, its name and unit in MLflow."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
+from functools import lru_cache
 
 
-class Kind(StrEnum):
+class Kind(Enum):
     """How a value behaves. A counter only grows, until its process or driver starts again."""
 
     GAUGE = "gauge"
@@ -23,6 +24,8 @@ class Quantity:
         factor: from the base unit to the unit of the MLflow metric.
         labels: names of the labels.
         kind: gauge or counter.
+        basic: part of each sample in MLflow at the level `basic`, too.
+        steady: seldom changes, such as a limit or a state; MLflow gets it when it does.
     """
 
     help: str
@@ -31,6 +34,8 @@ class Quantity:
     factor: float = 1.0
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
+    basic: bool = False
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,17 @@ class Reading:
     @property
     def mlflow_name(self) -> str:
         """Name in MLflow with its labels; empty if the quantity has none there."""
-        return self.quantity.mlflow.format(*map(_slug, self.labels))
+        return _name(self.quantity.mlflow, self.labels)
 
     @property
     def mlflow_value(self) -> float:
         """Value in the unit of the MLflow metric."""
         return round(self.value * self.quantity.factor, 3)
+
+
+@lru_cache(maxsize=4096)
+def _name(template: str, labels: tuple[str, ...]) -> str:
+    return template.format(*map(_slug, labels))
 
 
 def _slug(label: str) -> str:

@@ -11,8 +11,3 @@ class SystemSample:
 
     timestamp_milliseconds: int
     readings: tuple[Reading, ...]
-
-    def mlflow_metrics(self) -> dict[str, float]:
-        """Return fresh values by their MLflow name, without the `system/` prefix."""
-        named = ((r.mlflow_name, r.mlflow_value) for r in self.readings if r.fresh)
-        return {name: value for name, value in named if name}

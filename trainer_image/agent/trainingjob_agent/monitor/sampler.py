@@ -1,34 +1,21 @@
 """Takes samples: control group, processes, network, volumes, GPUs."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
-from trainingjob_agent.monitor.bounded import BoundedCall
 from trainingjob_agent.monitor.cgroup import Cgroup
 from trainingjob_agent.monitor.errors import ErrorLog
-from trainingjob_agent.monitor.gpu import GpuFault, GpuSampler
-from trainingjob_agent.monitor.network import NetworkReader
-from trainingjob_agent.monitor.pod import CpuReader, MemoryReader
+from trainingjob_agent.monitor.gpu import GpuFault, GpuIdentity, GpuSampler
+from trainingjob_agent.monitor.network import InfinibandReader, NetworkReader
+from trainingjob_agent.monitor.pod import CpuReader, MemoryReader, WaitingReader
 from trainingjob_agent.monitor.processes import ProcessReader
+from trainingjob_agent.monitor.quantity import Reading
 from trainingjob_agent.monitor.sample import SystemSample
+from trainingjob_agent.monitor.source import Reader, Source
 from trainingjob_agent.monitor.volumes import VolumeReader
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Protocol
-
-    from trainingjob_agent.monitor.quantity import Reading
-
-    class Reader(Protocol):
-        """Reads some quantities."""
-
-        def read(self) -> list[Reading]:
-            """Read them now."""
-            ...
-
-
 _TIMEOUT_SECONDS = 2.0
-"""For volumes and for GPUs: longer than a healthy driver takes, shorter than an interval."""
+"""For all sources together: longer than a healthy driver takes, shorter than an interval."""
 
 
 class SystemSampler:
@@ -36,42 +23,46 @@ class SystemSampler:
 
     def __init__(
         self,
-        cgroup: Cgroup | None = None,
-        volumes: VolumeReader | None = None,
+        sources: Mapping[str, Callable[[], Reader]] | None = None,
         timeout_seconds: float = _TIMEOUT_SECONDS,
-        processes: "Reader | None" = None,
     ) -> None:
-        """Note the counters of now.
+        """Prepare; nothing is read yet.
 
         Args:
-            cgroup: where the pod's limits are; by default that of this process.
-            volumes: by default all that is mounted here.
-            timeout_seconds: how long a sample waits for volumes, and then for GPUs.
-            processes: by default the ranks that torchrun has started beside this one.
+            sources: makers of readers by name, besides the usual ones or in place of them.
+            timeout_seconds: how long a sample waits.
         """
         self._timeout_seconds = timeout_seconds
-        self._errors = ErrorLog()
-        self._gpus = GpuSampler(self._errors)
-        self._volumes = BoundedCall("volumes", (volumes or VolumeReader(errors=self._errors)).read)
-        cgroup = cgroup or Cgroup.of_this_process()
-        self._parts: dict[str, Callable[[], list[Reading]]] = {
-            "cpu": CpuReader(cgroup).read,
-            "memory": MemoryReader(cgroup).read,
-            "network": NetworkReader().read,
-            "processes": (processes or ProcessReader()).read,
-            "volumes": self._read_volumes,
+        self._errors = errors = ErrorLog()
+        self._gpus = GpuSampler(errors)
+        self._opened = False
+
+        def cgroup() -> Cgroup:
+            return Cgroup.of_this_process(note=lambda problem: errors.note("cgroup", problem))
+
+        makers: dict[str, Callable[[], Reader]] = {
+            "cpu": lambda: CpuReader(cgroup()),
+            "memory": lambda: MemoryReader(cgroup()),
+            "pressure": lambda: WaitingReader(cgroup()),
+            "network": NetworkReader,
+            "infiniband": InfinibandReader,
+            "processes": ProcessReader,
+            "volumes": lambda: VolumeReader(errors=errors),
+            **(sources or {}),
         }
+        self._sources = [Source(name, make, errors) for name, make in makers.items()]
+
+    def open(self) -> None:
+        """Note the counters of now, against which the first sample is measured."""
+        self._opened = True
+        self._ask()
 
     def sample(self) -> SystemSample:
         """Take one sample now."""
+        if not self._opened:
+            self.open()
         timestamp = time.time_ns() // 1_000_000
-        self._volumes.ask()
-        readings: list[Reading] = []
-        for source, read in self._parts.items():
-            try:
-                readings += read()
-            except Exception as error:  # noqa: BLE001 - noted below; the other parts are read
-                self._errors.note(source, repr(error))
+        readings = self._ask()
         readings += self._gpus.sample(self._timeout_seconds)
         return SystemSample(timestamp, (*readings, *self._errors.readings()))
 
@@ -79,5 +70,12 @@ class SystemSampler:
         """Look at the GPUs now; return what is wrong with them."""
         return self._gpus.faults(self._timeout_seconds)
 
-    def _read_volumes(self) -> "list[Reading]":
-        return self._volumes.answer(time.monotonic() + self._timeout_seconds) or []
+    def gpu_identities(self) -> list[GpuIdentity]:
+        """Return which GPUs the last sample is of."""
+        return self._gpus.identities()
+
+    def _ask(self) -> list[Reading]:
+        for source in self._sources:
+            source.ask()
+        deadline = time.monotonic() + self._timeout_seconds
+        return [reading for source in self._sources for reading in source.take(deadline)]

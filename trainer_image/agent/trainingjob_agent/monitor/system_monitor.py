@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from trainingjob_agent.contract import DEFAULT_MONITOR_INTERVAL_SECONDS
+from trainingjob_agent.contract import DEFAULT_MONITOR_INTERVAL_SECONDS, MonitorLevel
 from trainingjob_agent.monitor.gpu import GpuFault
 from trainingjob_agent.monitor.sample import SystemSample
 from trainingjob_agent.monitor.sampler import SystemSampler
+from trainingjob_agent.monitor.selection import Selection
 
 _FIRST_WINDOW_SECONDS = 0.2
 """How long the first sample looks at the CPU; shorter is noise."""
@@ -30,6 +31,10 @@ class MetricSink(Protocol):
         """Queue values captured at one step and time; `run_id` None means the job's run."""
         ...
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Queue tags of the job's run."""
+        ...
+
 
 class SystemMonitor(threading.Thread):
     """Samples at once, then at each interval, and once more when stopped.
@@ -45,6 +50,8 @@ class SystemMonitor(threading.Thread):
         run_id: str | None = None,
         interval_seconds: float = DEFAULT_MONITOR_INTERVAL_SECONDS,
         prefix: str = "system/",
+        gpu_tag: str = "trainingjob.gpus",
+        level: MonitorLevel = "basic",
         sampler: SystemSampler | None = None,
         on_sample: Callable[[SystemSample], None] | None = None,
     ) -> None:
@@ -55,6 +62,8 @@ class SystemMonitor(threading.Thread):
             run_id: MLflow run; None for the run that the sink knows.
             interval_seconds: time between two samples.
             prefix: of the metric names.
+            gpu_tag: tag of the run that says which GPUs there are.
+            level: how many metrics go to MLflow.
             sampler: what measures; by default this process's control group and GPUs.
             on_sample: called with every sample, in this thread.
         """
@@ -64,37 +73,48 @@ class SystemMonitor(threading.Thread):
         self._interval_seconds = interval_seconds
         self._prefix = prefix
         self._sampler = sampler or SystemSampler()
+        self._gpu_tag = gpu_tag
+        self._gpus = ""
+        self._selection = Selection(level)
         self._on_sample = on_sample
         self._step = 0
         self._stopping = threading.Event()
 
     def log_metrics_to_mlflow(self) -> None:
-        """Take one sample and log it to the monitor's run at the next step, from 1 on."""
-        self._step += 1
-        self._log_metrics_to_run(self.run_id, self._step)
+        """Take one sample and log it to the monitor's run.
 
-    def _log_metrics_to_run(self, run_id: str | None, step: int) -> None:
-        """Take one sample and log it to the run `run_id` at `step`."""
+        Its step is its time in milliseconds since the epoch: it grows over all attempts of a job
+        though no attempt knows the last step of the one before. MLflow's latest value is that of
+        the highest step.
+        """
         sample = self._sampler.sample()
-        metrics = {self._prefix + name: value for name, value in sample.mlflow_metrics().items()}
+        # A clock that is set back must not make the newest value an old one.
+        self._step = max(self._step + 1, sample.timestamp_milliseconds)
+        selected = self._selection.of(sample)
+        metrics = {self._prefix + name: value for name, value in selected.items()}
         self._sink.log_metrics(
             metrics,
-            step=step,
+            step=self._step,
             timestamp_milliseconds=sample.timestamp_milliseconds,
-            run_id=run_id,
+            run_id=self.run_id,
         )
+        gpus = "; ".join(one.describe() for one in self._sampler.gpu_identities())
+        if gpus != self._gpus:
+            self._gpus = gpus
+            self._sink.set_tags({self._gpu_tag: gpus})
         if self._on_sample is not None:
             self._on_sample(sample)
 
     def run(self) -> None:
         """Sample until stopped."""
+        self._sampler.open()
         self._stopping.wait(_FIRST_WINDOW_SECONDS)
         while True:
             last = self._stopping.is_set()
             try:
                 self.log_metrics_to_mlflow()
             except Exception:
-                _logger.exception("system metrics: sample %d failed", self._step)
+                _logger.exception("system metrics: one sample failed")
             if last:
                 return
             self._stopping.wait(self._interval_seconds)

@@ -61,7 +61,10 @@ class Child:
             OSError: it cannot be started.
         """
         self._process = subprocess.Popen(
-            self._command, env=environment, stderr=subprocess.PIPE, process_group=0
+            self._command,
+            env=environment,
+            stderr=subprocess.PIPE,
+            preexec_fn=os.setpgrp,  # no other thread runs yet
         )
         self._pump = threading.Thread(target=self._pass_on, name="stderr", daemon=True)
         self._pump.start()

@@ -6,7 +6,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import psutil
@@ -59,7 +59,7 @@ class StackWatch(threading.Thread):
 
     def _show(self, why: str) -> None:
         text = collect(self._directory / "stacks.txt", self._processes())
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         _logger.warning("stacks (%s):", why)
         sys.stderr.write(text)
         sys.stderr.flush()

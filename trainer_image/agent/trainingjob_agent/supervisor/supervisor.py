@@ -16,7 +16,7 @@ from trainingjob_agent.companions import (
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.exporter import SystemMetrics
 from trainingjob_agent.monitor.cgroup import Cgroup
-from trainingjob_agent.monitor.processes import ScriptProcessReader
+from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.supervisor.child import STOPPING, Child
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
@@ -43,7 +43,7 @@ class Supervisor:
             contract,
             [system],
             system.show,
-            SystemSampler(processes=ScriptProcessReader(child.pid)),
+            SystemSampler({"processes": lambda: ProcessReader(child.pid)}),
         )
         self._stacks = StackWatch(child, directory, self._keep_stacks)
 

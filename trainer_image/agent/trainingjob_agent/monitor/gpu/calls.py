@@ -92,9 +92,6 @@ FAST: dict[str, Call] = {
     ),
     "memory": memory,
     "power": _one(q.POWER, lambda nvml, device: nvml.nvmlDeviceGetPowerUsage(device) / 1e3),
-    "power limit": _one(
-        q.POWER_LIMIT, lambda nvml, device: nvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1e3
-    ),
     "energy": _one(
         q.ENERGY, lambda nvml, device: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3
     ),
@@ -102,18 +99,25 @@ FAST: dict[str, Call] = {
     "SM clock": _clock(q.SM_CLOCK, "NVML_CLOCK_SM"),
     "memory clock": _clock(q.MEMORY_CLOCK, "NVML_CLOCK_MEM"),
     "throttle reasons": _throttling,
-    "corrected ECC errors": _ecc(q.ECC_CORRECTED, "NVML_MEMORY_ERROR_TYPE_CORRECTED"),
-    "uncorrected ECC errors": _ecc(q.ECC_UNCORRECTED, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED"),
 }
 """Made for each sample, by name for the log."""
 
 SLOW: dict[str, Call] = {
+    "power limit": _one(
+        q.POWER_LIMIT, lambda nvml, device: nvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1e3
+    ),
+    "corrected ECC errors": _ecc(q.ECC_CORRECTED, "NVML_MEMORY_ERROR_TYPE_CORRECTED"),
+    "uncorrected ECC errors": _ecc(q.ECC_UNCORRECTED, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED"),
+    "compute processes": _one(
+        q.PROCESSES,
+        lambda nvml, device: len(nvml.nvmlDeviceGetComputeRunningProcesses(device)),
+    ),
     "PCIe receive rate": _pcie(q.PCIE_RECEIVE, "NVML_PCIE_UTIL_RX_BYTES"),
     "PCIe transmit rate": _pcie(q.PCIE_TRANSMIT, "NVML_PCIE_UTIL_TX_BYTES"),
     "NVLink received": _nvlink(q.NVLINK_RECEIVE, "NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX"),
     "NVLink sent": _nvlink(q.NVLINK_TRANSMIT, "NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX"),
 }
-"""Made once in a while: these block."""
+"""Made once in a while: these block, or seldom change."""
 
 SINCE_START = frozenset({q.ENERGY, q.NVLINK_RECEIVE, q.NVLINK_TRANSMIT})
 """Counted by the driver from its own start; shown from the monitor's."""

@@ -1,6 +1,7 @@
 """One GPU. An error of one of its counters costs that value only."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from trainingjob_agent.monitor.gpu import quantities as q
 from trainingjob_agent.monitor.gpu.calls import FAST, RATIOS, SINCE_START, SLOW, Call
 from trainingjob_agent.monitor.gpu.fault import XID_FELL_OFF_THE_BUS, GpuFault, describe_xid
 from trainingjob_agent.monitor.gpu.gpm import GpmReader
+from trainingjob_agent.monitor.gpu.identity import GpuIdentity
 from trainingjob_agent.monitor.gpu.mig import find_mig_instances
 from trainingjob_agent.monitor.gpu.xid import XidEvents
 from trainingjob_agent.monitor.quantity import Quantity, Reading
@@ -24,11 +26,13 @@ _logger = logging.getLogger(__name__)
 class GpuDevice:
     """Reads one GPU, always in the same thread. A lost one is not asked again."""
 
-    def __init__(self, nvml: Any, index: int, errors: ErrorLog) -> None:
+    def __init__(self, nvml: Any, index: int, errors: ErrorLog, driver: str = "") -> None:
+        self.index = index
         self._nvml = nvml
-        self._index = index
+        self.identity = GpuIdentity(index, driver=driver)
         self._errors = errors
         self._label = str(index)
+        self._source = f"gpu {index}"
         self._handle: Any = None
         self._lost = False
         self._xids: XidEvents | None = None
@@ -41,7 +45,10 @@ class GpuDevice:
         """Read all that it tells, and whether it is lost."""
         if self._handle is None:
             self._open()
-        readings = [] if self._handle is None else [*self._read_parts(), *self._read_slow()]
+        readings: list[Reading] = []
+        if self._handle is not None:
+            readings += [*self._read_parts(), *self._read_slow()]
+            readings += _ratios(readings)
         if self._xids:
             self._ask("Xid events", self._xids.poll)
             readings += self._xids.readings()
@@ -50,28 +57,36 @@ class GpuDevice:
         if self._lost:
             # What was read before it fell is history, and may have been wrong already.
             readings = [reading for reading in readings if reading.quantity is q.XID_ERRORS]
-        return [*readings, Reading(q.LOST, float(self._lost), (self._label,))]
+        return [*readings, Reading(q.LOST, float(self._lost), (self._label,)), self._info()]
 
     def fault(self) -> GpuFault | None:
         """Return what is wrong with it, as far as the last reading knows."""
         xids = sorted(self._xids.counts) if self._xids else []
         told = ", ".join(map(describe_xid, xids))
         if self._lost:
-            message = f"GPU {self._index} fell off the bus" + (f": {told}" if told else "")
-            return GpuFault(self._index, "GpuLost", message)
+            message = f"{self.identity} fell off the bus" + (f": {told}" if told else "")
+            return GpuFault(self.index, "GpuLost", message)
         if told:
-            return GpuFault(self._index, "GpuXidError", f"GPU {self._index}: {told}")
+            return GpuFault(self.index, "GpuXidError", f"{self.identity}: {told}")
         return None
+
+    def _info(self) -> Reading:
+        one = self.identity
+        labels = (one.uuid, one.pci_address, one.name, one.sharing, one.driver)
+        return Reading(q.INFO, 1.0, (self._label, *labels))
 
     def _open(self) -> None:
         nvml = self._nvml
-        handle = self._ask("handle", lambda: nvml.nvmlDeviceGetHandleByIndex(self._index))
+        handle = self._ask("handle", lambda: nvml.nvmlDeviceGetHandleByIndex(self.index))
         if handle is None:
             return
         self._handle = handle
-        self._xids = XidEvents(nvml, self._label, handle)
+        self._identify()
+        self._xids = XidEvents(nvml, self._label, self.identity, handle)
         self._parts = {what: self._bind(call) for what, call in FAST.items()}
-        instances = self._ask("MIG", lambda: find_mig_instances(nvml, self._index, handle)) or []
+        instances = self._ask("MIG", lambda: find_mig_instances(nvml, self.index, handle)) or []
+        if instances:
+            self.identity = replace(self.identity, sharing="MIG")
         for instance in instances:
             self._parts[f"memory of {instance.label}"] = instance.memory
         support = self._ask("activity", lambda: nvml.nvmlGpmQueryDeviceSupport(handle))
@@ -87,12 +102,22 @@ class GpuDevice:
             reader = GpmReader(nvml, self._label, lambda sample: take(handle, sample))
             self._parts["activity"] = reader.read
 
+    def _identify(self) -> None:
+        nvml, handle = self._nvml, self._handle
+        self.identity = replace(
+            self.identity,
+            uuid=self._ask("UUID", lambda: nvml.nvmlDeviceGetUUID(handle)) or "",
+            pci_address=self._ask("PCI address", lambda: nvml.nvmlDeviceGetPciInfo(handle).busId)
+            or "",
+            name=self._ask("name", lambda: nvml.nvmlDeviceGetName(handle)) or "",
+            sharing="MPS" if "CUDA_MPS_PIPE_DIRECTORY" in os.environ else "",
+        )
+
     def _bind(self, call: Call) -> Callable[[], list[Reading]]:
         return lambda: call(self._nvml, self._handle, self._label)
 
     def _read_parts(self) -> list[Reading]:
         readings = [r for what, part in self._parts.items() for r in self._ask(what, part) or ()]
-        readings += _ratios(readings)
         return [self._since_start(reading) for reading in readings]
 
     def _read_slow(self) -> list[Reading]:
@@ -122,15 +147,13 @@ class GpuDevice:
                 self._lose()
                 return None
             absent = (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND)
-            self._errors.note(
-                f"gpu {self._index}", f"no {what}: {error}", expected=error.value in absent
-            )
+            self._errors.note(self._source, f"no {what}: {error}", expected=error.value in absent)
             return None
 
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            _logger.error("GPU %d fell off the bus: its node needs a look", self._index)
+            _logger.error("%s fell off the bus: its node needs a look", self.identity)
 
 
 def _ratios(readings: Iterable[Reading]) -> Iterator[Reading]:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -10,15 +11,18 @@ from trainingjob_agent.monitor.bounded import BoundedCall
 from trainingjob_agent.monitor.errors import ErrorLog
 from trainingjob_agent.monitor.gpu.device import GpuDevice
 from trainingjob_agent.monitor.gpu.fault import GpuFault
+from trainingjob_agent.monitor.gpu.identity import GpuIdentity, visible_gpus
 from trainingjob_agent.monitor.quantity import Reading
+from trainingjob_agent.monitor.source import take
 
 _SOURCE = "nvml"
+_SILENCE = "the driver does not answer; values are missing until it does"
 
 _logger = logging.getLogger(__name__)
 
 
 class GpuSampler:
-    """Reads every GPU that the driver shows to this container.
+    """Reads every GPU that the driver shows to this container, and that is the job's.
 
     A call into the driver may hang for ever. It then costs the values of that GPU until it
     returns; all others are read as before.
@@ -46,8 +50,8 @@ class GpuSampler:
             for _, call in self._gpus:
                 call.ask()
             readings: list[Reading] = []
-            for index, (_, call) in enumerate(self._gpus):
-                readings += self._take(f"gpu {index}", call, deadline)
+            for device, call in self._gpus:
+                readings += self._take(f"gpu {device.index}", call, deadline)
             return readings
 
     def faults(self, timeout_seconds: float) -> list[GpuFault]:
@@ -55,20 +59,14 @@ class GpuSampler:
         self.sample(timeout_seconds)
         return [fault for device, _ in self._gpus if (fault := device.fault())]
 
+    def identities(self) -> list[GpuIdentity]:
+        """Return which GPUs these are, as far as they have said so."""
+        return [device.identity for device, _ in self._gpus]
+
     def _take(
         self, source: str, call: BoundedCall[list[Reading]], deadline_seconds: float
     ) -> list[Reading]:
-        silence = "the driver does not answer; values are missing until it does"
-        try:
-            readings = call.answer(deadline_seconds)
-        except TimeoutError:
-            self._errors.note(source, silence)
-            return []
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this GPU's only
-            self._errors.note(source, repr(error))
-            return []
-        self._errors.recovered(source, silence)
-        return readings or []
+        return take(call, source, self._errors, deadline_seconds, _SILENCE)
 
     def _discover(self) -> list[Reading]:
         """Find the GPUs. Without a driver there are none, and none will come."""
@@ -82,13 +80,27 @@ class GpuSampler:
         except nvml.NVMLError as error:
             self._errors.note(_SOURCE, f"no GPU metrics: {error}")
             count = 0
-        devices = [GpuDevice(nvml, index, self._errors) for index in range(count)]
+        driver = _text(nvml, nvml.nvmlSystemGetDriverVersion) if count else ""
+        visible = visible_gpus([_uuid(nvml, index) for index in range(count)])
+        devices = [GpuDevice(nvml, index, self._errors, driver) for index in visible]
         self._gpus = [
-            (device, BoundedCall(f"gpu-{index}", device.read))
-            for index, device in enumerate(devices)
+            (device, BoundedCall(f"gpu-{device.index}", device.read)) for device in devices
         ]
         self._found = True
         return []
+
+
+def _uuid(nvml: Any, index: int) -> str:
+    return _text(nvml, lambda: nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index)))
+
+
+def _text(nvml: Any, call: Callable[[], str]) -> str:
+    """Return what the driver says; nothing where it says nothing."""
+    try:
+        return call()
+    except nvml.NVMLError as error:
+        _logger.debug("the driver does not say: %s", error)
+        return ""
 
 
 def find_gpu_faults(within_seconds: float = 2.0) -> list[GpuFault]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainingjob_agent.monitor.gpu import quantities as q
 from trainingjob_agent.monitor.gpu.fault import describe_xid
+from trainingjob_agent.monitor.gpu.identity import GpuIdentity
 from trainingjob_agent.monitor.quantity import Reading
 
 _MAX_EVENTS_AT_ONCE = 100
@@ -17,9 +18,10 @@ _logger = logging.getLogger(__name__)
 class XidEvents:
     """Counts the Xids of one GPU since its first poll."""
 
-    def __init__(self, nvml: Any, gpu: str, handle: Any) -> None:
+    def __init__(self, nvml: Any, label: str, gpu: GpuIdentity, handle: Any) -> None:
         self.counts: Counter[int] = Counter()
         self._nvml = nvml
+        self._label = label
         self._gpu = gpu
         self._handle = handle
         self._events: Any = None
@@ -47,9 +49,9 @@ class XidEvents:
             xid = int(event.eventData)
             self.counts[xid] += 1
             if self.counts[xid] == 1:
-                _logger.error("GPU %s: %s (logged once)", self._gpu, describe_xid(xid))
+                _logger.error("%s: %s (logged once)", self._gpu, describe_xid(xid))
 
     def readings(self) -> Iterator[Reading]:
         """Return the counts by Xid."""
         for xid, count in self.counts.items():
-            yield Reading(q.XID_ERRORS, count, (self._gpu, str(xid)))
+            yield Reading(q.XID_ERRORS, count, (self._label, str(xid)))

@@ -1,0 +1,60 @@
+"""The sweep over runs that no job looks after, with hostile ones among them."""
+
+import pytest
+from trainingjob_operator.api import TrainingJob
+from trainingjob_operator.runs.sweeper import Sweeper
+
+from tests.support.jobs import started, training_job
+from tests.support.mlflow_server import FakeMlflow
+
+OURS = {
+    "trainingjob__uid": "u-1",
+    "trainingjob__name": "mnist",
+    "trainingjob__namespace": "ml",
+    "trainingjob__cluster": "c-1",
+}
+
+
+async def swept(fake: FakeMlflow, job: TrainingJob | None) -> list[str]:
+    """Sweep once; returns the loops that counted an error."""
+    errors: list[str] = []
+
+    async def lookup(_namespace: str, name: str) -> TrainingJob | None:
+        if name == "breaks":
+            raise RuntimeError("a fault of ours")
+        return job
+
+    async with fake.serve() as server:
+        sweeper = Sweeper(
+            lambda _: server, ["http://mlflow"], "c-1", lookup, lambda: None, errors.append
+        )
+        await sweeper.sweep_all()
+    return errors
+
+
+async def test_hostile_runs_hinder_no_sweep_and_what_the_pods_opened_is_closed_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake = FakeMlflow()
+    fake.add("future", **OURS)["info"]["start_time"] = 10**17
+    fake.add("breaks", **(OURS | {"trainingjob__name": "breaks"}))
+    fake.add("nameless", trainingjob__cluster="c-1")
+    fake.add("left", **OURS)["info"]["start_time"] = 1_000
+    fake.add("trial", mlflow__parentRunId="left")["info"]["start_time"] = 2_000
+    errors = await swept(fake, job=None)
+    assert {run_id: fake.status(run_id) for run_id in fake.runs} == {
+        "future": "KILLED",
+        "breaks": "RUNNING",
+        "nameless": "RUNNING",
+        "left": "KILLED",
+        "trial": "KILLED",
+    }
+    assert errors == ["sweep"]
+    assert "a fault of ours" in caplog.text
+
+
+async def test_a_run_of_a_living_job_that_was_not_started_with_it_is_left_alone() -> None:
+    fake = FakeMlflow()
+    fake.add("planted", **OURS)["info"]["start_time"] = 1_000
+    job = training_job(status=started("Running"))
+    assert (await swept(fake, job), fake.status("planted")) == ([], "RUNNING")
