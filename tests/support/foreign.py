@@ -8,6 +8,7 @@ from trainingjob_operator.core.decide import decide
 from trainingjob_operator.core.decode import event_view, job_view, pod_view
 from trainingjob_operator.core.intent import EventIntent
 from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.policies.starting import blocks
 
 from tests.support.jobs import SERVERS, at, run, training_job
 from tests.support.plans import wire
@@ -161,7 +162,7 @@ def lives(draw: st.DrawFn) -> list[tuple[Json, tuple[EventIntent, ...]]]:
     observed = Observed(
         job_view(draw(JOBS)),
         tuple(pod_view(one) for one in draw(st.lists(PODS, max_size=3))),
-        events=tuple(event_view(one) for one in draw(st.lists(EVENTS, max_size=3))),
+        events=tuple(filter(blocks, map(event_view, draw(st.lists(EVENTS, max_size=3))))),
     )
     told: list[tuple[Json, tuple[EventIntent, ...]]] = [({}, ())]
     for step in range(6):
