@@ -4,15 +4,12 @@ import asyncio
 import logging
 import os
 import random
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 import aiohttp
 
-from trainingjob_operator import __version__
+from trainingjob_operator import __version__, health
 from trainingjob_operator.adapters.events import EventWriter
 from trainingjob_operator.adapters.http import HttpServer
 from trainingjob_operator.adapters.informer import Informer
@@ -33,7 +30,7 @@ from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
-from trainingjob_operator.core import contract, goodput, reasons
+from trainingjob_operator.core import contract, reasons
 from trainingjob_operator.core.decode import job_view, pod_view, service_view
 from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 from trainingjob_operator.core.tracking_uris import TrackingUris
@@ -46,17 +43,12 @@ logger = logging.getLogger(__name__)
 
 LEASE_NAME = "trainingjob-operator"
 RESYNC_SECONDS = 600.0
-# A watch lasts 60 to 90 s and is then begun anew; silence much longer is a stale cache.
-STALE_SECONDS = 180.0
 # A new leader lists anew, unless it has just done so at its start.
 FRESH_SECONDS = 2.0
 MLFLOW_WORKERS = 2
 # What is under way at the end is waited for so long: cut off, it may happen after the next leader
 # has looked, who then does it again.
 DRAIN_SECONDS = 3.0
-
-# A copy of one resource that is kept by a watch.
-Copy = Informer[JobView] | Informer[PodView] | Informer[ServiceView] | TrainingJobCache
 
 
 class Application:
@@ -266,7 +258,7 @@ class Application:
             self._queue.add(key)
 
     def _http_server(self) -> HttpServer:
-        informers: dict[str, Copy] = {
+        copies: dict[str, health.Copy] = {
             "trainingjobs": self.trainingjobs,
             "jobs": self._jobs,
             "pods": self._pods,
@@ -274,40 +266,21 @@ class Application:
         }
         self._metrics.observe_queue(lambda: len(self._queue))
         self._metrics.observe_leader(lambda: self._leader.is_leader)
-        self._metrics.observe_jobs(self._jobs_by_state)
-        self._metrics.observe_goodput(self._goodput)
-        for name, informer in informers.items():
-            self._metrics.observe_informer(name, informer.age)
+        self._metrics.observe_jobs(lambda: health.by_state(self.trainingjobs.readable()))
+        self._metrics.observe_goodput(lambda: health.goodput_seconds(self.trainingjobs.readable()))
+        for name, copy in copies.items():
+            self._metrics.observe_informer(name, copy.age)
         return HttpServer(
             self._settings.http_host,
             self._settings.http_port,
             registry=self._metrics.registry,
-            healthy={"tasks": self._ended_task, "informers": lambda: _stale(informers)},
+            healthy={"tasks": self._ended_task, "informers": lambda: health.stale(copies)},
             ready={
-                "informers": lambda: _stale(informers),
-                "synced": lambda: _unsynced(informers),
+                "informers": lambda: health.stale(copies),
+                "synced": lambda: health.unsynced(copies),
             },
         )
 
     def _ended_task(self) -> str | None:
         ended = [task.get_name() for task in self._tasks if task.done()]
         return f"ended: {', '.join(ended)}" if ended else None
-
-    def _jobs_by_state(self) -> Mapping[str, int]:
-        return Counter(str(job.status.state or "Pending") for job in self.trainingjobs.readable())
-
-    def _goodput(self) -> Mapping[str, int]:
-        now = datetime.now(UTC)
-        return goodput.total(goodput.as_of(job, now) for job in self.trainingjobs.readable())
-
-
-def _stale(informers: Mapping[str, Copy]) -> str | None:
-    old = [
-        f"{name} {one.age():.0f} s" for name, one in informers.items() if one.age() > STALE_SECONDS
-    ]
-    return f"no contact: {', '.join(old)}" if old else None
-
-
-def _unsynced(informers: Mapping[str, Copy]) -> str | None:
-    waiting = [name for name, one in informers.items() if not one.synced.is_set()]
-    return f"not listed yet: {', '.join(waiting)}" if waiting else None
