@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import distributed
 from trainingjob_agent.supervisor.__main__ import script_environment
-from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
+from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process, tell_run_id
 
 from tests.support.processes import free_port
 
@@ -32,11 +32,27 @@ def test_a_script_may_change_what_mlflow_reads_and_the_jobs_run_is_still_known()
     )
 
 
-@pytest.mark.parametrize("missing", ["MLFLOW_TRACKING_URI", "TRAININGJOB_MLFLOW_RUN_ID"])
-def test_without_a_server_or_a_run_mlflow_is_left_as_it_is(missing: str) -> None:
-    pod = {name: value for name, value in POD.items() if name not in {missing, "MLFLOW_RUN_ID"}}
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"MLFLOW_TRACKING_URI"},
+        {"MLFLOW_RUN_ID", "TRAININGJOB_MLFLOW_RUN_ID", "TRAININGJOB_UID"},
+    ],
+)
+def test_without_a_server_or_a_run_mlflow_is_left_as_it_is(missing: set[str]) -> None:
+    pod = {name: value for name, value in POD.items() if name not in missing}
 
     assert JobsRun.from_environment(script_environment(pod, Path("/tmp/script"))) is None  # noqa: S108
+
+
+def test_a_run_that_is_not_known_yet_has_an_id_that_stands_for_it(tmp_path: Path) -> None:
+    job = JobsRun(tmp_path, "http://mlflow", uid="0b1c")
+    assert (job.pending_id, job.known_id()) == ("pending-0b1c", None)
+
+    tell_run_id(tmp_path, "abc")
+
+    assert job.known_id() == "abc"
+    assert [job.has_id(one) for one in ("abc", "pending-0b1c", "xyz")] == [True, True, False]
 
 
 @pytest.mark.parametrize(
