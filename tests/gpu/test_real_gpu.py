@@ -103,6 +103,7 @@ def test_training_in_bf16(trainer: Trainer, mlflow_server: MlflowServer, run_id:
     assert run.data.params["precision"] == "bf16"
     assert run.data.params["device"].startswith("cuda")
     assert run.data.metrics["val/accuracy"] >= 0.9
+    assert run.data.metrics["system/rank_0_torch_allocated_peak_megabytes"] > 1
 
 
 TOO_MUCH = """
