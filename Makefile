@@ -55,6 +55,10 @@ bench: setup ## Run the benchmarks beside their baselines (docs/benchmarks.md)
 	$(LOCALCLUSTER) up --profile kwok
 	$(RUN) --group bench pytest --capture=no tests/bench
 
+.PHONY: gpu
+gpu: setup ## Check monitor, trainingjob-exec and trainer on this machine's GPU (3 minutes, no cluster)
+	$(RUN) python -m tests.gpu
+
 .PHONY: faults
 faults: setup ## Kill the operator at every write, break both servers in every way, lose a node
 	@$(MAKE) deploy

@@ -83,20 +83,16 @@ static void load(void) {
 }
 
 static int read_line(const char *key, char *answer, size_t size) {
-    int found = 0;
-    pthread_mutex_lock(&lock);
-    load();
-    for (int i = 0; i < line_count && !found; i++) {
+    for (int i = 0; i < line_count; i++) {
         if (strcmp(lines[i].key, key) != 0) continue;
         snprintf(answer, size, "%s", lines[i].answer);
-        found = 1;
+        return 1;
     }
-    pthread_mutex_unlock(&lock);
-    return found;
+    return 0;
 }
 
 /* Looks for GPU:CALL/ARGUMENT, GPU:CALL, GPU:*, then the same without the GPU. */
-static int find(const Device *device, const char *call, int argument, char *answer, size_t size) {
+static int search(const Device *device, const char *call, int argument, char *answer, size_t size) {
     char gpu[32] = "", key[160];
     if (device->gpu >= 0 && device->mig >= 0) snprintf(gpu, sizeof gpu, "%d.%d:", device->gpu, device->mig);
     else if (device->gpu >= 0) snprintf(gpu, sizeof gpu, "%d:", device->gpu);
@@ -109,6 +105,14 @@ static int find(const Device *device, const char *call, int argument, char *answ
         if (*prefix && read_line(key, answer, size)) return 1;
         if (!*prefix) return 0;
     }
+}
+
+static int find(const Device *device, const char *call, int argument, char *answer, size_t size) {
+    pthread_mutex_lock(&lock);
+    load();
+    int found = search(device, call, argument, answer, size);
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 /* The answer whose turn it is in this second. */

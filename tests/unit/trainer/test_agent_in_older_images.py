@@ -1,6 +1,8 @@
 """The agent goes into images of other people: Python 3.10, no torch. `make types` checks it too."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,17 @@ def test_newer_names_are_seen(newer: str) -> None:
 def test_newer_syntax_is_seen() -> None:
     with pytest.raises(SyntaxError):
         ast.parse("try: pass\nexcept* OSError: pass", feature_version=(3, 10))
+
+
+SLOW_TO_IMPORT = ["asyncio", "mlflow", "numpy", "prometheus_client", "psutil", "requests", "torch"]
+
+
+def test_nothing_slow_is_imported_before_the_script_begins() -> None:
+    probe = (
+        "import sys, trainingjob_agent.supervisor.__main__; "
+        f"print([one for one in {SLOW_TO_IMPORT} if one in sys.modules])"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+
+    assert answer.stdout == "[]\n", answer.stderr

@@ -115,7 +115,7 @@ def test_storage_is_told_from_the_kernels_own_file_systems(tmp_path: Path) -> No
         f"server:/export {str(data).replace(' ', chr(92) + '040')} nfs4 rw 0 0\n"
     )
 
-    assert mount_points(mounts) == ["/", "/dev/shm", str(file), str(data)]  # noqa: S108 - a mount point
+    assert mount_points(mounts.read_text()) == ["/", "/dev/shm", str(file), str(data)]  # noqa: S108 - a mount point
 
     space = os.statvfs(data)
     name = f"volume_{str(data)[1:].replace('/', '_')}"

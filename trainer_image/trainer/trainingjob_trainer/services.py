@@ -16,7 +16,9 @@ from trainingjob_agent.companions import (
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import Backoff, Closing, RunConnection, Sender, is_outage
 from trainingjob_agent.exporter import TrainingMetrics
+from trainingjob_agent.monitor.sampler import SystemSampler
 
+from trainingjob_trainer.allocator import AllocatorReader
 from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
 from trainingjob_trainer.model_logging import TrainedModel, log_model, remove_unfinished
 from trainingjob_trainer.samples import sample_errors
@@ -112,7 +114,11 @@ class Services(Companions):
         collectors: list[Collector] = [
             *(self.metrics.registry, sample_errors, checkpoint_errors, checkpoint_duration)
         ]
-        super().__init__(contract, collectors, self.metrics.observe_system)
+        allocator = AllocatorReader(contract.rank, contract.local_rank)
+        if contract.local_rank > 0:  # the first rank's is part of the samples of its node
+            collectors.append(allocator)
+        sampler = SystemSampler({"torch": lambda: allocator})
+        super().__init__(contract, collectors, self.metrics.observe_system, sampler)
         several = contract.num_nodes > 1
         self._model_seconds = _MODEL_SECONDS_OF_SEVERAL_NODES if several else _MODEL_SECONDS
 

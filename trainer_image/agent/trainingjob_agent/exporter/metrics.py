@@ -1,12 +1,12 @@
 """What the training and its node tell Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from trainingjob_agent.monitor import Kind, SystemSample
+from trainingjob_agent.monitor import Kind, Reading, SystemSample
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -69,15 +69,20 @@ class SystemMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give one metric for each quantity, in the order of the sample."""
-        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
-        for reading in self._sample.readings if self._sample else ():
-            quantity = reading.quantity
-            if not quantity.prometheus:
-                continue
-            if quantity.prometheus not in families:
-                kind = CounterMetricFamily if quantity.kind is Kind.COUNTER else GaugeMetricFamily
-                families[quantity.prometheus] = kind(
-                    quantity.prometheus, quantity.help, labels=quantity.labels
-                )
-            families[quantity.prometheus].add_metric(reading.labels, reading.value)
-        yield from families.values()
+        yield from metrics_of(self._sample.readings if self._sample else ())
+
+
+def metrics_of(readings: Iterable[Reading]) -> Iterable[Metric]:
+    """Return one metric for each quantity that Prometheus gets, in the order of the readings."""
+    families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+    for reading in readings:
+        quantity = reading.quantity
+        if not quantity.prometheus:
+            continue
+        if quantity.prometheus not in families:
+            kind = CounterMetricFamily if quantity.kind is Kind.COUNTER else GaugeMetricFamily
+            families[quantity.prometheus] = kind(
+                quantity.prometheus, quantity.help, labels=quantity.labels
+            )
+        families[quantity.prometheus].add_metric(reading.labels, reading.value)
+    return families.values()

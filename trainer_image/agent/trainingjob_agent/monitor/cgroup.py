@@ -160,7 +160,8 @@ class Cgroup:
 
     def _text(self, file: Path) -> str | None:
         try:
-            return file.read_text(errors="replace").strip()
+            with file.open("rb", buffering=0) as kernels:
+                return kernels.read().decode(errors="replace").strip()
         except FileNotFoundError:
             return None
         except OSError as error:

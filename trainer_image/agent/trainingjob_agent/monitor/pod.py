@@ -46,8 +46,8 @@ class CpuReader:
         ]
         if usage is not None:
             readings += [Reading(q.CPU_USAGE, usage), Reading(q.CPU_UTILIZATION, usage / cores)]
-        throttling = self._cgroup.throttling()
-        if limit is not None and throttling is not None:
+        throttling = None if limit is None else self._cgroup.throttling()
+        if throttling is not None:
             readings += self._throttling(throttling)
         return readings
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STAT_BYTES = 4096
 _PARENT, _THREADS, _STARTED, _RESIDENT = 1, 17, 19, 21
 """Columns of /proc/PID/stat behind the name (man 5 proc_pid_stat)."""
 
@@ -20,11 +21,16 @@ class Process:
     resident_bytes: int
 
 
-def read_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
+def read_process(pid: int, proc: str = "/proc") -> Process | None:
     """Read one process; None if it has ended, or is not for us to see."""
     try:
-        text = (proc / str(pid) / "stat").read_text(errors="replace")
-        columns = text[text.rindex(")") + 1 :].split()
+        # A third of the time of pathlib and a text file, for each process of the pod.
+        file = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(file, _STAT_BYTES)
+        finally:
+            os.close(file)
+        columns = text[text.rindex(b")") + 1 :].split()
         parent, threads, started, resident = (
             int(columns[index]) for index in (_PARENT, _THREADS, _STARTED, _RESIDENT)
         )
@@ -33,13 +39,14 @@ def read_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
     return Process(pid, parent, started, threads, resident * _PAGE_BYTES)
 
 
-def descendants(root: int, proc: Path = Path("/proc")) -> list[Process]:
+def descendants(root: int, proc: str = "/proc") -> list[Process]:
     """Return a process and all that it has started, parents before their children.
 
     Raises:
         OSError: there is no list of processes.
     """
-    found = [read_process(int(one.name), proc) for one in proc.iterdir() if one.name.isdigit()]
+    with os.scandir(proc) as entries:
+        found = [read_process(int(one.name), proc) for one in entries if one.name.isdigit()]
     children: dict[int, list[Process]] = {}
     for process in found:
         if process is not None:
@@ -50,18 +57,19 @@ def descendants(root: int, proc: Path = Path("/proc")) -> list[Process]:
     return tree
 
 
-def read_environment(pid: int, proc: Path = Path("/proc")) -> dict[str, str]:
+def read_environment(pid: int, proc: str = "/proc") -> dict[str, str]:
     """Return the environment that a process was started with; empty if it cannot be seen."""
     try:
-        text = (proc / str(pid) / "environ").read_text(errors="replace")
+        text = Path(proc, str(pid), "environ").read_text(errors="replace")
     except OSError:
         return {}
     return dict(entry.partition("=")[::2] for entry in text.split("\0") if entry)
 
 
-def count_open_files(pid: int, proc: Path = Path("/proc")) -> int | None:
+def count_open_files(pid: int, proc: str = "/proc") -> int | None:
     """Return how many files, sockets and pipes a process has open; None if that is not to see."""
     try:
-        return sum(1 for _ in (proc / str(pid) / "fd").iterdir())
+        with os.scandir(f"{proc}/{pid}/fd") as entries:
+            return sum(1 for _ in entries)
     except OSError:
         return None

@@ -15,8 +15,8 @@ from trainingjob_agent.monitor.process_table import (
 )
 from trainingjob_agent.monitor.quantity import Reading
 
-_SEARCH_SECONDS = 30.0
-"""The longest time between two searches for new processes; at the start there are more."""
+_FIRST_SEARCH_SECONDS, _SEARCH_SECONDS = 5.0, 30.0
+"""Between two searches for new processes, at the start and later."""
 
 
 class _Identity(NamedTuple):
@@ -57,7 +57,8 @@ class ProcessReader:
         """
         now = time.monotonic()
         if now >= self._search_due_seconds:
-            self._search_due_seconds = now + min(_SEARCH_SECONDS, now - self._begun_seconds)
+            age = now - self._begun_seconds
+            self._search_due_seconds = now + min(max(age, _FIRST_SEARCH_SECONDS), _SEARCH_SECONDS)
             self._members = _by_rank(descendants(self._root))
         else:
             self._members = {

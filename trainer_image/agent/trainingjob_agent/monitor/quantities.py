@@ -243,6 +243,37 @@ WORKERS = Quantity(
     "rank_{0}_workers",
     labels=_RANK,
 )
+TORCH_ALLOCATED = Quantity(
+    "GPU memory in tensors of one rank, by torch's allocator",
+    "trainingjob_torch_allocated_bytes",
+    "rank_{0}_torch_allocated_megabytes",
+    _MEGA,
+    _RANK,
+)
+TORCH_ALLOCATED_PEAK = Quantity(
+    "The most GPU memory that was ever in tensors of one rank, by torch's allocator",
+    "trainingjob_torch_allocated_peak_bytes",
+    "rank_{0}_torch_allocated_peak_megabytes",
+    _MEGA,
+    _RANK,
+    basic=True,
+)
+TORCH_RESERVED = Quantity(
+    "GPU memory that torch's allocator of one rank holds, in tensors or not",
+    "trainingjob_torch_reserved_bytes",
+    "rank_{0}_torch_reserved_megabytes",
+    _MEGA,
+    _RANK,
+    basic=True,
+)
+TORCH_RETRIES = Quantity(
+    "Times that torch's allocator of one rank gave all back and tried again, short of memory",
+    "trainingjob_torch_allocation_retries",
+    "rank_{0}_torch_allocation_retries",
+    labels=_RANK,
+    kind=Kind.COUNTER,
+    steady=True,
+)
 
 MONITOR_ERRORS = Quantity(
     "Values that the monitor could not read",

@@ -12,9 +12,9 @@ class Kind(Enum):
     COUNTER = "counter"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantity:
-    """One measured quantity, in base units.
+    """One measured quantity, in base units; there is one object of each.
 
     Attributes:
         help: what it is, for people.

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from trainingjob_agent.monitor import quantities as q
@@ -19,14 +20,15 @@ _NO_STORAGE = frozenset(
 _SYSTEM_PATHS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/var/run")
 
 
-def mount_points(mounts: Path = Path("/proc/self/mounts")) -> list[str]:
+@lru_cache(maxsize=1)
+def mount_points(mounts: str) -> list[str]:
     """Return where storage is mounted: the root, volumes, shared memory; no secrets.
 
-    Raises:
-        OSError: the list of mounts cannot be read.
+    Args:
+        mounts: the kernel's list of what is mounted (man 5 proc_pid_mounts). It seldom changes.
     """
     found = [_ROOT]
-    for line in mounts.read_text().splitlines():
+    for line in mounts.splitlines():
         _, escaped, kind = line.split(" ")[:3]
         path = escaped.encode().decode("unicode_escape")
         system = any(Path(path).is_relative_to(system) for system in _SYSTEM_PATHS)
@@ -58,7 +60,7 @@ class VolumeReader:
             OSError: the list of mounts cannot be read.
         """
         readings: list[Reading] = []
-        for path in mount_points(self._mounts):
+        for path in mount_points(self._mounts.read_text(errors="surrogateescape")):
             try:
                 readings += _read_one(path)
             except OSError as error:

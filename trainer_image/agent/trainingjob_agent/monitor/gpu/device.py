@@ -19,6 +19,7 @@ from trainingjob_agent.monitor.quantity import Quantity, Reading
 
 _Value = TypeVar("_Value")
 _SLOW_SECONDS = 60.0
+_IN_RATIOS = frozenset(quantity for pair in RATIOS.values() for quantity in pair)
 
 _logger = logging.getLogger(__name__)
 
@@ -123,11 +124,12 @@ class GpuDevice:
     def _read_slow(self) -> list[Reading]:
         """Read the slow counters when they are due; else repeat the last values as not fresh."""
         if time.monotonic() < self._slow_due_seconds:
-            return [replace(reading, fresh=False) for reading in self._slow]
+            return self._slow
         self._slow_due_seconds = time.monotonic() + _SLOW_SECONDS
         asked = (self._ask(what, self._bind(call)) or [] for what, call in SLOW.items())
-        self._slow = [self._since_start(reading) for readings in asked for reading in readings]
-        return self._slow
+        now = [self._since_start(reading) for readings in asked for reading in readings]
+        self._slow = [replace(reading, fresh=False) for reading in now]
+        return now
 
     def _since_start(self, reading: Reading) -> Reading:
         if reading.quantity not in SINCE_START:
@@ -158,7 +160,11 @@ class GpuDevice:
 
 def _ratios(readings: Iterable[Reading]) -> Iterator[Reading]:
     """Make the ratios whose two readings are there."""
-    values = {(reading.quantity, reading.labels): reading.value for reading in readings}
+    values = {
+        (reading.quantity, reading.labels): reading.value
+        for reading in readings
+        if reading.quantity in _IN_RATIOS
+    }
     for ratio, (part, whole) in RATIOS.items():
         for (quantity, labels), value in values.items():
             if quantity is part and values.get((whole, labels)):
