@@ -208,8 +208,13 @@ async def test_event_is_written_once(kube: Kube, namespace: str) -> None:
     assert event["regarding"]["uid"] == subject.uid
 
 
+async def work() -> None:
+    """What a leader does until it is cancelled."""
+    await asyncio.Event().wait()
+
+
 async def nothing() -> None:
-    """What a candidate does that has no work."""
+    """What a candidate does when it no longer leads."""
 
 
 async def test_leadership_is_handed_over_at_a_release(
@@ -219,7 +224,7 @@ async def test_leadership_is_handed_over_at_a_release(
         LeaderElector(kube, identity, namespace, "operator", lease_seconds=30, renew_seconds=1)
         for identity in ("operator-0", "operator-1")
     ]
-    tasks = [asyncio.create_task(elector.run(nothing, nothing)) for elector in electors]
+    tasks = [asyncio.create_task(elector.run(work, nothing)) for elector in electors]
     try:
         await until(lambda: any(elector.is_leader for elector in electors))
         leader = electors.index(next(elector for elector in electors if elector.is_leader))
