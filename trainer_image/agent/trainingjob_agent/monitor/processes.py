@@ -7,6 +7,7 @@ import psutil
 
 from trainingjob_agent.monitor import quantities as q
 from trainingjob_agent.monitor.quantity import Reading
+from trainingjob_agent.place import place_of, rank_of
 
 
 def local_ranks(
@@ -39,10 +40,12 @@ class ProcessReader:
 
 
 class ScriptProcessReader:
-    """Memory, threads and open files of a script: of its ranks, or of itself where it has none."""
+    """Memory, threads and open files of a script: of its ranks, or of itself where it is one."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, environment: Mapping[str, str] = os.environ) -> None:
         self._script = psutil.Process(pid)
+        self._place = place_of(environment)
+        self._own_rank = str(rank_of(environment) or 0)
         self._known: dict[psutil.Process, str | None] = {}
 
     def read(self) -> list[Reading]:
@@ -53,21 +56,31 @@ class ScriptProcessReader:
             return []
         # A process is asked for its environment once; parents come before their children.
         self._known = {
-            one: self._known[one] if one in self._known else _rank_of(one) for one in children
+            one: self._known[one] if one in self._known else self._launched_as(one)
+            for one in children
         }
         ranks: dict[str, psutil.Process] = {}
         for process, rank in self._known.items():
             if rank is not None:
                 ranks.setdefault(rank, process)
-        ranks = ranks or {"0": self._script}
+        ranks = ranks or {self._own_rank: self._script}
         return [r for rank, process in ranks.items() for r in _read_one(rank, process)]
+
+    def _launched_as(self, process: psutil.Process) -> str | None:
+        """Return the rank that a launcher gave a process; the pod's own is that of the script."""
+        try:
+            environment = process.environ()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return None  # it ended just now, or is not ours to look into: no rank of this job
+        rank = rank_of(environment)
+        return None if rank is None or place_of(environment) == self._place else str(rank)
 
 
 def _rank_of(process: psutil.Process) -> str | None:
     try:
         return process.environ().get("RANK")
     except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None  # it ended just now, or is not ours to look into: no rank of this job
+        return None
 
 
 def _read_one(rank: str, process: psutil.Process) -> Iterator[Reading]:
