@@ -90,6 +90,11 @@ class Companions:
                 metrics, step=step, timestamp_milliseconds=timestamp_milliseconds, run_id=run_id
             )
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Queue tags of the run."""
+        if self.sender:
+            self.sender.set_tags(tags)
+
     def upload(self, file: "Path", directory: str) -> None:
         """Queue a file as an artifact of the run."""
         if self.uploader:
