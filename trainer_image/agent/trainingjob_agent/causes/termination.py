@@ -75,6 +75,8 @@ def describe_exception(
     if passed_on is not None:
         reason, message = passed_on.reason, passed_on.message or passed_on.name
         exception, frame = passed_on.name, user_frame(passed_on.frames)
+        if not any(_is_user_code(file) for file, _, _ in passed_on.frames):
+            frame = last_user_frame(error.__traceback__) or frame
     else:
         reason, message = classify(error), text or type(error).__name__
         exception, frame = qualified_name(type(error)), last_user_frame(error.__traceback__)
