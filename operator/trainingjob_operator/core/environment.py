@@ -33,6 +33,7 @@ def contract_env(
         *_mlflow(run, tracking_uri),
         *_run_context(job),
         *_torchrun(job, attempt),
+        *_launchers(job, attempt),
     ]
 
 
@@ -78,6 +79,28 @@ def _torchrun(job: TrainingJob, attempt: int) -> list[Variable]:
         _variable("PET_MASTER_ADDR", _master_address(job, attempt)),
         _variable("PET_MASTER_PORT", contract.MASTER_PORT),
     ]
+
+
+def _launchers(job: TrainingJob, attempt: int) -> list[Variable]:
+    """What other launchers and `init_process_group` read; a value of `spec.env` wins.
+
+    RANK and WORLD_SIZE only where the pod's command is the rank: a launcher of several processes
+    sets them for each. LOCAL_RANK and LOCAL_WORLD_SIZE only with several nodes: Accelerate and
+    Lightning take LOCAL_RANK for a distributed training, which one process alone is not.
+    """
+    spec = job.spec
+    variables = [
+        _variable("NNODES", spec.num_nodes),
+        _node_rank("NODE_RANK"),
+        _variable("MASTER_ADDR", _master_address(job, attempt)),
+        _variable("MASTER_PORT", contract.MASTER_PORT),
+    ]
+    if processes_per_node(spec) == 1:
+        variables += [_variable("WORLD_SIZE", spec.num_nodes), _node_rank("RANK")]
+        if spec.num_nodes > 1:
+            variables += [_variable("LOCAL_WORLD_SIZE", 1), _variable("LOCAL_RANK", 0)]
+    chosen = {variable["name"] for variable in spec.env}
+    return [variable for variable in variables if variable["name"] not in chosen]
 
 
 def processes_per_node(spec: TrainingJobSpec) -> int:

@@ -110,6 +110,8 @@ def job(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> str:
         "PET_NPROC_PER_NODE": "1",
         "PET_MASTER_ADDR": "127.0.0.1",
         "PET_MASTER_PORT": str(free_port()),
+        "RANK": "0",
+        "WORLD_SIZE": "1",
     }.items():
         monkeypatch.setenv(variable, value)
     return run_id

@@ -41,6 +41,7 @@ def experiments(server: MlflowServer) -> set[str]:
 def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
     trainer: Trainer,
     mlflow_server: MlflowServer,
+    tmp_path: Path,
     job: str,
     name: str,
     metric: str,
@@ -48,7 +49,7 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
 ) -> None:
     before = runs(mlflow_server), experiments(mlflow_server)
 
-    code, _, errors = ended(
+    code, output, errors = ended(
         trainer.execute(
             *script(name),
             PYTHONPATH=str(FRAMEWORKS),
@@ -57,6 +58,9 @@ def test_an_unmodified_script_logs_to_the_run_of_the_job_and_leaves_its_status(
     )
 
     assert code == 0, errors
+    log = mlflow_server.client.download_artifacts(job, "logs/attempt-0/node-0.txt", str(tmp_path))
+    kept = Path(log).read_text()
+    assert [line for line in output.splitlines() if line not in kept] == []
     run = mlflow_server.client.get_run(job)
     assert {metric, "system/cpu_utilization_percentage"} <= run.data.metrics.keys()
     assert "system/rank_0_memory_usage_megabytes" in run.data.metrics
@@ -169,6 +173,8 @@ def test_after_sigterm_the_script_may_save_and_it_is_no_success(
     assert checkpoint.read_text() == "saved"
     told = termination(trainer)
     assert (told["reason"], told["message"], told["rank"]) == ("Signal", "stopped by SIGTERM", 1)
+    assert "Traceback" not in errors
+    assert ("stopped by InterruptedError: asked to stop" in errors) == (end == "by an error")
 
 
 def test_torchrun_and_all_its_ranks_stop_on_sigterm(trainer: Trainer, tmp_path: Path) -> None:
@@ -183,6 +189,7 @@ def test_torchrun_and_all_its_ranks_stop_on_sigterm(trainer: Trainer, tmp_path: 
 
     assert code == 143, errors
     assert termination(trainer)["message"] == "stopped by SIGTERM"
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -10,6 +10,8 @@ import pytest
 from tests.unit.trainer.conftest import Trainer
 from tests.unit.trainer.executing import SCRIPTS, ended, termination, torchrun
 
+# Prints a traceback, and is done without.
+HELPER = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1 / 0'])"
 FAILURES = [
     pytest.param(
         "import json\ndef load():\n  json.loads('label')\nload()",
@@ -27,7 +29,9 @@ FAILURES = [
         1,
         {
             "reason": "CudaOutOfMemory",
-            "message": "CUDA out of memory. Tried to allocate 2 GiB",
+            "message": "CUDA out of memory. Tried to allocate 2 GiB. Use a smaller batch, gradient "
+            "accumulation, mixed precision or a larger GPU; PYTORCH_ALLOC_CONF="
+            "expandable_segments:True if much is reserved but not allocated.",
             "exception": "RuntimeError",
             "frame": "script.py:1 in <module>",
         },
@@ -67,6 +71,53 @@ FAILURES = [
         id="killed",
     ),
     pytest.param(
+        "def load():\n  open('/data/train.bin')\nload()",
+        1,
+        {
+            "reason": "FileNotFound",
+            "message": "[Errno 2] No such file or directory: '/data/train.bin'. Check the path, "
+            "spec.volumeMounts, and what the image has there.",
+            "exception": "FileNotFoundError",
+            "frame": "script.py:2 in load",
+        },
+        id="missing data",
+    ),
+    pytest.param(
+        f"{HELPER}\nimport sys\nsys.exit('the data set is empty')",
+        1,
+        {
+            "reason": "NonZeroExitCode",
+            "message": "python script.py ended with code 1: Traceback (most recent call last):\n"
+            '  File "<string>", line 1, in <module>\n'
+            "ZeroDivisionError: division by zero\nthe data set is empty",
+            "exception": "",
+            "frame": "",
+        },
+        id="words after the tolerated error of a helper",
+    ),
+    pytest.param(
+        f"{HELPER}\nraise KeyError('label')",
+        1,
+        {
+            "reason": "UserException",
+            "message": "'label'",
+            "exception": "KeyError",
+            "frame": "script.py:3 in <module>",
+        },
+        id="exception after the tolerated error of a helper",
+    ),
+    pytest.param(
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1 / 0'], check=True)",
+        1,
+        {
+            "reason": "UserException",
+            "message": "division by zero",
+            "exception": "ZeroDivisionError",
+            "frame": "<string>:1 in <module>",
+        },
+        id="of a child, whose parent fails for that",
+    ),
+    pytest.param(
         "import multiprocessing\ndef f():\n  raise KeyError('label')\n"
         "p = multiprocessing.get_context('fork').Process(target=f)\np.start()\np.join()\n"
         "raise SystemExit(p.exitcode)",
@@ -90,7 +141,14 @@ def test_a_failure_is_explained_and_the_exit_code_passed_on(
     names = {sys.executable: "python", f"{tmp_path}/": ""}
 
     found, _, errors = ended(
-        trainer.execute(sys.executable, f"{tmp_path}/script.py", TRAININGJOB_NODE_RANK="2")
+        trainer.execute(
+            *(sys.executable, f"{tmp_path}/script.py"),
+            TRAININGJOB_NODE_RANK="2",
+            # As in the pod of the third of three nodes with one process each.
+            RANK="2",
+            WORLD_SIZE="3",
+            LOCAL_RANK="0",
+        )
     )
 
     assert found == code, errors
@@ -123,6 +181,32 @@ def test_under_torchrun_the_rank_that_fails_first_is_named(
         assert message["frame"].endswith("ranks_script.py:16 in <module>")
     else:
         assert message["message"].startswith("rank 1 ")
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "reason"),
+    [
+        ("{python} {failing} 2>&1 | cat", 1, "ZeroDivisionError"),
+        ("{python} {failing} || {python} -c pass", 0, None),
+        ("{python} {failing} || true", 0, None),
+        ("{python} {failing}; exit 9", 9, "ZeroDivisionError"),
+    ],
+    ids=["pipe", "replaced", "ignored", "another code"],
+)
+def test_a_failure_behind_a_shell(
+    trainer: Trainer, tmp_path: Path, shell: str, code: int, reason: str | None
+) -> None:
+    failing = tmp_path / "script.py"
+    failing.write_text("1 / 0")
+
+    command = shell.format(python=sys.executable, failing=failing)
+    found, _, errors = ended(trainer.execute("sh", "-c", command))
+
+    assert found == code, errors
+    if reason is None:
+        assert not trainer.termination_log.exists()
+    else:
+        assert termination(trainer)["exception"] == reason
 
 
 @pytest.mark.parametrize(

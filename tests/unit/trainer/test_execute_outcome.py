@@ -1,19 +1,40 @@
 """What trainingjob-exec makes of the end of a command: pure, case by case."""
 
 import signal
+from dataclasses import replace
 
 import pytest
+from trainingjob_agent.causes.printed import (
+    LastWords,
+    PrintedTraceback,
+    last_lines,
+    last_traceback,
+    last_words,
+    own_lines,
+)
 from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
-from trainingjob_agent.supervisor.printed import PrintedTraceback, last_lines, last_traceback
 from trainingjob_agent.supervisor.records import Record, first_failure
 
 COMMAND = ("torchrun", "train.py")
+SHELL = ("sh", "run.sh")
+PRINTED = (
+    'Traceback (most recent call last):\n  File "/app/prepare.py", line 1, in main\n'
+    "ValueError: no cache\n"
+)
+WATCHDOG = (
+    "[rank1]:[E1130 10:15:33.057 ProcessGroupNCCL.cpp:632] [Rank 1] "
+    "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=2)\n"
+)
 KEY = Termination("UserException", "'label'", "KeyError", "train.py:3 in load", rank=1)
 GONE = Termination("CommunicationFailure", "Connection closed by peer", "RuntimeError", rank=0)
 AGENT = Termination("UserException", "train.py FAILED", "…ChildFailedError", rank=1)
 
-FAILED = Record(2.0, KEY, rank=1)
+TOLERATED = Termination("UserException", "no cache", "ValueError", "prepare.py:1 in main", rank=1)
+CHILD_FAILED = Termination("UserException", "Command …", "subprocess.CalledProcessError")
+
+FAILED = Record(2.0, KEY, rank=1, pid=11)
+HELPER = Record(1.0, TOLERATED, helper=True)
 PEER_GONE = Record(1.0, GONE, rank=0)
 AGENT_SAW_KILL = Record(3.0, AGENT, rank=1, worker_exit_code=-9)
 AGENT_SAW_ERROR = Record(3.0, AGENT, rank=1, worker_exit_code=1)
@@ -37,6 +58,23 @@ AGENT_SAW_ERROR = Record(3.0, AGENT, rank=1, worker_exit_code=1)
         ),
         pytest.param(
             [Record(1.0, GONE), Record(2.0, KEY)], Record(2.0, KEY), id="no ranks: the last"
+        ),
+        pytest.param(
+            [Record(1.0, TOLERATED, rank=1), FAILED], FAILED, id="one rank: the last of it"
+        ),
+        pytest.param(
+            [Record(1.0, TOLERATED, rank=1, helper=True), FAILED, Record(3.0, GONE, rank=0)],
+            FAILED,
+            id="not what a helper of a rank ran into",
+        ),
+        pytest.param([HELPER], None, id="only a helper"),
+        pytest.param(
+            [HELPER, Record(1.5, CHILD_FAILED)], HELPER, id="a child that its parent waited for"
+        ),
+        pytest.param(
+            [HELPER, Record(90.0, CHILD_FAILED)],
+            Record(90.0, CHILD_FAILED),
+            id="a helper of long ago is no child that failed",
         ),
     ],
 )
@@ -92,7 +130,89 @@ def test_the_record_that_tells_the_cause(records: list[Record], first: Record | 
             id="another process was out of memory",
         ),
         pytest.param(
-            Ending(COMMAND, 0, records=[FAILED]), 0, None, id="an exception that was dealt with"
+            Ending(COMMAND, 0, records=[replace(FAILED, place="1/1/none", trains=True)]),
+            0,
+            None,
+            id="a rank that torchrun has started anew",
+        ),
+        pytest.param(
+            Ending(SHELL, 0, records=[replace(FAILED, pipes=[7, 5])], pipes=[4, 5], seconds=3.0),
+            1,
+            KEY,
+            id="behind a pipe",
+        ),
+        pytest.param(
+            Ending(SHELL, 0, records=[replace(FAILED, trains=True)], pipes=[4, 5], seconds=3.0),
+            1,
+            KEY,
+            id="a training before another command of a shell",
+        ),
+        pytest.param(
+            Ending(SHELL, 0, records=[replace(FAILED, pipes=[4, 5])], pipes=[4, 5], seconds=3.0),
+            0,
+            None,
+            id="a small program whose failure the shell ignores",
+        ),
+        pytest.param(
+            Ending(
+                SHELL,
+                0,
+                records=[replace(FAILED, trains=True)],
+                seconds=9.0,
+                last_start_seconds=3.0,
+            ),
+            0,
+            None,
+            id="a training that was replaced by another",
+        ),
+        pytest.param(
+            Ending(SHELL, 7, records=[FAILED], tail="no GPU\n", seconds=60.0),
+            7,
+            Termination("NonZeroExitCode", "sh run.sh ended with code 7: no GPU"),
+            id="a failure of long ago, and a native program",
+        ),
+        pytest.param(
+            Ending(
+                COMMAND,
+                1,
+                records=[replace(HELPER, termination=replace(TOLERATED, exception="ValueError"))],
+                tail=f"{PRINTED}the data set is empty\n",
+                seconds=2.0,
+            ),
+            1,
+            Termination(
+                "NonZeroExitCode",
+                f"torchrun train.py ended with code 1: {PRINTED}the data set is empty",
+            ),
+            id="the words of a script after the error of its helper",
+        ),
+        pytest.param(
+            Ending(COMMAND, 1, records=[HELPER], tail=PRINTED, seconds=2.0),
+            1,
+            replace(TOLERATED, rank=0),
+            id="the exit code of a child, passed on",
+        ),
+        pytest.param(
+            Ending(COMMAND, -signal.SIGBUS),
+            135,
+            Termination(
+                "Signal",
+                "torchrun train.py was ended by SIGBUS and told nothing; mostly a full /dev/shm: "
+                "set spec.sharedMemory to a larger size",
+            ),
+            id="no room in /dev/shm",
+        ),
+        pytest.param(
+            Ending(COMMAND, -signal.SIGABRT, tail=WATCHDOG + "frame #0: c10\n" * 200),
+            134,
+            Termination(
+                "CollectiveTimeout",
+                "torchrun train.py was ended by SIGABRT: Watchdog caught collective operation "
+                "timeout: WorkNCCL(SeqNum=2). A rank did not take part in this operation: look for "
+                "the one that failed, hangs or was still busy with data; "
+                "init_process_group(timeout=...) is the limit.",
+            ),
+            id="NCCL's watchdog",
         ),
     ],
 )
@@ -141,6 +261,7 @@ OSError: [Errno 28] No space left on device: 'x'
                 "CUDA out of memory. Tried to allocate 2 GiB",
                 (("/app/train.py", 3, "step"),),
                 rank=1,
+                at_end=False,
             ),
             "CudaOutOfMemory",
         ),
@@ -168,6 +289,67 @@ def test_a_printed_traceback_is_read(text: str, expected: PrintedTraceback, reas
 @pytest.mark.parametrize("text", ["", "no traceback", "Traceback (most recent call last):\n  Fi"])
 def test_a_text_without_a_whole_traceback(text: str) -> None:
     assert last_traceback(text) is None
+
+
+TORCHRUN = """step 3
+own words
+W1130 10:15:32.694000 30704 torch/distributed/elastic/multiprocessing/api.py:1028] Sending
+Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+    raise ChildFailedError(
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:\x20
+============================================================
+train.py FAILED
+------------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html
+============================================================
+"""
+ACCELERATE = """step 3
+own words
+Traceback (most recent call last):
+  File "/usr/bin/accelerate", line 8, in <module>
+    sys.exit(main())
+  File "/lib/accelerate/commands/launch.py", line 998, in simple_launcher
+    raise subprocess.CalledProcessError(returncode=process.returncode, cmd=cmd)
+subprocess.CalledProcessError: Command '['python', 'train.py']' returned non-zero exit status 7.
+"""
+
+
+@pytest.mark.parametrize("text", [TORCHRUN, ACCELERATE])
+def test_what_launchers_print_is_not_what_the_script_said(text: str) -> None:
+    assert own_lines(text) == "step 3\nown words\n"
+
+
+def test_other_failures_of_commands_are_the_scripts_own() -> None:
+    text = ACCELERATE.replace("accelerate", "app")
+    assert own_lines(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("step 3\nno space on the moon", LastWords("step 3\nno space on the moon")),
+        (
+            "python: can't open file '/app/train.py': [Errno 2] No such file or directory\n",
+            LastWords(
+                "python: can't open file '/app/train.py': [Errno 2] No such file or directory",
+                "FileNotFound",
+            ),
+        ),
+        (
+            "/usr/bin/python: No module named trian\n",
+            LastWords("/usr/bin/python: No module named trian", "ImportFailure"),
+        ),
+        (
+            "NCCL WARN Cuda failure 'unhandled'",
+            LastWords("NCCL WARN Cuda failure 'unhandled'", "NcclError"),
+        ),
+    ],
+)
+def test_the_words_of_a_program_without_a_traceback(text: str, expected: LastWords) -> None:
+    assert last_words(text) == expected
 
 
 def test_last_lines_are_what_a_terminal_shows() -> None:

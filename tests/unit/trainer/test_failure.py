@@ -1,11 +1,13 @@
 import json
-from errno import ENOSPC
+from errno import EADDRINUSE, EDQUOT, ENOENT, ENOSPC
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.elastic.rendezvous import RendezvousTimeoutError
+from trainingjob_agent.causes.advice import advised
 from trainingjob_agent.causes.reasons import classify
 from trainingjob_agent.causes.termination import (
     MAX_MESSAGE_BYTES,
@@ -18,15 +20,58 @@ from trainingjob_agent.contract import ContractError
 from trainingjob_agent.monitor import GpuFault
 from trainingjob_trainer.task import TaskNotFoundError, load_task
 
+BUS_ERROR = (
+    "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that dataloader's "
+    "workers are out of shared memory. Please try to raise your shared memory limit."
+)
+NCCL_SHARED_MEMORY = (
+    "NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error, NCCL version 2.29.3\n"
+    "Last error:\nError while creating shared memory segment /dev/shm/nccl-ab12 (size 9637888), "
+    "error: No space left on device (28)"
+)
+PORT_TAKEN = (
+    "The server socket has failed to listen on any local network address. port: 29500, useIpv6: "
+    "false, code: -98, name: EADDRINUSE, message: address already in use"
+)
+WATCHDOG = (
+    "[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=2, OpType=ALLREDUCE, "
+    "NumelIn=1, NumelOut=1, Timeout(ms)=600000) ran for 600013 milliseconds before timing out."
+)
+COLLECTIVE = torch.distributed.DistBackendError
+STORE = torch.distributed.DistStoreError
+
 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "CudaOutOfMemory"),
+        (torch.AcceleratorError("CUDA error: out of memory"), "CudaOutOfMemory"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+            "CudaOutOfMemory",
+        ),
         (torch.AcceleratorError("CUDA error: device-side assert triggered"), "CudaError"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "CudaError"),
-        (torch.distributed.DistBackendError("NCCL timeout"), "NcclError"),
+        (COLLECTIVE("NCCL timeout"), "NcclError"),
+        (COLLECTIVE(WATCHDOG), "CollectiveTimeout"),
+        (
+            RuntimeError("[gloo] Timed out waiting 3000ms for recv operation to complete"),
+            "CollectiveTimeout",
+        ),
         (RuntimeError("[gloo/transport] Connection closed by peer"), "CommunicationFailure"),
+        (
+            STORE("Timed out after 61 seconds waiting for clients. 1/2 clients joined."),
+            "RendezvousFailure",
+        ),
+        (
+            torch.distributed.DistNetworkError(
+                "The client socket has timed out after 60000ms while trying to connect to (a, 1)."
+            ),
+            "RendezvousFailure",
+        ),
+        (RendezvousTimeoutError(), "RendezvousFailure"),
+        (torch.distributed.DistNetworkError(PORT_TAKEN), "AddressInUse"),
+        (OSError(EADDRINUSE, "Address already in use"), "AddressInUse"),
         (
             RuntimeError("DataLoader worker (pid(s) 12) exited unexpectedly"),
             "DataLoaderWorkerDied",
@@ -35,16 +80,36 @@ from trainingjob_trainer.task import TaskNotFoundError, load_task
             RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "),
             "DataLoaderWorkerDied",
         ),
+        (RuntimeError(BUS_ERROR), "SharedMemoryExhausted"),
+        (
+            RuntimeError("unable to write to file </torch_12_3>: No space left on device (28)"),
+            "SharedMemoryExhausted",
+        ),
+        (
+            RuntimeError(
+                "unable to allocate shared memory(shm) for file </torch_1>: Try again (11)"
+            ),
+            "SharedMemoryExhausted",
+        ),
+        (COLLECTIVE(NCCL_SHARED_MEMORY), "SharedMemoryExhausted"),
+        (OSError(ENOSPC, "No space left on device", "/dev/shm/cache"), "SharedMemoryExhausted"),  # noqa: S108
         (
             RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal …"),
             "UserException",
         ),
         (MemoryError(), "OutOfMemory"),
         (ModuleNotFoundError("No module named 'x'"), "ImportFailure"),
+        (ImportError("libcudart.so.12: cannot open shared object file"), "ImportFailure"),
         (OSError(ENOSPC, "No space left on device"), "DiskFull"),
+        (OSError(EDQUOT, "Disk quota exceeded"), "DiskFull"),
+        (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "DiskFull"),
+        (
+            RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+            "DiskFull",
+        ),
         (ContractError("TRAININGJOB_ATTEMPT: …"), "InvalidConfiguration"),
         (TaskNotFoundError("no task 'x'"), "InvalidConfiguration"),
-        (FileNotFoundError("data.csv"), "UserException"),
+        (FileNotFoundError(ENOENT, "No such file or directory", "data.csv"), "FileNotFound"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "UserException"),
         (SystemExit(3), "UserException"),
     ],
@@ -70,6 +135,63 @@ def test_the_frame_is_the_last_line_of_user_code_not_of_the_library_that_raised(
         rank=1,
         epoch=2,
         step=30,
+    )
+
+
+OUT_OF_MEMORY = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
+    "which 1.10 GiB is free. Of the allocated memory 13.20 GiB is allocated by PyTorch, and 300.00 "
+    "MiB is reserved by PyTorch but unallocated."
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "expected"),
+    [
+        ("UserException", "label 11 is out of range", "label 11 is out of range"),
+        (
+            "CudaOutOfMemory",
+            f"{OUT_OF_MEMORY} If reserved but unallocated memory is large try setting …",
+            (
+                f"{OUT_OF_MEMORY} Use a smaller batch, gradient accumulation, mixed precision "
+                "or a larger GPU; PYTORCH_ALLOC_CONF=expandable_segments:True if much is reserved "
+                "but not allocated."
+            ),
+        ),
+        (
+            "AddressInUse",
+            "address already in use\nException raised from listen at socket.cpp:99",
+            (
+                "address already in use. Another process of the pod listens on this port: end it, "
+                "or set MASTER_PORT in spec.env."
+            ),
+        ),
+        (
+            "FileNotFound",
+            "/" * 900,
+            "/" * 799 + "…. Check the path, spec.volumeMounts, and what the image has there.",
+        ),
+    ],
+)
+def test_a_message_says_what_to_do(reason: str, message: str, expected: str) -> None:
+    assert advised(reason, message) == expected
+
+
+def test_what_an_exception_only_passes_on_is_told_in_place_of_it() -> None:
+    passed_on = FileNotFoundError(
+        "Caught FileNotFoundError in DataLoader worker process 0.\n"
+        "Original Traceback (most recent call last):\n"
+        '  File "/app/data.py", line 9, in __getitem__\n'
+        "    return open(path)\n"
+        "FileNotFoundError: [Errno 2] No such file or directory: '/data/a.png'\n"
+    )
+
+    assert describe_exception(passed_on) == Termination(
+        reason="FileNotFound",
+        message="[Errno 2] No such file or directory: '/data/a.png'. Check the path, "
+        "spec.volumeMounts, and what the image has there.",
+        exception="FileNotFoundError",
+        frame="/app/data.py:9 in __getitem__",
     )
 
 

@@ -11,7 +11,8 @@ from trainingjob_trainer.launch import needs_torchrun, processes_per_node
         ({"PET_NNODES": "1", "PET_NPROC_PER_NODE": "1"}, False),
         ({"PET_NNODES": "2", "PET_NPROC_PER_NODE": "1"}, True),
         ({"PET_NNODES": "1", "PET_NPROC_PER_NODE": "4"}, True),
-        ({"PET_NNODES": "2", "PET_NPROC_PER_NODE": "4", "LOCAL_RANK": "0"}, False),
+        ({"PET_NNODES": "2", "PET_NPROC_PER_NODE": "1", "LOCAL_RANK": "0"}, True),
+        ({"PET_NNODES": "2", "PET_NPROC_PER_NODE": "4", "TORCHELASTIC_RUN_ID": "none"}, False),
         ({"PET_NPROC_PER_NODE": "auto"}, False),
     ],
 )

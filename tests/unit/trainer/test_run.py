@@ -103,6 +103,9 @@ def test_two_nodes_train_as_one(
         "PET_NPROC_PER_NODE": "1",
         "PET_MASTER_ADDR": "127.0.0.1",
         "PET_MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
         "TRAININGJOB_NUM_NODES": "2",
         "TRAININGJOB_UID": uid,
         # As in a job without spec.checkpoint: what the ranks agree on is another path of the loop.
@@ -114,6 +117,7 @@ def test_two_nodes_train_as_one(
             **nodes,
             PET_NODE_RANK=str(rank),
             TRAININGJOB_NODE_RANK=str(rank),
+            RANK=str(rank),
         )
         for rank in range(2)
     ]

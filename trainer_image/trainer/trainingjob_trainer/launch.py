@@ -26,7 +26,8 @@ _logger = logging.getLogger(__name__)
 
 def needs_torchrun(environment: Mapping[str, str]) -> bool:
     """Whether this process is to start workers rather than be one."""
-    if "LOCAL_RANK" in environment:
+    # Not LOCAL_RANK, which the pod itself has where there is one process on each of several nodes.
+    if "TORCHELASTIC_RUN_ID" in environment:
         return False
     return environment.get("PET_NNODES", "1") != "1" or processes_per_node(environment) > 1
 

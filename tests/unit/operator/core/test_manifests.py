@@ -1,3 +1,6 @@
+from typing import Any
+
+import pytest
 from trainingjob_operator.core import manifests
 
 from tests.support.jobs import OWNER, RUN, SELECTOR, training_job
@@ -72,6 +75,12 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
                                 {"name": "PET_NODE_RANK", "valueFrom": RANK},
                                 {"name": "PET_MASTER_ADDR", "value": "127.0.0.1"},
                                 {"name": "PET_MASTER_PORT", "value": "29500"},
+                                {"name": "NNODES", "value": "1"},
+                                {"name": "NODE_RANK", "valueFrom": RANK},
+                                {"name": "MASTER_ADDR", "value": "127.0.0.1"},
+                                {"name": "MASTER_PORT", "value": "29500"},
+                                {"name": "WORLD_SIZE", "value": "1"},
+                                {"name": "RANK", "valueFrom": RANK},
                             ],
                             "terminationMessagePolicy": "FallbackToLogsOnError",
                             "securityContext": {
@@ -182,7 +191,49 @@ def test_every_field_of_the_spec_reaches_the_pod() -> None:
         "PET_NODE_RANK": None,
         "PET_MASTER_ADDR": "mnist-3-0.mnist",
         "PET_MASTER_PORT": "29500",
+        "NNODES": "2",
+        "NODE_RANK": None,
+        "MASTER_ADDR": "mnist-3-0.mnist",
+        "MASTER_PORT": "29500",
     }
+
+
+def launcher_variables(spec: dict[str, Any]) -> dict[str, str | None]:
+    job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    variables = [one for one in container["env"] if one["name"] in names]
+    assert len({one["name"] for one in variables}) == len(variables)
+    return {one["name"]: one.get("value") for one in variables}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, {"MASTER_PORT": "29500", "WORLD_SIZE": "1", "RANK": None}),
+        ({"numProcPerNode": 2}, {"MASTER_PORT": "29500"}),
+        (
+            {"numNodes": 3},
+            {
+                "MASTER_PORT": "29500",
+                "WORLD_SIZE": "3",
+                "RANK": None,
+                "LOCAL_WORLD_SIZE": "1",
+                "LOCAL_RANK": "0",
+            },
+        ),
+        ({"numNodes": 3, "numProcPerNode": 2}, {"MASTER_PORT": "29500"}),
+        (
+            {"env": [{"name": "MASTER_PORT", "value": "1234"}, {"name": "RANK", "value": "0"}]},
+            {"MASTER_PORT": "1234", "RANK": "0", "WORLD_SIZE": "1"},
+        ),
+    ],
+    ids=["one process", "two processes", "three nodes", "of two processes", "spec.env wins"],
+)
+def test_a_pod_that_is_one_rank_knows_which(
+    spec: dict[str, Any], expected: dict[str, str | None]
+) -> None:
+    assert launcher_variables(spec) == expected
 
 
 def test_a_queued_job_is_created_suspended_for_its_queue() -> None:

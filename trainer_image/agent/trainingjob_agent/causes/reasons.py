@@ -13,16 +13,61 @@ _BY_TYPE = {
     "trainingjob_trainer.options.OptionError": "InvalidConfiguration",
     "trainingjob_trainer.settings.SettingError": "InvalidConfiguration",
     "trainingjob_trainer.task.TaskNotFoundError": "InvalidConfiguration",
+    "torch.distributed.elastic.rendezvous.api.RendezvousConnectionError": "RendezvousFailure",
+    "torch.distributed.elastic.rendezvous.api.RendezvousTimeoutError": "RendezvousFailure",
     "torch.OutOfMemoryError": "CudaOutOfMemory",
     "torch.cuda.OutOfMemoryError": "CudaOutOfMemory",
-    "torch.AcceleratorError": "CudaError",
+    "FileNotFoundError": "FileNotFound",
     "MemoryError": "OutOfMemory",
     "ImportError": "ImportFailure",
 }
+_ANY = "Exception"
 _BY_TEXT = (
-    ("OSError", "no space left on device", "DiskFull"),
+    # Before the general words for a disk: /dev/shm is one, too.
+    ("RuntimeError", "out of shared memory", "SharedMemoryExhausted"),
+    ("RuntimeError", "unable to allocate shared memory", "SharedMemoryExhausted"),
+    ("RuntimeError", "unable to write to file </torch_", "SharedMemoryExhausted"),
+    ("RuntimeError", "error while creating shared memory segment", "SharedMemoryExhausted"),
+    ("OSError", "no space left on device: '/dev/shm", "SharedMemoryExhausted"),
+    ("OSError", "no space left on device: '/psm_", "SharedMemoryExhausted"),
+    (_ANY, "no space left on device", "DiskFull"),
+    (_ANY, "disk quota exceeded", "DiskFull"),
+    ("RuntimeError", "pytorchstreamwriter failed writing", "DiskFull"),
+    (_ANY, "address already in use", "AddressInUse"),
+    ("OSError", "is not a local folder and is not a valid model", "FileNotFound"),
+    *(
+        ("RuntimeError", mark, "RendezvousFailure")
+        for mark in (
+            "waiting for clients",
+            "client socket has timed out",
+            "client socket has failed to connect",
+            "store based barrier",
+            "wait timeout after",
+            "gloo connectfullmesh failed",
+        )
+    ),
+    *(
+        ("RuntimeError", mark, "CollectiveTimeout")
+        for mark in (
+            "watchdog caught collective operation timeout",
+            "watchdog got stuck",
+            "ms for recv operation to complete",
+            "ms for send operation to complete",
+            "application timeout caused pair closure",
+            "failed to pass monitoredbarrier",
+        )
+    ),
     ("RuntimeError", "dataloader worker (pid", "DataLoaderWorkerDied"),
-    ("RuntimeError", "cuda out of memory", "CudaOutOfMemory"),
+    *(
+        ("RuntimeError", mark, "CudaOutOfMemory")
+        for mark in (
+            "cuda out of memory",
+            "hip out of memory",
+            "cuda error: out of memory",
+            "cublas_status_alloc_failed",
+            "cudnn_status_alloc_failed",
+        )
+    ),
     ("RuntimeError", "nccl", "NcclError"),
     ("RuntimeError", "cuda error", "CudaError"),
     *(
@@ -30,6 +75,7 @@ _BY_TEXT = (
         for kind in ("RuntimeError", "ConnectionError")
         for mark in ("gloo", "connection closed by peer", "connection reset by peer")
     ),
+    ("torch.AcceleratorError", "", "CudaError"),
 )
 """A type, words in the lower case of its message, and the reason; the first that fits counts."""
 
@@ -45,7 +91,7 @@ def classify_text(name: str, text: str) -> str:
     if isinstance(kind, type):
         return reason_of(map(qualified_name, kind.__mro__), text)
     # Errors of torch and of its C++ parts are RuntimeErrors by another name.
-    return reason_of([name, "RuntimeError"], text)
+    return reason_of([name, "RuntimeError", _ANY], text)
 
 
 def reason_of(names: Iterable[str], text: str) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from trainingjob_agent.causes.advice import advised
+from trainingjob_agent.causes.printed import START, last_traceback
 from trainingjob_agent.causes.reasons import classify, qualified_name
 from trainingjob_agent.contract import DEFAULT_TERMINATION_LOG
 
@@ -25,9 +27,9 @@ MAX_MESSAGE_BYTES = 4096
 _SHOWN_BEHIND_A_GPU_FAULT = 600
 _OURS = frozenset({"trainingjob_agent", "trainingjob_trainer"})
 _BUILT_IN_TASKS = "trainingjob_trainer/tasks/"
-_LIBRARIES = tuple(
-    Path(sysconfig.get_path(key)) for key in ("purelib", "platlib", "stdlib", "platstdlib")
-)
+_LIBRARIES = tuple(Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib"))
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages; a virtual environment may use those of another, too."""
 
 _logger = logging.getLogger(__name__)
 
@@ -63,16 +65,22 @@ class Termination:
 def describe_exception(
     error: BaseException, *, rank: int = 0, epoch: int | None = None, step: int | None = None
 ) -> Termination:
-    """Say what `error` was: its reason, its type and the last line of user code it came through."""
-    return Termination(
-        reason=classify(error),
-        message=str(error) or type(error).__name__,
-        exception=qualified_name(type(error)),
-        frame=last_user_frame(error.__traceback__),
-        rank=rank,
-        epoch=epoch,
-        step=step,
-    )
+    """Say what `error` was: its reason, its type and the last line of user code it came through.
+
+    An exception that this process only passes on from another one, as that of a DataLoader's worker
+    or of `torch.multiprocessing.spawn`, is told in place of it.
+    """
+    text = str(error)
+    passed_on = last_traceback(text) if START in text else None
+    if passed_on is not None:
+        reason, message = passed_on.reason, passed_on.message or passed_on.name
+        exception, frame = passed_on.name, user_frame(passed_on.frames)
+        if not any(_is_user_code(file) for file, _, _ in passed_on.frames):
+            frame = last_user_frame(error.__traceback__) or frame
+    else:
+        reason, message = classify(error), text or type(error).__name__
+        exception, frame = qualified_name(type(error)), last_user_frame(error.__traceback__)
+    return Termination(reason, advised(reason, message), exception, frame, rank, epoch, step)
 
 
 class Fault(Protocol):
@@ -151,7 +159,9 @@ def _is_user_code(filename: str) -> bool:
     path = Path(filename)
     if _OURS.intersection(path.parts):
         return _BUILT_IN_TASKS in path.as_posix()
-    return path.exists() and not any(path.is_relative_to(library) for library in _LIBRARIES)
+    if not path.exists() or _INSTALLED.intersection(path.parts):
+        return False
+    return not any(path.is_relative_to(library) for library in _LIBRARIES)
 
 
 def _encodable(text: str) -> str:

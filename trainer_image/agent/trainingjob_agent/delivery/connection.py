@@ -32,6 +32,19 @@ _CLIENT_DEFAULTS = {
 }
 
 
+_IMPORTING = threading.Lock()
+
+
+def import_mlflow() -> None:
+    """Import MLflow's client, which takes seconds: never on the training thread.
+
+    One thread after the other: two that begin at the same time may each find half of the package.
+    """
+    with _IMPORTING:
+        import mlflow
+        import mlflow.exceptions  # noqa: F401 - for those who import names of it
+
+
 class RunNotFoundError(LookupError):
     """No run carries the job's uid yet: the operator has not created it."""
 
@@ -70,7 +83,8 @@ class RunConnection:
         """
         with self._lock:
             if self._client is None:
-                from mlflow import MlflowClient  # takes seconds: never on the training thread
+                import_mlflow()
+                from mlflow import MlflowClient
 
                 self._client = MlflowClient(self._contract.tracking_uri)
             if self._run_id is None:
@@ -166,6 +180,7 @@ def http_status(error: "MlflowException") -> int:
 @contextmanager
 def _told_apart(bad_request: type[Exception] = rest.HeldError) -> Iterator[None]:
     """Raise what MLflow's client raises as the errors by which the sender goes."""
+    import_mlflow()
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,12 +1,17 @@
 """Tells an outage, after which the same call may work, from an answer that stays as it is."""
 
-from trainingjob_agent.delivery.connection import RunNotFoundError, http_status
+from trainingjob_agent.delivery.connection import (
+    RunNotFoundError,
+    http_status,
+    import_mlflow,
+)
 
 _MAY_CHANGE = frozenset({401, 403, 408, 429})
 
 
 def is_outage(error: Exception) -> bool:
     """Whether the same call of MLflow's client, also one with a file, may work later."""
+    import_mlflow()
     from mlflow.exceptions import MlflowException
     from requests import HTTPError, RequestException
 

@@ -14,9 +14,11 @@ from trainingjob_agent.causes.termination import (
     write_termination_message,
 )
 from trainingjob_agent.contract import Contract, ContractError
+from trainingjob_agent.logs.output import Output
 from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_agent.supervisor.child import Child
 from trainingjob_agent.supervisor.jobs_run import DIRECTORY, MLFLOW_NAMES, outbox_in
+from trainingjob_agent.supervisor.records import STOP_MARKER
 
 _USAGE = """usage: trainingjob-exec [--] COMMAND [ARGUMENT ...]
 
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(_USAGE)
         return _EXIT_USAGE
     logging.basicConfig(level=logging.INFO, format="trainingjob-exec: %(message)s")
-    child = Child(command)
+    output = Output(os.environ)
+    child = Child(command, output.add)
     child.forward_signals()
     try:
         contract = Contract.from_environment()
@@ -55,14 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if contract.num_nodes > 1:
         wait_for_name(os.environ.get("PET_MASTER_ADDR", ""))
     with tempfile.TemporaryDirectory(prefix="trainingjob-exec-") as directory:
-        return _run(child, command, contract, Path(directory))
+        return _run(child, command, contract, Path(directory), output)
 
 
-def _run(child: Child, command: Sequence[str], contract: Contract, directory: Path) -> int:
+def _run(
+    child: Child, command: Sequence[str], contract: Contract, directory: Path, output: Output
+) -> int:
     environment = script_environment(os.environ, directory)
     outbox_in(directory).mkdir()
     try:
-        child.start(environment)
+        child.start(environment, directory / STOP_MARKER)
     except OSError as error:
         message = f"cannot run {command[0]}: {error.strerror}"
         _logger.error("%s", message)  # noqa: TRY400 - the message says it all
@@ -73,7 +78,7 @@ def _run(child: Child, command: Sequence[str], contract: Contract, directory: Pa
     # After the script has begun: what this imports is not what the script waits for.
     from trainingjob_agent.supervisor.supervisor import Supervisor
 
-    return Supervisor(child, command, contract, directory).run()
+    return Supervisor(child, command, contract, directory, output).run()
 
 
 def script_environment(environment: Mapping[str, str], directory: Path) -> dict[str, str]:

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 _TAIL_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 FORWARDED = (*STOPPING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 SHOW_STACKS = signal.SIGQUIT
@@ -25,18 +26,23 @@ class Child:
 
     But for forked workers of its Python processes: those leave the group (`forks`).
 
-    Standard input and output are inherited. Standard error goes through a pipe, byte by byte as it
-    comes, so that its end can be told when the command fails.
+    Standard input is inherited. Standard output and error go through a pipe each, byte by byte as
+    they come, so that they can be kept; a terminal stays the standard output of the command.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], keep: Callable[[bytes], None]) -> None:
+        """Prepare; `keep` gets each piece of the command's output."""
         self._command = list(command)
+        self._keep_output = keep
         self._process: subprocess.Popen[bytes] | None = None
         self._early: list[int] = []
+        self._stop_marker: Path | None = None
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
         self._ended = os.eventfd(0, os.EFD_CLOEXEC)
         self.stop_signal: int | None = None
+        self.pipes: list[int] = []
+        """Inodes of the pipes that are the command's standard output and standard error."""
         self.news: queue.SimpleQueue[int] = queue.SimpleQueue()
         """SIGTERM, SIGINT and SIGQUIT as they come, at last `OVER`."""
 
@@ -54,19 +60,26 @@ class Child:
         # A queue of this kind may be put to while the same thread puts to it.
         signal.signal(SHOW_STACKS, lambda number, _frame: self.news.put(number))
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start the command.
+    def start(self, environment: Mapping[str, str], stop_marker: Path) -> None:
+        """Start the command; `stop_marker` appears before it gets SIGTERM or SIGINT.
 
         Raises:
             OSError: it cannot be started.
         """
+        self._stop_marker = stop_marker
         self._process = subprocess.Popen(
             self._command,
             env=environment,
+            stdout=None if os.isatty(_STDOUT) else subprocess.PIPE,
             stderr=subprocess.PIPE,
             preexec_fn=os.setpgrp,  # no other thread runs yet
         )
-        self._pump = threading.Thread(target=self._pass_on, name="stderr", daemon=True)
+        streams = ((_STDOUT, self._process.stdout), (_STDERR, self._process.stderr))
+        sources = {stream.fileno(): number for number, stream in streams if stream is not None}
+        self.pipes = [os.fstat(source).st_ino for source in sources]
+        self._pump = threading.Thread(
+            target=self._pass_on, args=(sources,), name="output", daemon=True
+        )
         self._pump.start()
         for number in self._early:
             self._send(number)
@@ -95,29 +108,38 @@ class Child:
             self._send(number)
 
     def _send(self, number: int) -> None:
+        if number in STOPPING and self._stop_marker is not None:
+            with contextlib.suppress(OSError):  # then its processes print tracebacks
+                self._stop_marker.touch()
         with contextlib.suppress(ProcessLookupError):  # it has ended just now
             os.killpg(self.pid, number)
 
-    def _pass_on(self) -> None:
-        """Copy standard error until all have closed it, or the command is over and it is empty.
+    def _pass_on(self, sources: dict[int, int]) -> None:
+        """Copy the output until all have closed it, or the command is over and it is empty.
 
-        A process that the command left behind may keep the pipe open for ever.
+        A process that the command left behind may keep the pipes open for ever.
         """
-        if self._process is None or self._process.stderr is None:
-            raise RuntimeError("the command has not been started")
-        source = self._process.stderr.fileno()
         with selectors.DefaultSelector() as selector:
-            selector.register(source, selectors.EVENT_READ)
+            for source in sources:
+                selector.register(source, selectors.EVENT_READ)
             selector.register(self._ended, selectors.EVENT_READ)
-            while True:
-                ready = {key.fd for key, _ in selector.select()}
-                if source not in ready:
+            while sources:
+                ready = [key.fd for key, _ in selector.select() if key.fd in sources]
+                if not ready:
                     return
-                data = os.read(source, _READ_BYTES)
-                if not data:
-                    return
-                self._keep(data)
-                _write_all(data)
+                for source in ready:
+                    data = os.read(source, _READ_BYTES)
+                    if data:
+                        self._take(data, sources[source])
+                    else:
+                        selector.unregister(source)
+                        del sources[source]
+
+    def _take(self, data: bytes, number: int) -> None:
+        if number == _STDERR:
+            self._keep(data)
+        self._keep_output(data)
+        _write_all(data, number)
 
     def _keep(self, data: bytes) -> None:
         self._tail.append(data)
@@ -126,9 +148,9 @@ class Child:
             self._tail_bytes -= len(self._tail.popleft())
 
 
-def _write_all(data: bytes) -> None:
-    """Write to standard error; when nobody listens any more, the command still may write."""
+def _write_all(data: bytes, number: int) -> None:
+    """Write to our own stream; when nobody listens any more, the command still may write."""
     view = memoryview(data)
     with contextlib.suppress(OSError):
         while view:
-            view = view[os.write(_STDERR, view) :]
+            view = view[os.write(number, view) :]

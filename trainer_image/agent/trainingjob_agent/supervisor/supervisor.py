@@ -1,8 +1,11 @@
 """Watches the command of the user from its start to its end."""
 
 import logging
+import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainingjob_agent.causes.reasons import GPU_REASONS
@@ -17,13 +20,18 @@ from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import Intake, KeptFiles
 from trainingjob_agent.delivery.batch import Batch, fit_key
 from trainingjob_agent.exporter import ScriptMetrics, SystemMetrics
+from trainingjob_agent.logs.keeper import LogKeeper
+from trainingjob_agent.logs.masking import mask_text
+from trainingjob_agent.logs.output import Output
 from trainingjob_agent.monitor.cgroup import Cgroup
 from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
+from trainingjob_agent.place import place_of
 from trainingjob_agent.supervisor.child import STOPPING, Child
 from trainingjob_agent.supervisor.jobs_run import kept_files_in, outbox_in, tell_run_id
+from trainingjob_agent.supervisor.node_watch import NodeWatch
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
-from trainingjob_agent.supervisor.records import read_records
+from trainingjob_agent.supervisor.records import read_last_start, read_records
 from trainingjob_agent.supervisor.stack_watch import StackWatch
 
 _logger = logging.getLogger("trainingjob-exec")
@@ -33,7 +41,12 @@ class Supervisor:
     """Runs beside a command that has been started."""
 
     def __init__(
-        self, child: Child, command: Sequence[str], contract: Contract, directory: Path
+        self,
+        child: Child,
+        command: Sequence[str],
+        contract: Contract,
+        directory: Path,
+        output: Output,
     ) -> None:
         self._child = child
         self._command = command
@@ -54,6 +67,12 @@ class Supervisor:
             self._collect,
         )
         self._stacks = StackWatch(child, directory, self._keep_stacks)
+        self._nodes: NodeWatch | None = None
+        if contract.num_nodes > 1:
+            self._nodes = NodeWatch(directory, contract, self._companions.set_tags)
+        self._logs: LogKeeper | None = None
+        if self._companions.connection:
+            self._logs = LogKeeper(output, contract, self._companions.connection, directory)
 
     def run(self) -> int:
         """Wait for the end, tell its cause, deliver everything; return the exit code."""
@@ -62,12 +81,20 @@ class Supervisor:
         except Exception:
             _logger.exception("the script goes on without all that is beside it")
         self._stacks.start()
+        for beside in (self._nodes, self._logs):
+            if beside is not None:
+                beside.start()
         code = self._child.wait()
+        seconds = time.time()
         self._stacks.join()
-        ending = self._ending(code)
+        if self._nodes:
+            self._nodes.end()
+        ending = self._ending(code, seconds)
         termination = explain(ending)
         if termination is not None:
             self._report(termination)
+        if self._logs and self._logs.end():
+            self._companions.upload(self._logs.file, self._logs.folder)
         threading.Thread(target=self._shorten_when_stopped, name="stop", daemon=True).start()
         self._companions.close(_flush_seconds(ending))
         return exit_code(ending)
@@ -90,7 +117,7 @@ class Supervisor:
             continue
         self._companions.shorten(FLUSH_AFTER_SIGNAL_SECONDS)
 
-    def _ending(self, code: int) -> Ending:
+    def _ending(self, code: int, seconds: float) -> Ending:
         return Ending(
             self._command,
             code,
@@ -99,11 +126,19 @@ class Supervisor:
             read_records(self._directory),
             self._cgroup.out_of_memory_kills() > self._kills_before,
             self._contract.node_rank,
+            pid=self._child.pid,
+            place=place_of(os.environ),
+            seconds=seconds,
+            last_start_seconds=read_last_start(self._directory),
+            pipes=self._child.pipes,
         )
 
     def _report(self, termination: Termination) -> None:
         if termination.reason in GPU_REASONS and self._child.stop_signal is None:
             termination = blame_gpus(termination, self._companions.gpu_faults())
+        # It goes where more people can read than the log.
+        masked = mask_text(termination.message, os.environ)
+        termination = replace(termination, message=masked)
         _logger.error(
             "%s: %s%s",
             termination.reason,

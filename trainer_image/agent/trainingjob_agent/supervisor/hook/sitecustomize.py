@@ -28,18 +28,27 @@ def _run_hidden_one() -> None:
 def _install(directory: str) -> None:
     """Have exceptions recorded, stacks written when asked for, and workers spared by signals."""
     previous = sys.excepthook
+    try:
+        from trainingjob_agent.place import begin
+
+        place, helper = begin(directory, os.environ)
+    except (ImportError, OSError) as reason:
+        sys.stderr.write(f"trainingjob-exec: this process goes unnoticed: {reason}\n")
+        return
 
     def record(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
+        shown = True
         try:
-            from trainingjob_agent.supervisor.records import write_record
+            from trainingjob_agent.supervisor.records import note_exception
 
-            write_record(directory, error)
+            shown = note_exception(directory, error, place, helper=helper)
         except (ImportError, OSError) as reason:
             # In another Python than ours, or without space; the printed traceback is told then.
             sys.stderr.write(f"trainingjob-exec: no record of this exception: {reason}\n")
-        previous(kind, error, trace)
+        if shown:
+            previous(kind, error, trace)
 
     sys.excepthook = record
     try:
@@ -54,6 +63,17 @@ def _install(directory: str) -> None:
         keep_workers_out_of_group()
     except ImportError as reason:
         sys.stderr.write(f"trainingjob-exec: signals reach workers of this process: {reason}\n")
+    if os.environ.get("TRAININGJOB_NUM_NODES", "1") != "1":
+        _watch_for_lone_node(directory)
+
+
+def _watch_for_lone_node(directory: str) -> None:
+    try:
+        from trainingjob_agent.supervisor.first_step import report_lone_node
+
+        report_lone_node(directory)
+    except ImportError as reason:
+        sys.stderr.write(f"trainingjob-exec: cannot see whether nodes train together: {reason}\n")
 
 
 if _DIRECTORY:

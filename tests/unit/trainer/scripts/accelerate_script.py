@@ -1,0 +1,11 @@
+"""A user's script for Accelerate, which finds the other ranks by itself."""
+
+import torch
+from accelerate import Accelerator
+
+accelerator = Accelerator(cpu=True)
+model = torch.nn.Linear(1, 1)
+prepared, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+accelerator.backward(prepared(torch.ones(1, 1)).sum())
+optimizer.step()
+print("ranks", accelerator.num_processes, flush=True)
