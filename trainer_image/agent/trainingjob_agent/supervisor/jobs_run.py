@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainingjob_agent.place import rank_of
+
 DIRECTORY = "TRAININGJOB_SCRIPT_DIR"
 TRACKING_URI = "TRAININGJOB_MLFLOW_TRACKING_URI"
 EXPERIMENT_ID = "TRAININGJOB_MLFLOW_EXPERIMENT_ID"
@@ -123,14 +125,12 @@ def rank_of_process(environment: Mapping[str, str] = os.environ) -> int:
     initialized = getattr(distributed, "is_initialized", None)  # not every build of torch has it
     if distributed is not None and initialized is not None and initialized():
         return int(distributed.get_rank())
-    rank = _number(environment, "RANK")
+    rank = rank_of(environment)
     if rank is not None:
         return rank
-    local_rank = _number(environment, "LOCAL_RANK") or 0
     processes = _number(environment, "LOCAL_WORLD_SIZE") or 1
     nodes = (_number(environment, name) for name in _NODE_RANKS)
-    node = next((number for number in nodes if number is not None), 0)
-    return node * processes + local_rank
+    return next((number for number in nodes if number is not None), 0) * processes
 
 
 def _number(environment: Mapping[str, str], variable: str) -> int | None:
