@@ -30,32 +30,23 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     # kopf tells of every step of its own; what the operator does is told by the operator.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    run_to_the_end(lambda: live(settings))
+    run_to_the_end(lambda stop: live(settings, stop))
     return 0
 
 
-async def live(settings: Settings) -> None:
-    """One life of kopf.
-
-    SIGTERM ends it, and no other one begins: not even when it was about to fail just then.
-    """
-    stop = asyncio.Event()
-    try:
-        await kopf.operator(
-            registry=handlers.registry,
-            clusterwide=True,
-            standalone=True,
-            stop_flag=stop,
-            memo=kopf.Memo(settings=settings, stop=stop),
-        )
-    except Exception:
-        if not stop.is_set():
-            raise
-        logger.exception("kopf has failed while it was ending")
+async def live(settings: Settings, stop: asyncio.Event) -> None:
+    """One life of kopf, until `stop` is set, as it is by SIGTERM."""
+    await kopf.operator(
+        registry=handlers.registry,
+        clusterwide=True,
+        standalone=True,
+        stop_flag=stop,
+        memo=kopf.Memo(settings=settings, stop=stop),
+    )
 
 
 def run_to_the_end(
-    begin: Callable[[], Coroutine[Any, Any, None]],
+    begin: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     wait: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -68,9 +59,15 @@ def run_to_the_end(
     failures = 0
     while True:
         began = clock()
+        # Asked for only here, when the event loop is closed: until then a signal may set it, and
+        # from then on a signal ends the process by itself.
+        stop = asyncio.Event()
         try:
-            asyncio.run(begin())
+            asyncio.run(begin(stop))
         except Exception:
+            if stop.is_set():
+                logger.exception("kopf has failed while it was ending")
+                return
             if clock() - began > WENT_WELL_SECONDS:
                 failures = 0
             seconds = min(RESTART_MAX_SECONDS, 2.0**failures)

@@ -50,9 +50,6 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     kopf's annotations, events from logs, peering and scanning cost writes, rights or time, and
     none of them is needed by an operator that decides from what is stored.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # kopf's own handler would forget a signal that comes while kopf fails.
-        asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
@@ -71,6 +68,10 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     except SettingsError as error:
         raise kopf.PermanentError(str(error)) from error
     await memo.application.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # In place of kopf's own handlers, which it sets while this begins: they forget a signal
+        # that comes while kopf fails.
+        asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
 
 
 @kopf.on.login(registry=registry, errors=FAILS)

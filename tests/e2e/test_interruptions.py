@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.api import Cluster
-from tests.support.node import Installed, pods, sampled_status, wait_for_end
+from tests.support.node import Installed, log, pods, sampled_status, wait_for_end
 from tests.support.training import (
     assert_went_on,
     kubectl,
@@ -67,7 +67,9 @@ def test_suspended_and_resumed(installed: Installed, cluster: Cluster) -> None:
         wait_for_steps(cluster, "paused")
         suspend(cluster, "paused", "true")
         wait_for("it is suspended", lambda: cluster.state("paused") == "Suspended", 180)
-        assert pods(cluster, "paused") == []
+        [stopped] = pods(cluster, "paused")
+        assert stopped.status.phase == "Failed"
+        assert "checkpoint" in log(cluster, stopped.metadata.name), "its log can still be read"
         wait_for("the run waits", lambda: statuses.seen[-1:] == ["SCHEDULED"], 60)
         suspend(cluster, "paused", "false")
         status = wait_for_end(cluster, "paused", 600)

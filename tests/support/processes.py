@@ -115,9 +115,11 @@ class MlflowServer(Process):
         """A client of it."""
         return MlflowClient(self.uri)
 
-    def create_run(self, uid: str | None = None) -> str:
-        """Create a run as the operator does, in the default experiment."""
+    def create_run(self, uid: str | None = None, name: str | None = None) -> str:
+        """Create a run as the operator does, in the default experiment and namespace."""
         tags = {"trainingjob.uid": uid} if uid else {}
+        if name:
+            tags |= {"trainingjob.name": name, "trainingjob.namespace": "default"}
         return str(self.client.create_run("0", tags=tags).info.run_id)
 
     def requests(self, endpoint: str) -> int:

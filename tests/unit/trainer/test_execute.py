@@ -113,9 +113,9 @@ def test_each_run_that_a_script_opens_besides_has_the_tag_by_which_the_operator_
             "with mlflow.start_run():\n"
             "    mlflow.start_run(nested=True)\n"
             "    mlflow.end_run()\n"
-            "mlflow.start_run()\n"
+            "mlflow.start_run(run_name='other')\n"
             "mlflow.end_run()\n"
-            "mlflow.MlflowClient().create_run('0')\n",
+            "mlflow.MlflowClient().create_run('0', run_name='another')\n",
             TRAININGJOB_UID="u-1",
             MLFLOW_RUN_CONTEXT=json.dumps({OPENED_BY_TAG: "u-1"}),
         )

@@ -98,7 +98,7 @@ def test_a_script_logs_to_the_run_that_is_created_when_mlflow_is_back(
     process = started(trainer, MLFLOW_TRACKING_URI=own_server.uri, TRAININGJOB_UID="u-late")
     log(process, 1, 100)
     own_server.start()
-    run_id = mlflow_server.create_run("u-late")
+    run_id = mlflow_server.create_run("u-late", "digits")
     wait_for("points", lambda: points(mlflow_server, run_id), 120, poll=1)
     log(process, 101, 200)
     code, _, errors = ended(process)

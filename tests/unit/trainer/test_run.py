@@ -121,7 +121,7 @@ def test_two_nodes_train_as_one(
         )
         for rank in range(2)
     ]
-    run_id = mlflow_server.create_run(uid)
+    run_id = mlflow_server.create_run(uid, "digits")
 
     outputs = [process.communicate(timeout=300)[0] for process in processes]
 
