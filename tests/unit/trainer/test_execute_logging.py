@@ -189,7 +189,8 @@ def test_files_that_mlflow_does_not_take_now_are_uploaded_later(
     assert errors.count("files for the job's run are kept, to be uploaded later") == 1
     there = Path(mlflow_server.client.download_artifacts(job, ""))
     files = {file.relative_to(there).as_posix() for file in there.rglob("*.txt")}
-    assert files == {"notes/first.txt", "notes/second.txt", "a.txt", "deep/b.txt"}
+    log = "logs/attempt-0/node-0.txt"
+    assert files == {"notes/first.txt", "notes/second.txt", "a.txt", "deep/b.txt", log}
     assert (there / "notes/second.txt").read_text() == "second"
 
 

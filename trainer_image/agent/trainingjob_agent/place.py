@@ -46,8 +46,9 @@ def rank_of(environment: Mapping[str, str]) -> int | None:
     if rank is not None or local_rank is None:
         return rank
     nodes = _number(environment, "NNODES") or 1
-    node_rank = _number(environment, "NODE_RANK") or 0
-    return node_rank * ((_number(environment, "WORLD_SIZE") or 1) // nodes) + local_rank
+    total = _number(environment, "WORLD_SIZE") or nodes
+    processes = _number(environment, "LOCAL_WORLD_SIZE") or total // nodes
+    return (_number(environment, "NODE_RANK") or 0) * processes + local_rank
 
 
 def _number(environment: Mapping[str, str], variable: str) -> int | None:
