@@ -69,9 +69,6 @@ def start(
         ),
         pytest.param(script("accelerate_script.py"), 2, 1, id="Accelerate without a launcher"),
         pytest.param(
-            ["sh", "-c", ACCELERATE + script("accelerate_script.py")[1]], 1, 2, id="accelerate"
-        ),
-        pytest.param(
             ["sh", "-c", ACCELERATE + script("accelerate_script.py")[1]],
             2,
             1,
