@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from trainingjob_operator.adapters.informer import BUGS
 from trainingjob_operator.api import ObjectMeta, TrainingJob
 from trainingjob_operator.core import names
 
@@ -26,8 +27,6 @@ PAGE_SIZE = 200
 RETRY_BASE_SECONDS = 0.2
 RETRY_MAX_SECONDS = 10.0
 LOOP = "trainingjobs"
-# What a network never raises: worth a traceback, where an outage is worth a line.
-BUGS = (AttributeError, LookupError, TypeError)
 
 
 class Lister(Protocol):

@@ -41,16 +41,17 @@ def rank_of(environment: Mapping[str, str]) -> int | None:
 
     Lightning's own launcher gives its processes no RANK, but LOCAL_RANK, NODE_RANK and the total.
     """
-    rank = _number(environment, "RANK")
-    local_rank = _number(environment, "LOCAL_RANK")
+    rank = number_in(environment, "RANK")
+    local_rank = number_in(environment, "LOCAL_RANK")
     if rank is not None or local_rank is None:
         return rank
-    nodes = _number(environment, "NNODES") or 1
-    total = _number(environment, "WORLD_SIZE") or nodes
-    processes = _number(environment, "LOCAL_WORLD_SIZE") or total // nodes
-    return (_number(environment, "NODE_RANK") or 0) * processes + local_rank
+    nodes = number_in(environment, "NNODES") or 1
+    total = number_in(environment, "WORLD_SIZE") or nodes
+    processes = number_in(environment, "LOCAL_WORLD_SIZE") or total // nodes
+    return (number_in(environment, "NODE_RANK") or 0) * processes + local_rank
 
 
-def _number(environment: Mapping[str, str], variable: str) -> int | None:
+def number_in(environment: Mapping[str, str], variable: str) -> int | None:
+    """Return the number of a variable; None where it has none."""
     text = environment.get(variable, "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainingjob_agent.place import rank_of
+from trainingjob_agent.place import number_in, rank_of
 
 DIRECTORY = "TRAININGJOB_SCRIPT_DIR"
 TRACKING_URI = "TRAININGJOB_MLFLOW_TRACKING_URI"
@@ -128,11 +128,6 @@ def rank_of_process(environment: Mapping[str, str] = os.environ) -> int:
     rank = rank_of(environment)
     if rank is not None:
         return rank
-    processes = _number(environment, "LOCAL_WORLD_SIZE") or 1
-    nodes = (_number(environment, name) for name in _NODE_RANKS)
+    processes = number_in(environment, "LOCAL_WORLD_SIZE") or 1
+    nodes = (number_in(environment, name) for name in _NODE_RANKS)
     return next((number for number in nodes if number is not None), 0) * processes
-
-
-def _number(environment: Mapping[str, str], variable: str) -> int | None:
-    text = environment.get(variable, "")
-    return int(text) if text.isdecimal() else None
