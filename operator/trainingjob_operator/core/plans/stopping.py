@@ -16,7 +16,7 @@ from trainingjob_operator.core.plans import ending, outcome, status
 from trainingjob_operator.core.policies import retry
 from trainingjob_operator.core.reasons import Reason
 
-# The informers tell of the last pod's end; seconds until a look without them.
+# The informers show the last pod's end; seconds until a look without them.
 LAST_POD_RECHECK = 30.0
 SUSPENDED = Cause("Suspended", "spec.suspend is true")
 
