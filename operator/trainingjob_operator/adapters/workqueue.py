@@ -112,7 +112,10 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     async def get(self, *, only_urgent: bool = False) -> str:
-        """Wait for a key and take it; the caller must call done() with it."""
+        """Wait for a key and take it; the caller must call done() with it.
+
+        A delay that was asked for before is over with that: who works on the key asks anew.
+        """
         self.release_due()
         ready = self._urgent if only_urgent else self._ready
         while True:
@@ -125,7 +128,8 @@ class WorkQueue:
                 continue
             if self._dirty[key] or not only_urgent:
                 break
-        self._working[key] = self._dirty.pop(key)
+        due = self._due.pop(key, None)
+        self._working[key] = self._dirty.pop(key) or (due is not None and due[2])
         return key
 
     def done(self, key: str) -> None:

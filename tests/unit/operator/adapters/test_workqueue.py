@@ -48,6 +48,14 @@ async def test_of_several_delays_the_earliest_counts(queue: WorkQueue, clock: Cl
     assert seen == {4.9: [], 5.0: ["a"], 10.0: [], 20.0: []}
 
 
+async def test_a_delay_is_over_when_the_key_is_taken_before(queue: WorkQueue, clock: Clock) -> None:
+    queue.add_after("a", 5)
+    queue.add("a")
+    assert await taken(queue) == ["a"]
+    clock.now = 5.0
+    assert await taken(queue) == []
+
+
 async def test_of_two_delays_with_the_same_end_the_first_counts(
     queue: WorkQueue, clock: Clock
 ) -> None:
@@ -123,6 +131,21 @@ async def test_handler_gets_the_key_again_after_the_seconds_it_returns() -> None
     queue.add("a")
     await run_until(queue, handle, finished)
     assert calls == {"a": 3}
+
+
+async def test_what_was_urgent_about_a_delay_stays_so(queue: WorkQueue, clock: Clock) -> None:
+    finished = asyncio.Event()
+
+    async def handle(_: str) -> float | None:
+        finished.set()
+        return 3.0
+
+    queue.add_after("a", 5, urgent=True)
+    queue.add("a")
+    await run_until(queue, handle, finished)
+    clock.now = 3.0
+    async with asyncio.timeout(30):
+        assert await queue.get(only_urgent=True) == "a"
 
 
 async def test_failing_handler_is_logged_with_its_key_and_called_again(
