@@ -1,7 +1,7 @@
-"""The same mix of jobs twice, as plain batch/v1 Jobs and as TrainingJobs, and when they ended.
+"""The same jobs twice, as plain batch/v1 Jobs and as TrainingJobs, and when they ended.
 
-Of twenty jobs two fail, one is evicted once and one is deleted while it runs. What happens to
-them is done on the first sight of the running pod, by what the cluster's watch tells.
+In a mix two of twenty jobs fail, one is evicted once and one is deleted while it runs. What happens
+to them is done on the first sight of the running pod, by what the cluster's watch tells.
 """
 
 import threading
@@ -29,37 +29,45 @@ ENDED_PHASES = ("Succeeded", "Failed")
 
 
 def fate(name: str) -> str:
-    """What becomes of a job, by the number at the end of its name."""
+    """What becomes of a job of the mix, by the number at the end of its name."""
     number = int(name.rsplit("-", 1)[1]) % 20
     return {0: FAILS, 1: FAILS, 2: IS_EVICTED, 3: IS_DELETED}.get(number, SUCCEEDS)
 
 
-def annotations(name: str) -> dict[str, str]:
-    """How the fake node treats the pod."""
-    what = fate(name)
+def success(_: str) -> str:
+    """All succeed."""
+    return SUCCEEDS
+
+
+Fate = Callable[[str], str]
+
+
+def annotations(what: str) -> dict[str, str]:
+    """How the fake node treats the pods of a job of which this becomes."""
     return {
         "kwok.trainingjob.dev/run-seconds": RUN_SECONDS[what],
         "kwok.trainingjob.dev/exit-code": "1" if what == FAILS else "0",
     }
 
 
-def training_job(name: str) -> JsonObject:
-    """A TrainingJob of one pod."""
-    return manifest(name, annotations=annotations(name))
+def training_job(name: str, what: str, nodes: int = 1) -> JsonObject:
+    """A TrainingJob of which this becomes."""
+    return manifest(name, nodes=nodes, annotations=annotations(what))
 
 
-def plain_job(name: str) -> JsonObject:
-    """The same pod without an operator and without MLflow; evictions are not charged, too."""
+def plain_job(name: str, what: str, nodes: int = 1) -> JsonObject:
+    """The same pods without an operator and without MLflow; evictions are not charged, too."""
     disrupted = {"type": "DisruptionTarget", "status": "True"}
     return {
         "metadata": {"name": name},
         "spec": {
             "completionMode": "Indexed",
-            "completions": 1,
+            "completions": nodes,
+            "parallelism": nodes,
             "backoffLimit": 0,
             "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [disrupted]}]},
             "template": {
-                "metadata": {"annotations": annotations(name)},
+                "metadata": {"annotations": annotations(what)},
                 "spec": {
                     "restartPolicy": "Never",
                     "containers": [{"name": "trainer", "image": "fake:1"}],
@@ -71,7 +79,7 @@ def plain_job(name: str) -> JsonObject:
 
 @dataclass
 class Ends:
-    """When things were first seen (time.monotonic), by the job's name."""
+    """When things were first seen (time.monotonic), by the job's name; `last_pods`: ended."""
 
     last_pods: dict[str, float] = field(default_factory=dict)
     terminal: dict[str, float] = field(default_factory=dict)
@@ -88,6 +96,7 @@ class Mix:
         list_jobs: tuple[Callable[..., Any], JsonObject],
         is_terminal: Callable[[JsonObject], bool],
         owner_label: str,
+        fate: Fate,
     ) -> None:
         self.ends = Ends()
         self._cluster = cluster
@@ -95,6 +104,7 @@ class Mix:
         self._list_jobs = list_jobs
         self._is_terminal = is_terminal
         self._owner_label = owner_label
+        self._fate = fate
         self._ended_pods: set[str] = set()
         self._treated: set[str] = set()
         self._pool = ThreadPoolExecutor(4)
@@ -127,12 +137,13 @@ class Mix:
             return
         if (event["type"] == "DELETED" or phase in ENDED_PHASES) and name not in self._ended_pods:
             self._ended_pods.add(name)
+            # The last one of several counts.
             self.ends.last_pods[job] = time.monotonic()
         elif phase == "Running" and job not in self._treated:
             self._treated.add(job)
-            if fate(job) == IS_DELETED:
+            if self._fate(job) == IS_DELETED:
                 self._pool.submit(_insist, self._delete, job)
-            elif fate(job) == IS_EVICTED:
+            elif self._fate(job) == IS_EVICTED:
                 self._pool.submit(_insist, self._evict, name)
 
     def _evict(self, pod: str) -> None:
@@ -143,7 +154,7 @@ class Mix:
         )
 
 
-def training_mix(cluster: Cluster) -> Mix:
+def training_mix(cluster: Cluster, fate: Fate = fate) -> Mix:
     """The TrainingJobs."""
     scope = {
         "group": GROUP,
@@ -156,10 +167,10 @@ def training_mix(cluster: Cluster) -> Mix:
     def is_terminal(job: JsonObject) -> bool:
         return job.get("status", {}).get("state") in TERMINAL_STATES
 
-    return Mix(cluster, cluster.delete, (call, scope), is_terminal, contract.LABEL_NAME)
+    return Mix(cluster, cluster.delete, (call, scope), is_terminal, contract.LABEL_NAME, fate)
 
 
-def plain_mix(cluster: Cluster) -> Mix:
+def plain_mix(cluster: Cluster, fate: Fate = fate) -> Mix:
     """The batch/v1 Jobs."""
 
     def delete(name: str) -> None:
@@ -173,7 +184,18 @@ def plain_mix(cluster: Cluster) -> Mix:
 
     scope = {"namespace": cluster.namespace}
     call = cluster.batch.list_namespaced_job
-    return Mix(cluster, delete, (call, scope), is_terminal, "batch.kubernetes.io/job-name")
+    return Mix(cluster, delete, (call, scope), is_terminal, "batch.kubernetes.io/job-name", fate)
+
+
+def behind(first: dict[str, float], second: dict[str, float]) -> list[float]:
+    """How much later each name is in the second one."""
+    return sorted(max(second[name] - first[name], 0.0) for name in second if name in first)
+
+
+def spread(values: list[float]) -> tuple[str, str, str]:
+    """Median, 99th percentile and the most, for people."""
+    picked = (values[len(values) // 2], values[(len(values) - 1) * 99 // 100], values[-1])
+    return (f"{picked[0]:.2f}", f"{picked[1]:.2f}", f"{picked[2]:.2f}")
 
 
 def _insist(call: Callable[[str], object], name: str) -> None:

@@ -73,7 +73,7 @@ def put_job(api: Api, namespace: str, number: int) -> None:
     made = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "TrainingJob",
-        "metadata": {"name": f"job-{number}", "finalizers": ["trainingjob.dev/mlflow-run"]},
+        "metadata": {"name": f"job-{number}"},
         "spec": {
             "image": "trainer:1",
             "args": ["run", "mnist", "--epochs", "5"],
@@ -161,12 +161,8 @@ def tidy_up(cluster: Cluster) -> None:
     cluster.core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
     cluster.batch.delete_collection_namespaced_job(namespace, propagation_policy="Background")
     cluster.delete_all()
-    base = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/trainingjobs"
+    base = f"/apis/batch/v1/namespaces/{namespace}/jobs"
     release = {"metadata": {"finalizers": None}}
+    left = cluster.batch.list_namespaced_job(namespace).items
     with ThreadPoolExecutor(6) as pool:
-        list(
-            pool.map(
-                lambda job: api.send("PATCH", f"{base}/{job['metadata']['name']}", release),
-                cluster.jobs(),
-            )
-        )
+        list(pool.map(lambda job: api.send("PATCH", f"{base}/{job.metadata.name}", release), left))

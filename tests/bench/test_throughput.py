@@ -1,5 +1,8 @@
 """500 jobs at once, of which some fail, are evicted or are deleted, beside plain batch/v1 Jobs.
 
+The Job controller makes the next pod of a plain Job that was evicted after a back-off of 10 s: the
+plain Jobs are mostly waiting for that in the end, and their rate says little.
+
 Both run on the same control plane with fake nodes, one after the other in the same minutes.
 Figures are printed, not judged: a shared machine is no judge. That all ends are right is judged.
 """
@@ -20,9 +23,11 @@ from tests.bench.mixed_jobs import (
     SUCCEEDS,
     Ends,
     Mix,
+    behind,
     fate,
     plain_job,
     plain_mix,
+    spread,
     training_job,
     training_mix,
 )
@@ -49,13 +54,18 @@ def over(ends: Ends) -> bool:
     return len(ends.terminal) == COUNT - len(DELETED) and len(ends.gone) == len(DELETED)
 
 
-def run_plain(cluster: Cluster, mix: Mix) -> tuple[float, Ends]:
-    """Seconds until all plain Jobs have ended, and when each did."""
+def create_plain(cluster: Cluster, name: str) -> None:
+    cluster.batch.create_namespaced_job(cluster.namespace, plain_job(name, fate(name)))
+
+
+def run_plain(cluster: Cluster, mix: Mix) -> tuple[float, float, Ends]:
+    """Seconds until all plain Jobs have ended, and all but the evicted ones; when each did."""
     started = time.monotonic()
     with mix.followed() as ends:
-        create(lambda name: cluster.batch.create_namespaced_job(cluster.namespace, plain_job(name)))
+        create(lambda name: create_plain(cluster, name))
         wait_for("plain Jobs end", lambda: over(ends), 600)
-    return time.monotonic() - started, ends
+    others = [ended for name, ended in ends.terminal.items() if fate(name) != IS_EVICTED]
+    return time.monotonic() - started, max(others) - started, ends
 
 
 def run_training(
@@ -64,7 +74,7 @@ def run_training(
     """Seconds until all TrainingJobs and their runs have ended, and when each did."""
     started = time.monotonic()
     with mix.followed() as ends, recorded_ends(mlflow.database, cluster.namespace) as runs:
-        create(lambda name: cluster.apply(training_job(name)))
+        create(lambda name: cluster.apply(training_job(name, fate(name))))
         wait_for("TrainingJobs and runs end", lambda: over(ends) and len(runs) == COUNT, 600)
     return time.monotonic() - started, ends, runs
 
@@ -73,7 +83,7 @@ def run_training(
 def test_500_jobs_of_all_fates_beside_plain_jobs(
     kwok: Kwok, cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
-    plain_seconds, plain = run_plain(cluster, plain_mix(cluster))
+    plain_seconds, without_evicted, plain = run_plain(cluster, plain_mix(cluster))
     process = psutil.Process(operator.pid)
     before = process.cpu_times()
     audit = kwok.audit_log
@@ -93,6 +103,7 @@ def test_500_jobs_of_all_fates_beside_plain_jobs(
         f"{COUNT} jobs at once ({', '.join(f'{counts[what]} {what}' for what in counts)})",
         ("all ended", "jobs/s"),
         ("plain batch/v1 Jobs", f"{plain_seconds:.1f} s", f"{COUNT / plain_seconds:.1f}"),
+        ("… all but those that wait after an eviction", f"{without_evicted:.1f} s", ""),
         ("TrainingJobs with their runs", f"{seconds:.1f} s", f"{COUNT / seconds:.1f}"),
         ("ratio", "", f"{plain_seconds / seconds:.2f}"),
     )
@@ -117,14 +128,3 @@ def test_500_jobs_of_all_fates_beside_plain_jobs(
         ("resident memory", f"{process.memory_info().rss / 2**20:.0f} MiB"),
     )
     print(operator.calls())
-
-
-def behind(first: dict[str, float], second: dict[str, float]) -> list[float]:
-    """How much later each name is in the second one."""
-    return sorted(max(second[name] - first[name], 0.0) for name in second if name in first)
-
-
-def spread(values: list[float]) -> tuple[str, str, str]:
-    """Median, 99th percentile and the most, for people."""
-    picked = (values[len(values) // 2], values[(len(values) - 1) * 99 // 100], values[-1])
-    return (f"{picked[0]:.2f}", f"{picked[1]:.2f}", f"{picked[2]:.2f}")
