@@ -5,6 +5,7 @@ import logging
 import os
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import aiohttp
@@ -63,7 +64,10 @@ class Application:
         ours = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
         # kopf fills it: see handlers.py.
         self.trainingjobs = TrainingJobCache(
-            kube.source(TRAININGJOBS), self._queue.add, metrics.on_error
+            kube.source(TRAININGJOBS),
+            self._queue.add,
+            metrics.on_error,
+            lambda job: self._caches.remember_departed(job, datetime.now(UTC)),
         )
         self._jobs: Informer[JobView] = Informer(
             kube.source(JOBS, label_selector=ours),
@@ -212,7 +216,13 @@ class Application:
         all_uris = (uris.default_uri, *sorted(uris.allowed_uris - {uris.default_uri}))
         closed = self._metrics.orphaned_runs.inc
         return Sweeper(
-            self._mlflow, all_uris, uris.cluster, self._lookup, closed, self._metrics.on_error
+            self._mlflow,
+            all_uris,
+            uris.cluster,
+            self._lookup,
+            self._caches.guarded,
+            closed,
+            self._metrics.on_error,
         )
 
     def _pod_news(self, pod: PodView) -> None:

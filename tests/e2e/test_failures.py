@@ -44,7 +44,7 @@ def test_deleted_while_it_runs(installed: Installed, cluster: Cluster) -> None:
     wait_for("it logged", lambda: installed.mlflow.get_run(run_id).data.metrics, 60)
 
     cluster.delete("gone")
-    wait_for("the job is gone", lambda: cluster.get("gone") is None, 90)
+    wait_for("its Jobs are gone", lambda: not cluster.batch_jobs("gone"), 90)
     assert pods(cluster, "gone") == []
     run = installed.mlflow.get_run(run_id)
     assert run.info.status == "KILLED"

@@ -103,10 +103,17 @@ class Cluster:
             **self._scope, name=name, body={"status": fields}
         )
 
-    def release(self, name: str) -> None:
-        """Take a TrainingJob's finalizers off, as somebody who forces its deletion."""
-        body = {"metadata": {"finalizers": None}}
-        self.objects.patch_namespaced_custom_object(**self._scope, name=name, body=body)
+    def has_ended(self, name: str, *states: str) -> bool:
+        """Whether a TrainingJob has ended, in one of these states, and its Jobs are released."""
+        if self.state(name) not in (states or TERMINAL_STATES):
+            return False
+        return not any(job.metadata.finalizers for job in self.batch_jobs(name))
+
+    def batch_jobs(self, name: str) -> list[Any]:
+        """The Jobs of all attempts of a TrainingJob."""
+        selector = f"trainingjob.dev/name={name}"
+        found = self.batch.list_namespaced_job(self.namespace, label_selector=selector)
+        return list(found.items)
 
     def condition(self, name: str, kind: str) -> dict[str, Any] | None:
         """A condition of a TrainingJob, None where it has none of the type."""

@@ -39,7 +39,7 @@ def training_job(
     status: dict[str, Any] | None = None,
     **metadata: Any,
 ) -> TrainingJob:
-    """A TrainingJob `mnist` with our finalizer."""
+    """A TrainingJob `mnist`."""
     return TrainingJob.model_validate(
         {
             "apiVersion": "trainingjob.dev/v1alpha1",
@@ -51,7 +51,6 @@ def training_job(
                 "generation": 1,
                 "resourceVersion": "100",
                 "creationTimestamp": "2026-01-01T00:00:00Z",
-                "finalizers": ["trainingjob.dev/mlflow-run"],
                 **metadata,
             },
             "spec": {"image": "trainer:1", **(spec or {})},
@@ -103,7 +102,6 @@ def child(**more: Any) -> JobView:
         "namespace": "ml",
         "name": "mnist-1",
         "uid": "j-1",
-        "resource_version": "200",
         "owner": "mnist",
         "owner_uid": "u-1",
         "created_at": at(0),

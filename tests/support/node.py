@@ -13,7 +13,7 @@ import yaml
 from kubernetes import client
 from mlflow.tracking import MlflowClient
 
-from tests.support.api import TERMINAL_STATES, Cluster, Manifest
+from tests.support.api import Cluster, Manifest
 from tests.support.service_account import NAME, NAMESPACE
 from tests.support.waiting import beside, wait_for
 
@@ -117,14 +117,10 @@ def wait_for_run(cluster: Cluster, name: str, seconds: float = 60, poll: float =
 
 
 def wait_for_end(cluster: Cluster, name: str, seconds: float) -> dict[str, Any]:
-    """The status of a job whose state is terminal and whose finalizer is gone."""
+    """The status of a job whose state is terminal and whose Jobs are released."""
 
     def ended() -> dict[str, Any] | None:
-        job = cluster.get(name)
-        if job is None or job["metadata"].get("finalizers"):
-            return None
-        status: dict[str, Any] = job.get("status", {})
-        return status if status.get("state") in TERMINAL_STATES else None
+        return cluster.status(name) if cluster.has_ended(name) else None
 
     return wait_for(f"{name} ended", ended, seconds, poll=0.5)
 

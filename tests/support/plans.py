@@ -11,11 +11,13 @@ from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.tracking_uris import TrackingUris
 
-from tests.support.jobs import RUN, at, goodput, started
+from tests.support.jobs import RUN, at, child, goodput, started
 
 NOW = at(30)
 NOTHING = Observed(None, ())
-REMOVE = (Action(ActionKind.REMOVE_FINALIZER),)
+# The Job of an attempt that is over, and what lets it go.
+HELD = Observed(None, (), (child(held=True, complete=True, ended_at=at(20)),))
+RELEASE = (Action(ActionKind.RELEASE_JOB, name="mnist-1", uid="j-1"),)
 RUNNING = started("Running", runningTime="2026-01-01T00:00:05Z", goodput=goodput(starting=5))
 RUNNING["attempts"][0]["runningTime"] = "2026-01-01T00:00:05Z"
 ENDED = started(

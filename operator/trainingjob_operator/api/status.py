@@ -155,6 +155,9 @@ class Progress(ApiModel):
     metrics: dict[str, float] = Field(
         default={}, description="Latest values of the main training metrics by name."
     )
+    last_update_time: Timestamp | None = Field(
+        default=None, description="When this was read from the run."
+    )
 
     @computed_field(description="percentage as kubectl get prints it, e.g. 42%.")  # type: ignore[prop-decorator]  # pydantic's documented form; mypy lacks decorated properties
     @property

@@ -8,6 +8,7 @@ its Job is seen to fail: how it ended is kept for a while.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
@@ -20,6 +21,8 @@ from trainingjob_operator.core.observe import JobView, Observed, PodView, Servic
 MEMORY_SECONDS = 30.0
 # So much longer than its grace period may a pod take that a kubelet is to end.
 ENDING_SECONDS = 30.0
+# How long a TrainingJob that is gone is known; a Job of it that is held tells of it afterwards.
+DEPARTED_SECONDS = 600.0
 
 
 class Caches:
@@ -40,9 +43,9 @@ class Caches:
         self._clock = clock
         self._created: Memory[tuple[str, str], JobView] = Memory(MEMORY_SECONDS, clock)
         self._deleted: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
-        self._released: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
         self._gone: Memory[str, dict[str, PodView]] = Memory(MEMORY_SECONDS, clock)
         self._freed: Memory[str, None] = Memory(MEMORY_SECONDS, clock)
+        self._departed: Memory[str, tuple[TrainingJob, ...]] = Memory(DEPARTED_SECONDS, clock)
         self._ended: Memory[tuple[str, str], None] = Memory(MEMORY_SECONDS, clock)
         self._served: Memory[tuple[str, str], ServiceView] = Memory(MEMORY_SECONDS, clock)
         # Since when the pods of a TrainingJob are to end, by the time they were first seen so.
@@ -54,20 +57,20 @@ class Caches:
         A job whose deletion we asked for comes back with its deletionTimestamp, if at all.
         """
         job = self._trainingjobs.get(key)
-        if job is None or job.metadata.uid in self._released:
+        if job is None:
             return None
         if job.metadata.deletion_timestamp is not None:
             return job
         return None if job.metadata.uid in self._deleted else job
 
-    def children(self, job: Known) -> tuple[JobView, ...]:
+    def children(self, job: TrainingJob) -> tuple[JobView, ...]:
         """The child Jobs of all attempts of a TrainingJob."""
         children = self._jobs.by_index(key_of(job))
         return tuple(
             self._as_written(child) for child in children if child.owner_uid == job.metadata.uid
         )
 
-    def pods(self, job: Known) -> tuple[PodView, ...]:
+    def pods(self, job: TrainingJob) -> tuple[PodView, ...]:
         """All pods of a TrainingJob."""
         pods = self._pods.by_index(key_of(job))
         return tuple(pod for pod in pods if pod.owner_uid == job.metadata.uid)
@@ -84,6 +87,21 @@ class Caches:
             stuck=self._stuck(job, pods),
             service=self._has_service(job),
         )
+
+    def is_new(self, job: Known) -> bool:
+        """Whether no operator can have done anything for a job yet; True once for each."""
+        return self._trainingjobs.take_created(job.metadata.uid)
+
+    def departed(self, key: str) -> TrainingJob | None:
+        """A TrainingJob of this key that is gone, and for which something may be left to do."""
+        return next(iter(self._departed.get(key) or ()), None)
+
+    def guarded(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether something is left to do for the run of a TrainingJob, which may be gone."""
+        key = names.key(namespace, name)
+        departed = any(job.metadata.uid == uid for job in self._departed.get(key) or ())
+        held = map(self._as_written, self._jobs.by_index(key))
+        return departed or any(child.held and child.owner_uid == uid for child in held)
 
     def leftovers(self, key: str, uid: str) -> tuple[JobView, ...]:
         """Jobs that our finalizer keeps and that belong to an earlier TrainingJob of the key."""
@@ -144,12 +162,19 @@ class Caches:
         """Keep that a child Job or a TrainingJob was deleted."""
         self._deleted.keep(uid, None)
 
-    def remember_released(self, uid: str) -> None:
-        """Keep that a deleted TrainingJob has lost its last finalizer, and so has ended to be.
+    def remember_departed(self, job: TrainingJob, at: datetime) -> None:
+        """Keep a TrainingJob that is gone; it was deleted at that moment, unless it says when."""
+        if job.metadata.deletion_timestamp is None:
+            metadata = job.metadata.model_copy(update={"deletion_timestamp": at})
+            job = job.model_copy(update={"metadata": metadata})
+        known = self._departed.get(key_of(job)) or ()
+        others = (one for one in known if one.metadata.uid != job.metadata.uid)
+        self._departed.keep(key_of(job), (*others, job))
 
-        The answer to that write has the version from before it, so that it looks no newer.
-        """
-        self._released.keep(uid, None)
+    def forget_departed(self, job: TrainingJob) -> None:
+        """Drop a TrainingJob that is gone and for which nothing is left to do."""
+        known = self._departed.get(key_of(job)) or ()
+        self._departed.keep(key_of(job), tuple(one for one in known if one is not job))
 
     def remember_freed(self, uid: str) -> None:
         """Keep that a child Job has lost our finalizer."""

@@ -2,9 +2,9 @@
 
 import logging
 
-from trainingjob_operator.adapters.kube import JOBS, PODS, TRAININGJOBS, Kube, NotFound
+from trainingjob_operator.adapters.kube import JOBS, PODS, Kube, NotFound
 from trainingjob_operator.cluster.caches import Caches
-from trainingjob_operator.core import contract, names
+from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import Action, ActionKind
 
 logger = logging.getLogger(__name__)
@@ -55,25 +55,3 @@ class Ends:
         except NotFound:
             logger.info("Job %s is gone already", name)
         self._caches.remember_freed(uid)
-
-    async def release_leftovers(self, key: str, uid: str) -> None:
-        """Let the Jobs go that an earlier TrainingJob of this key has left; `uid`: the present one.
-
-        As after `kubectl delete --cascade=orphan`, or a finalizer that somebody took away: nobody
-        else would, and no one could delete them. The caches may be behind, so the API server is
-        asked.
-        """
-        leftovers = self._caches.leftovers(key, uid)
-        if not leftovers:
-            return
-        namespace, name = names.split_key(key)
-        try:
-            owner = await self._kube.get(TRAININGJOBS, namespace, name)
-        except NotFound:
-            present = ""
-        else:
-            present = owner["metadata"]["uid"]
-        for child in leftovers:
-            if child.owner_uid != present:
-                logger.warning("Job %s was left behind by its TrainingJob", child.name)
-                await self._release(child.namespace, child.name, child.uid)

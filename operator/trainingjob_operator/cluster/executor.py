@@ -22,7 +22,6 @@ from trainingjob_operator.api import KIND, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.ends import Ends
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
-from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core import metadata as metadata_of
 from trainingjob_operator.core.decode import MESSAGE_LIMIT, job_view, service_view
@@ -30,7 +29,6 @@ from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Pl
 from trainingjob_operator.core.merge import merge_patch
 from trainingjob_operator.core.observe import Refusal
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.runs.router import RunRouter
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +45,12 @@ class Executor:
         self,
         kube: Kube,
         caches: Caches,
-        runs: RunRouter,
         events: EventWriter,
         refusals: Refusals,
         on_stored: OnStored,
     ) -> None:
         self._kube = kube
         self._caches = caches
-        self._runs = runs
         self._events = events
         self._refusals = refusals
         self._on_stored = on_stored
@@ -80,15 +76,6 @@ class Executor:
     async def _act(self, job: TrainingJob, action: Action) -> None:
         logger.info("%s", action.kind)
         match action.kind:
-            case ActionKind.ADD_FINALIZER:
-                await self._set_finalizers(job, [*job.metadata.finalizers, contract.FINALIZER])
-                if job.status.mlflow is None:
-                    self._runs.is_new(key_of(job), job.metadata.uid)
-            case ActionKind.REMOVE_FINALIZER:
-                kept = [one for one in job.metadata.finalizers if one != contract.FINALIZER]
-                await self._set_finalizers(job, kept)
-                if not kept and job.metadata.deletion_timestamp is not None:
-                    self._caches.remember_released(job.metadata.uid)
             case ActionKind.CREATE_SERVICE:
                 await self._create_service(job, action.manifest or {})
             case ActionKind.CREATE_CLAIM:
@@ -100,12 +87,6 @@ class Executor:
                 self._caches.remember_deleted(action.uid)
             case _:
                 await self._ends.carry_out(job.metadata.namespace, action)
-
-    async def _set_finalizers(self, job: TrainingJob, finalizers: list[str]) -> None:
-        version = job.metadata.resource_version
-        metadata = {"finalizers": finalizers, "resourceVersion": version}
-        answer = await self._kube.patch(TRAININGJOBS, *_place(job), {"metadata": metadata})
-        self._caches.remember_trainingjob(TrainingJob.model_validate(answer))
 
     async def _create_service(self, job: TrainingJob, manifest: dict[str, Any]) -> None:
         """One Service serves all attempts; one of that name and another owner is left alone.
@@ -193,10 +174,6 @@ class Executor:
             reason = Reason.INVALID_SPEC if final else Reason.FAILED_CREATE
             message = border.text(f"the API server refuses {what}: {error.message}", MESSAGE_LIMIT)
             raise RefusedError(Refusal(reason, message, final)) from error
-
-    async def release_leftovers(self, key: str, job: Known | None) -> None:
-        """Let the Jobs of an earlier TrainingJob of this key go; raises ApiError."""
-        await self._ends.release_leftovers(key, job.metadata.uid if job is not None else "")
 
     async def namespace_goes(self, job: TrainingJob) -> bool:
         """Whether the job's namespace is being deleted, as the API server has it now."""

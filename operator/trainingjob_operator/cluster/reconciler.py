@@ -17,6 +17,7 @@ from trainingjob_operator.adapters.kube import (
 from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.cluster.departed import DepartedJobs
 from trainingjob_operator.cluster.event_reader import EventReader
 from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 # While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
+# A watch brings back what was written to Jobs, pods and Services, and with that the next look. So
+# long after the write there is one without it.
+ECHO_SECONDS = 5.0
 RECONCILE_FAILED = "ReconcileFailed"
 
 
@@ -69,8 +73,9 @@ class Reconciler:
         self._now = now
         self._refusals = Refusals()
         self._warnings = EventReader(kube, on_error)
-        self._executor = Executor(kube, caches, runs, events, self._refusals, on_stored)
-        self._unreadable = UnreadableJobs(kube, caches, now)
+        self._executor = Executor(kube, caches, events, self._refusals, on_stored)
+        self._unreadable = UnreadableJobs(kube, now)
+        self._departed = DepartedJobs(kube, caches, now)
 
     async def reconcile(self, key: str) -> float | None:
         """Do the next thing for a job; returns the seconds until the next look, if one is due.
@@ -81,12 +86,13 @@ class Reconciler:
         started, result = time.monotonic(), "error"
         try:
             job = self._caches.trainingjob(key)
-            await self._executor.release_leftovers(key, job)
+            departed = await self._departed.before(key, job)
+            if departed is not None:
+                with log_context(job=key, attempt=departed.status.attempt):
+                    result, again = await self._clear_up(key, departed)
+                return again
             if job is None:
-                self._caches.forget(key)
-                self._runs.forget(key)
-                self._executor.forget(key)
-                self._refusals.forget(key)
+                self._forget(key)
                 result = "gone"
                 return None
             if isinstance(job, Unreadable):
@@ -105,6 +111,22 @@ class Reconciler:
             return again
         finally:
             self._on_reconcile(result, time.monotonic() - started)
+
+    async def _clear_up(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
+        """Do the next thing for a job that is gone."""
+        result, again = await self._reconcile(key, job)
+        if result == "unchanged" and again is None:
+            self._caches.forget_departed(job)
+            self._forget(key)
+            # Another one of the name may wait.
+            return "gone", 0.0
+        return result, again
+
+    def _forget(self, key: str) -> None:
+        self._caches.forget(key)
+        self._runs.forget(key)
+        self._executor.forget(key)
+        self._refusals.forget(key)
 
     async def report_failing(self, key: str, error: Exception) -> None:
         """Tell in an Event that a job fails to be reconciled again and again."""
@@ -129,7 +151,7 @@ class Reconciler:
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
             plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
         if plan.run is not None:
-            self._runs.want(key, plan.run)
+            self._runs.want(key, plan.run, new=self._caches.is_new(job))
             if plan.status is not None and self._runs.settling(key, CONFIRMATION_SECONDS):
                 return "settling", CONFIRMATION_SECONDS
         if not plan.actions and plan.status is None:
@@ -145,7 +167,9 @@ class Reconciler:
             if await self._executor.namespace_goes(job):
                 return "refused", TERMINATING_RECHECK
             return "refused", self._refusals.note(job, answer.refusal)
-        return "changed", 0.0
+        if plan.status is not None:
+            return "changed", 0.0
+        return "changed", min(plan.requeue_after or ECHO_SECONDS, ECHO_SECONDS)
 
 
 def _ends_badly(job: TrainingJob, plan: Plan) -> bool:

@@ -53,6 +53,7 @@ class TrainingJobCache:
 
     `on_change` gets the key of each object that was added, differs or is gone, except by our own
     writes: who writes knows. Values, unlike events, are never older than what was there before.
+    `on_gone` gets the last state of each object that is gone.
     """
 
     def __init__(
@@ -60,16 +61,20 @@ class TrainingJobCache:
         lister: Lister,
         on_change: Callable[[str], None],
         on_error: Callable[[str], None],
+        on_gone: Callable[[TrainingJob], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.synced = asyncio.Event()
         self._lister = lister
         self._on_change = on_change
         self._on_error = on_error
+        self._on_gone = on_gone
         self._clock = clock
         self._contact = clock()
         self._listed_again = asyncio.Event()
         self._known: dict[str, Known] = {}
+        # The uids of objects that were created after our last list.
+        self._created: set[str] = set()
         # The version at which an object was deleted, until a list is newer.
         self._deleted: dict[str, int] = {}
         # Whatever is not newer than our last list is in it, or is gone.
@@ -118,9 +123,11 @@ class TrainingJobCache:
         try:
             key, version = _identity(item)
             if kind == "DELETED":
-                self._forget(key, version)
+                self._forget(key, version, read(item))
             elif self._is_news(key, version):
                 self._put(key, read(item))
+                if kind == "ADDED" and self._floor:
+                    self._created.add(item["metadata"]["uid"])
         except Exception:
             logger.exception("an event of a TrainingJob cannot be read")
             self._on_error(LOOP)
@@ -130,6 +137,16 @@ class TrainingJobCache:
         key = names.key(job.metadata.namespace, job.metadata.name)
         if self._is_news(key, _version(job)):
             self._known[key] = job
+
+    def take_created(self, uid: str) -> bool:
+        """Whether an object was created after our last list; True once for each.
+
+        A new leader lists: no operator before it can have seen such an object.
+        """
+        if uid not in self._created:
+            return False
+        self._created.discard(uid)
+        return True
 
     async def refresh(self) -> None:
         """List until it succeeds: then what is not known here was not there when this began."""
@@ -173,6 +190,7 @@ class TrainingJobCache:
         former = tuple(self)
         self._known.clear()
         self._deleted.clear()
+        self._created.clear()
         self._floor = 0
         for key in former:
             self._on_change(key)
@@ -191,11 +209,12 @@ class TrainingJobCache:
         """Apply a whole list as of a version."""
         for key, known in list(self._known.items()):
             if key not in listed and _version(known) <= version:
-                self._forget(key, version)
+                self._forget(key, version, known)
         for item in listed.values():
             if item is not None:
                 self._learn(None, item)
         self._floor = version
+        self._created.clear()
         self._deleted = {key: at for key, at in self._deleted.items() if at > version}
 
     def _is_news(self, key: str, version: int) -> bool:
@@ -210,13 +229,16 @@ class TrainingJobCache:
         self._known[key] = value
         self._on_change(key)
 
-    def _forget(self, key: str, version: int) -> None:
+    def _forget(self, key: str, version: int, last: Known) -> None:
         """The object is gone as of a version; one of its name may have been made since."""
         known = self._known.get(key)
         if known is not None and _version(known) > version:
             return
         self._deleted[key] = max(version, self._deleted.get(key, 0))
         if self._known.pop(key, None) is not None:
+            self._created.discard(last.metadata.uid)
+            if isinstance(last, TrainingJob):
+                self._on_gone(last)
             self._on_change(key)
 
 

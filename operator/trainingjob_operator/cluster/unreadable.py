@@ -2,29 +2,25 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from trainingjob_operator.adapters.kube import JOBS, TRAININGJOBS, Conflict, Kube, NotFound
+from trainingjob_operator.adapters.kube import TRAININGJOBS, Conflict, Kube, NotFound
 from trainingjob_operator.api import MESSAGE_LIMIT, Condition
-from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.trainingjobs import Unreadable
-from trainingjob_operator.core import conditions, contract
+from trainingjob_operator.core import conditions
 
 logger = logging.getLogger(__name__)
 
 REASON = "UnreadableField"
-# How long pods that do not end may hold up the deletion of a job.
-RELEASE_AFTER = timedelta(minutes=10)
 AGAIN_SECONDS = 5.0
 
 
 class UnreadableJobs:
-    """Reports them, and lets them be deleted; a run that is left open is the sweeper's."""
+    """Reports them. What is left of one that is deleted is cleared up as its Jobs tell of it."""
 
-    def __init__(self, kube: Kube, caches: Caches, now: Callable[[], datetime]) -> None:
+    def __init__(self, kube: Kube, now: Callable[[], datetime]) -> None:
         self._kube = kube
-        self._caches = caches
         self._now = now
 
     async def reconcile(self, job: Unreadable) -> tuple[str, float | None]:
@@ -34,9 +30,8 @@ class UnreadableJobs:
             ApiError: the API server refused or failed.
         """
         try:
-            if job.metadata.deletion_timestamp is not None:
-                return await self._release(job, job.metadata.deletion_timestamp)
-            await self._report(job)
+            if job.metadata.deletion_timestamp is None:
+                await self._report(job)
         except (Conflict, NotFound) as answer:
             # Our copy is older than the object, or it is gone: the watch brings the truth.
             logger.info("the object has changed meanwhile: %s", answer)
@@ -74,27 +69,3 @@ class UnreadableJobs:
             observed_generation=job.metadata.generation,
             last_transition_time=self._now(),
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    async def _release(self, job: Unreadable, since: datetime) -> tuple[str, float | None]:
-        """End its pods, then let it go."""
-        metadata = job.metadata
-        if contract.FINALIZER not in metadata.finalizers:
-            return "unreadable", None
-        children = self._caches.children(job)
-        for child in children:
-            if not child.deleting:
-                await self._kube.delete(
-                    JOBS, child.namespace, child.name, uid=child.uid, propagation="Foreground"
-                )
-                self._caches.remember_deleted(child.uid)
-        # A Job that only our finalizer keeps is freed once its TrainingJob is gone.
-        lives = any(pod.live for pod in self._caches.pods(job))
-        left = lives or not all(child.cleared for child in children)
-        if left and self._now() - since < RELEASE_AFTER:
-            return "unreadable", AGAIN_SECONDS
-        kept = [one for one in metadata.finalizers if one != contract.FINALIZER]
-        body = {"metadata": {"finalizers": kept, "resourceVersion": metadata.resource_version}}
-        await self._kube.patch(TRAININGJOBS, metadata.namespace, metadata.name, body)
-        if not kept:
-            self._caches.remember_released(metadata.uid)
-        return "changed", None

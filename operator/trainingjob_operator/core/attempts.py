@@ -38,7 +38,7 @@ def begun(context: Context, since: datetime | None = None) -> TrainingJobStatus:
             "state": State.QUEUED if context.job.spec.queue_name else State.STARTING,
             "attempt": number,
             "attempts": [*old.attempts, record][-KEPT:],
-            "start_time": old.start_time or context.now,
+            "start_time": old.start_time or start,
             "running_time": None,
             "next_attempt_time": None,
             "failure": None,

@@ -4,9 +4,11 @@ from trainingjob_operator.api import GROUP, VERSION
 
 API_VERSION = f"{GROUP}/{VERSION}"
 
-FINALIZER = f"{GROUP}/mlflow-run"
-# On a child Job, until the end of its attempt is recorded.
+# On a child Job, from its creation until its attempt's end is recorded and MLflow tells the same.
 ATTEMPT_FINALIZER = f"{GROUP}/attempt"
+# On a child Job: what its run takes when the TrainingJob is gone.
+ANNOTATION_CREATED = f"{GROUP}/created"
+ANNOTATION_MLFLOW = f"{GROUP}/mlflow"
 # Kubernetes' own: the garbage collector deletes, or orphans, what the object owns.
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 LABEL_NAME = f"{GROUP}/name"

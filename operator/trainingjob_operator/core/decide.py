@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trainingjob_operator.api import MANAGER, State, TrainingJob
-from trainingjob_operator.core import attempts, contract, gang, names
+from trainingjob_operator.core import attempts, gang, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
-from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunView
+from trainingjob_operator.core.intent import Action, Plan, RunView
 from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
     cleanup,
@@ -40,7 +40,8 @@ from trainingjob_operator.core.tracking_uris import TrackingUris
 TERMINATING_RECHECK = 2.0
 # How long the pod that failed may show later than its Job's failure.
 EVIDENCE_SECONDS = 5.0
-# A restarted attempt that does not run for so long is told as Starting.
+# An attempt that does not run for so long is told as Starting: sooner where nothing is told yet.
+FIRST_TOLD_AFTER = timedelta(seconds=5)
 STARTING_TOLD_AFTER = timedelta(seconds=10)
 
 
@@ -55,14 +56,10 @@ def decide(
         return deletion.decide_deletion(context, observed)
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
-    uid = job.metadata.uid
-    if contract.FINALIZER not in job.metadata.finalizers:
-        return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
     if not job.status.attempts and uris.resolve(job.spec.mlflow.tracking_uri) is None:
         return outcome.refused(context)
-    released = ending.release(tuple(one for one in observed.earlier if one.owner_uid == uid))
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
-    plan = replace(plan, actions=(*released, *plan.actions))
+    plan = replace(plan, actions=(*_released(context, observed), *plan.actions))
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
@@ -80,12 +77,23 @@ def _tracking_uri(job: TrainingJob, uris: TrackingUris) -> str | None:
     return uris.resolve(job.spec.mlflow.tracking_uri)
 
 
+def _released(context: Context, observed: Observed) -> tuple[Action, ...]:
+    """Earlier attempts' Jobs go when the next one is there: one Job at least guards the run.
+
+    One that somebody deleted goes at once: its end is recorded.
+    """
+    uid = context.job.metadata.uid
+    followed = observed.job is not None and observed.job.owner_uid == uid
+    earlier = (one for one in observed.earlier if one.owner_uid == uid)
+    return ending.release(tuple(one for one in earlier if followed or one.cleared))
+
+
 def _alive(context: Context, observed: Observed) -> Plan:
     """A job that has neither ended nor is deleted."""
     job = context.job
     last = attempts.current(job.status)
     if last is None:
-        return outcome.suspended(context) if job.spec.suspend else launch.begin(context)
+        return _before_the_first(context, observed)
     over = last.completion_time is not None or last.outcome is not None
     if over and observed.terminating:
         return _goes_with_its_namespace(context)
@@ -94,6 +102,30 @@ def _alive(context: Context, observed: Observed) -> Plan:
     if last.outcome is not None:
         return stopping.proceed(context, observed)
     return _advance(context, observed)
+
+
+def _before_the_first(context: Context, observed: Observed) -> Plan:
+    """No attempt is recorded: the first one is told with its first news, as each further one."""
+    following = _following(context.job, observed)
+    if following is not None:
+        return _unrecorded(context, observed, following)
+    if context.job.spec.suspend:
+        return outcome.suspended(context)
+    return launch.wait_for_run(context) or _begin(context, observed)
+
+
+def _begin(context: Context, observed: Observed) -> Plan:
+    """Begin the next attempt; it is recorded first where that is news, or no Job can be made."""
+    another = launch.another_run(context)
+    if another is not None:
+        return another
+    job = context.job
+    queued = job.spec.queue_name is not None and not job.status.attempts
+    if queued or job.status.state == State.SUSPENDED:
+        return launch.record_attempt(context)
+    if observed.job is not None or observed.refusal is not None:
+        return launch.record_attempt(context)
+    return _advance(context.having(attempts.begun(context)), observed)
 
 
 def _between_attempts(context: Context, observed: Observed) -> Plan:
@@ -113,13 +145,7 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
     wait = (again - context.now).total_seconds()
     if wait > 0:
         return replace(status.plan(context, job.status), requeue_after=wait)
-    another = launch.another_run(context)
-    if another is not None:
-        return another
-    if job.status.state != State.RESTARTING:
-        return launch.record_attempt(context)
-    # That this attempt follows is stored with the end of the last one.
-    return _advance(context.having(attempts.begun(context)), observed)
+    return _begin(context, observed)
 
 
 def _following(job: TrainingJob, observed: Observed) -> JobView | None:
@@ -131,7 +157,7 @@ def _following(job: TrainingJob, observed: Observed) -> JobView | None:
 
 
 def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
-    """The attempt after a restart has its Job; the status tells of it with its first news.
+    """The attempt has its Job; the status tells of it with its first news.
 
     In an ordinary start that is Running, and one write less; one that takes long is told before.
     """
@@ -139,7 +165,8 @@ def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
     plan, left = _advance(begun, observed), deadlines.seconds_left(begun)
     recorded = status.plan(begun, begun.job.status)
     waited = context.now - (child.created_at or context.now)
-    waits = (STARTING_TOLD_AFTER - waited).total_seconds()
+    told_after = STARTING_TOLD_AFTER if context.job.status.attempts else FIRST_TOLD_AFTER
+    waits = (told_after - waited).total_seconds()
     if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
         return plan
     return replace(

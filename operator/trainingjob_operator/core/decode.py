@@ -75,7 +75,6 @@ def job_view(raw: Raw) -> JobView:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
         owner=labels.get(contract.LABEL_NAME, ""),
         owner_uid=owner_uid(metadata),
         created_at=border.instant(metadata.get("creationTimestamp")),

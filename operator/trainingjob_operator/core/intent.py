@@ -44,7 +44,8 @@ class RunIntent:
     """The run as it ought to be in MLflow; enough to create it and to set it right.
 
     With `create` False a run that does not exist is left so: there is nothing to close.
-    `replaces` is the id of a run that somebody deleted: another one takes its place.
+    `replaces` is the id of a run that somebody deleted: another one takes its place. `starting`
+    says that pods are about to run: MLflow makes a run RUNNING, and for a moment it may stay so.
     """
 
     uid: str
@@ -59,6 +60,7 @@ class RunIntent:
     create: bool = True
     watch: StepWatch | None = None
     replaces: str | None = None
+    starting: bool = False
 
     @property
     def wanted(self) -> tuple[object, ...]:
@@ -103,8 +105,6 @@ class RunView:
 class ActionKind(StrEnum):
     """What the shell can do to the cluster."""
 
-    ADD_FINALIZER = "AddFinalizer"
-    REMOVE_FINALIZER = "RemoveFinalizer"
     CREATE_SERVICE = "CreateService"
     CREATE_CLAIM = "CreateClaim"
     CREATE_JOB = "CreateJob"

@@ -9,7 +9,7 @@ from trainingjob_operator.api.rules import (
     SHARED_MEMORY_PATH,
     SHARED_MEMORY_VOLUME,
 )
-from trainingjob_operator.core import contract, environment, names
+from trainingjob_operator.core import contract, environment, names, owner_record
 from trainingjob_operator.core.intent import RunIdentity
 
 Manifest = dict[str, Any]
@@ -45,8 +45,10 @@ def child_job(
                 **names.labels(metadata.name, metadata.uid, attempt),
                 **_optional(**{contract.LABEL_QUEUE: job.spec.queue_name}),
             },
+            "annotations": owner_record.annotations(job, tracking_uri),
             "ownerReferences": [_owner_reference(job)],
-            # A Job that is deleted meanwhile stays until the end of its attempt is recorded.
+            # A Job that is deleted meanwhile, alone or with its TrainingJob, stays until the end of
+            # its attempt is recorded and told to MLflow.
             "finalizers": [contract.ATTEMPT_FINALIZER],
         },
         "spec": {

@@ -112,7 +112,6 @@ class JobView:
     namespace: str
     name: str
     uid: str
-    resource_version: str
     owner: str
     owner_uid: str
     created_at: datetime | None

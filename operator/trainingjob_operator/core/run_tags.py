@@ -34,8 +34,14 @@ def of(job: TrainingJob, status: Status) -> dict[str, str]:
 
 
 def of_deletion(job: TrainingJob, ended: datetime) -> dict[str, str]:
-    """The tags that change when a job is deleted before its end."""
-    return {contract.TAG_OUTCOME: DELETED, **_goodput(goodput.at_end(job, ended))}
+    """The tags that change when a job is deleted before its end.
+
+    Where the time went is not known of a job that was read from its child Job.
+    """
+    status = job.status
+    unknown = status.state is not None and status.goodput is None
+    sums = None if unknown else goodput.at_end(job, ended)
+    return {contract.TAG_OUTCOME: DELETED, **_goodput(sums)}
 
 
 def _failure(status: Status) -> dict[str, str]:

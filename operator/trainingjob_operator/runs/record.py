@@ -84,6 +84,11 @@ class RunRecord:
         self.since = now
         self.missing = False
 
+    def was_made(self, intent: RunIntent) -> None:
+        """MLflow has made the run, with the intent's tags and a status that is not confirmed."""
+        self.problem = None
+        self.tags = intent.tags
+
     def confirm(self, intent: RunIntent, info: RunInfo | None, now: float) -> None:
         """MLflow answered that the run is as `intent` says, or that there is none."""
         self.problem = None

@@ -35,7 +35,6 @@ class RunRouter:
         self._on_error = on_error
         self._poll_seconds = poll_seconds
         self._servers: dict[str, RunSyncer] = {}
-        self._new: dict[str, str] = {}
         self._start: Callable[[RunSyncer], object] | None = None
 
     def view(self, key: str, uid: str) -> RunView:
@@ -43,20 +42,13 @@ class RunRouter:
         place = self._place(key)
         return RunView() if place is None else place.view(key, uid)
 
-    def want(self, key: str, intent: RunIntent) -> None:
-        """State how a job's run ought to be; returns at once."""
+    def want(self, key: str, intent: RunIntent, *, new: bool = False) -> None:
+        """State how a job's run ought to be; `new`: none can exist yet, which saves a search."""
         server, place = self._of(intent.tracking_uri), self._place(key)
         if place is not None and place is not server:
             # That was an earlier job of the name.
             place.drop(key)
-        server.want(key, intent, new=self._new.pop(key, None) == intent.uid)
-
-    def is_new(self, key: str, uid: str) -> None:
-        """Take note that no run of this job can exist yet, which saves the search for one.
-
-        Runs are made only after the finalizer is stored: whoever stores it knows.
-        """
-        self._new[key] = uid
+        server.want(key, intent, new=new)
 
     def settling(self, key: str, seconds: float) -> bool:
         """Whether MLflow is likely to confirm within `seconds` of the last change of intent."""
@@ -65,14 +57,12 @@ class RunRouter:
 
     def forget(self, key: str) -> None:
         """Stop tracking a job that is gone; an end that was told is still looked at for a while."""
-        self._new.pop(key, None)
         place = self._place(key)
         if place is not None:
             place.forget(key)
 
     def forget_all(self) -> None:
         """Drop everything, as when another replica leads: it is read anew from the jobs."""
-        self._new.clear()
         for server in self._servers.values():
             server.forget_all()
 

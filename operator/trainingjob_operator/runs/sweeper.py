@@ -25,6 +25,8 @@ EXPERIMENTS_PER_SEARCH = 200
 OPEN = (RunStatus.SCHEDULED, RunStatus.RUNNING)
 
 Lookup = Callable[[str, str], Awaitable[TrainingJob | None]]
+# Whether the operator still closes the run of a TrainingJob: its namespace, name and uid.
+Guarded = Callable[[str, str, str], bool]
 
 
 class Sweeper:
@@ -36,6 +38,7 @@ class Sweeper:
         uris: Iterable[str],
         cluster: str,
         lookup: Lookup,
+        guarded: Guarded,
         on_closed: Callable[[], None],
         on_error: OnError,
     ) -> None:
@@ -43,6 +46,7 @@ class Sweeper:
         self._uris = tuple(uris)
         self._cluster = cluster
         self._lookup = lookup
+        self._guarded = guarded
         self._on_closed = on_closed
         self._on_error = on_error
 
@@ -96,7 +100,8 @@ class Sweeper:
             return
         now = datetime.now(UTC)
         started = border.instant_of_ms(run.start_time_ms) or now
-        end = orphans.right_end(run.run_id, run.tags, job, started, now)
+        guarded = self._guarded(*place, run.tags.get(contract.TAG_UID, ""))
+        end = orphans.right_end(run.run_id, run.tags, job, guarded, started, now)
         if end is None:
             return
         status, ended = end

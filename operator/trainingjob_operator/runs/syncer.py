@@ -22,6 +22,9 @@ from trainingjob_operator.runs.writer import RunDeletedError, RunWriter
 logger = logging.getLogger(__name__)
 
 TIDY_SECONDS = 5.0
+# Pods that run within so many seconds save two calls: MLflow makes each run RUNNING. A start that
+# takes longer is told as SCHEDULED.
+SCHEDULED_AFTER = 3.0
 
 
 class RunSyncer:
@@ -143,6 +146,11 @@ class RunSyncer:
 
     def _told(self, key: str, record: RunRecord, intent: RunIntent, info: RunInfo | None) -> None:
         self._table.silent = None
+        if info is not None and info.status != intent.status:
+            record.was_made(intent)
+            self._queue.add_after(key, SCHEDULED_AFTER)
+            self._changed(key)
+            return
         record.confirm(intent, info, self._clock())
         self._queue.forget(key)
         self._changed(key, urgent=intent.status.terminal)

@@ -48,6 +48,9 @@ class RunWriter:
     async def bring_about(self, tracked: RunRecord, intent: RunIntent, new: bool) -> RunInfo | None:
         """The run with the wanted status; None where there is none and none is to be made.
 
+        One that was made just now for pods that are about to run has MLflow's first status,
+        RUNNING: SCHEDULED is told by a repeat, if the intent is still that.
+
         The tags and what the pods left open come before an end: whoever waits for that in MLflow
         finds all of it.
 
@@ -58,11 +61,14 @@ class RunWriter:
         info = tracked.info
         if info is None and not new:
             info = await self._find(tracked, intent)
-        if info is None and intent.create:
+        made = info is None and intent.create
+        if made:
             info = await self._create(intent)
         if info is None:
             return None
         tracked.info = info
+        if made and intent.starting:
+            return info
         if not intent.status.terminal:
             written = await self._tell_status(tracked, intent, info)
             await self._tell_tags(tracked, intent, info)

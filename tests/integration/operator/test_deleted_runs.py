@@ -37,8 +37,7 @@ def run_id(cluster: Cluster, name: str) -> str:
 
 
 def ended(cluster: Cluster, name: str) -> bool:
-    found = cluster.get(name) or {"metadata": {}}
-    return cluster.state(name) == "Succeeded" and not found["metadata"].get("finalizers")
+    return cluster.has_ended(name, "Succeeded")
 
 
 def test_a_run_is_deleted_while_its_job_runs(

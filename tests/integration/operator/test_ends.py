@@ -163,12 +163,11 @@ def test_orphaned_pods_are_followed_to_their_end(
     assert status["attempts"][0]["exitCode"] == 3
 
     cluster.delete("deleted")
-    wait_for("it is gone", lambda: cluster.get("deleted") is None, 60)
-    assert live_pods(cluster, "deleted") == []
-    assert runs.by_job()["deleted"][0].info.status == "KILLED"
+    wait_for("its pods have ended", partial(no_pod_lives, cluster, "deleted"), 60)
+    wait_for("its run, too", lambda: runs.by_job()["deleted"][0].info.status == "KILLED", 60)
     # Pods that ended hold no deletion up.
     cluster.delete("good")
-    wait_for("it is gone", lambda: cluster.get("good") is None, 60)
+    wait_for("its Job is gone", partial(is_gone, cluster, "good-1"), 60)
 
 
 def test_only_the_container_of_the_trainer_decides(
@@ -230,13 +229,12 @@ def test_a_namespace_that_is_deleted_kills_its_runs(
     wait_for_attempt(cluster, "again", 1)
     wait_for("it is queued", lambda: cluster.state("queued") == "Queued", 60)
     cluster.core.delete_namespace(cluster.namespace)
-    wait_for("the jobs are gone", lambda: not cluster.jobs(), 120)
+    wait_for("the namespace is gone", lambda: cluster.namespace not in namespaces(cluster), 120)
     assert {name: run.info.status for name, [run] in runs.by_job().items()} == {
         "one": "KILLED",
         "again": "KILLED",
         "queued": "KILLED",
     }
-    wait_for("the namespace is gone", lambda: cluster.namespace not in namespaces(cluster), 120)
 
 
 def namespaces(cluster: Cluster) -> list[str]:

@@ -39,11 +39,6 @@ def has_state(cluster: Cluster, name: str, state: str) -> bool:
     return cluster.state(name) == state
 
 
-def has_ended(cluster: Cluster, name: str, state: str) -> bool:
-    found = cluster.get(name) or {"metadata": {}}
-    return cluster.state(name) == state and not found["metadata"].get("finalizers")
-
-
 def runs_of(runs: Runs, *names: str) -> dict[str, str]:
     found = runs.by_job()
     return {name: run.info.status for name in names for run in found[name]}
@@ -64,7 +59,7 @@ def test_objects_that_are_refused(cluster: Cluster, runs: Runs, operator: Operat
     message = wait_for_failure(cluster, "invalid", "InvalidSpec")
     assert message.startswith("the API server refuses Job invalid-1: ")
     assert "volumeMounts.subPath: Invalid value" in message
-    wait_for("it ended", partial(has_ended, cluster, "invalid", "Failed"), 60)
+    wait_for("it ended", partial(cluster.has_ended, "invalid", "Failed"), 60)
     assert cluster.state("taken") == "Starting", "the Service may go"
     assert runs_of(runs, "taken", "invalid") == {"taken": "SCHEDULED", "invalid": "FAILED"}
     service = cluster.core.read_namespaced_service("taken", cluster.namespace)
@@ -94,7 +89,7 @@ def test_a_quota_that_is_lifted(cluster: Cluster, runs: Runs, operator: Operator
     assert failure(cluster, "waits") == {}
     assert cluster.events("waits") == [("Warning", "FailedCreate")]
     end_pods(cluster, "waits", 0)
-    wait_for("it ended", partial(has_ended, cluster, "waits", "Succeeded"), 60)
+    wait_for("it ended", partial(cluster.has_ended, "waits", "Succeeded"), 60)
 
 
 def test_a_training_that_diverges(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
@@ -118,7 +113,7 @@ def test_a_training_that_diverges(cluster: Cluster, runs: Runs, operator: Operat
         "metrics": {"train/accuracy": 0.1},
     }
     end_pods(cluster, "diverges", 0)
-    wait_for("it ended", partial(has_ended, cluster, "diverges", "Succeeded"), 60)
+    wait_for("it ended", partial(cluster.has_ended, "diverges", "Succeeded"), 60)
     assert runs_of(runs, "diverges") == {"diverges": "FINISHED"}
 
 

@@ -56,7 +56,7 @@ def test_a_retry_and_a_disruption_and_then_success(
         stored, *between, told = operator_writes(audit, cluster.namespace, offset)
         assert stored == told == STATUS
         others = [write for write in between if write != STATUS]
-        assert others == ["create events", "patch jobs", "create jobs"]
+        assert others == ["create events", "create jobs", "patch jobs"]
 
         end_pods(cluster, "again", 143, disruption="EvictionByEvictionAPI")
         wait_for_attempt(cluster, "again", 3)

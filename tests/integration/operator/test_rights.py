@@ -28,7 +28,7 @@ def test_it_writes_as_its_service_account(
 
 @pytest.mark.parametrize(
     "asked",
-    ["get secrets", "create pods", "update trainingjobs", "delete leases.coordination.k8s.io"],
+    ["get secrets", "create pods", "patch trainingjobs", "delete leases.coordination.k8s.io"],
 )
 def test_what_it_does_not_need_is_refused(kwok: Kwok, asked: str) -> None:
     answer = kwok.call(

@@ -15,7 +15,7 @@ from tests.support.chaos.invariants import Invariants
 from tests.support.chaos.lives import Life, Zygote
 from tests.support.chaos.proxy import Fault, Proxy
 from tests.support.chaos.scenarios import Scenario
-from tests.support.chaos.stage import NAME, Stage
+from tests.support.chaos.stage import Stage
 from tests.support.chaos.upstream import Json, Refused, Upstream
 from tests.support.chaos.world import NotReached, World
 from tests.support.processes import free_port
@@ -155,7 +155,7 @@ class Trial:
             await self.begin_life(replica)
         await self.stage.apply(self._scenario.spec)
         await self._scenario.play(self.stage)
-        await self.stage.until("the finalizer is gone", self._released)
+        await self.stage.until("its Jobs are released", self._released)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 while not (await self._still(STILL_SECONDS) and await self._run_told()):
@@ -177,8 +177,8 @@ class Trial:
         self._invariants.run_was_told_once(self.proxy.applied, at_most=2 if lost else 1)
 
     def _released(self) -> bool:
-        job = self.stage.objects("trainingjobs").get(NAME)
-        return job is None or not job["metadata"].get("finalizers")
+        jobs = self.stage.objects("jobs").values()
+        return not any(job["metadata"].get("finalizers") for job in jobs)
 
     async def _run_told(self) -> bool:
         runs = await self._laboratory.upstream.runs(self.namespace)

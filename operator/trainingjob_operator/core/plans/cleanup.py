@@ -1,15 +1,15 @@
-"""A job that has ended: its finalizer, its pods, and its own time to live."""
+"""A job that has ended: its pods, the finalizer of its Jobs, and its own time to live."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 from trainingjob_operator.api import CleanPodPolicy
-from trainingjob_operator.core import contract
+from trainingjob_operator.core import conditions
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import ending, status
-from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up
+from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up, told
 
 # How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
 # deletion that somebody waits for, and longer than a restart of MLflow takes.
@@ -28,7 +28,8 @@ def decide_ended(context: Context, observed: Observed) -> Plan:
     ends = _ends(context, observed)
     if ends:
         return Plan(actions=ends)
-    plan = _after_all(context)
+    held = ending.release(observed.jobs_of(context.job.metadata.uid))
+    plan = _time_to_live(context) if _is_over(context, held) else _release(context, held)
     if observed.live(context.job.metadata.uid):
         again = min(plan.requeue_after or RECHECK, RECHECK)
         return replace(plan, requeue_after=again)
@@ -36,18 +37,25 @@ def decide_ended(context: Context, observed: Observed) -> Plan:
 
 
 def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
-    children = observed.jobs_of(context.job.metadata.uid)
-    released = ending.release(children)
     if context.job.spec.clean_pod_policy != CleanPodPolicy.ALL:
-        return (*released, *ending.end_all(context.job, observed))
+        return ending.end_all(context.job, observed)
+    children = observed.jobs_of(context.job.metadata.uid)
     deletions = [one for child in children for one in ending.deletion(child, observed.pods)]
     orphans = tuple(pod for pod in observed.pods if not pod.job_uid)
-    return (*deletions, *released, *ending.end_pods(observed, orphans))
+    return (*deletions, *ending.end_pods(observed, orphans))
 
 
-def _after_all(context: Context) -> Plan:
-    if contract.FINALIZER in context.job.metadata.finalizers:
-        return _release(context)
+def _is_over(context: Context, held: tuple[Action, ...]) -> bool:
+    """Whether no Job is held, and MLflow was told, cannot be, or has lost the run."""
+    if held:
+        return False
+    if context.tracking_uri is None or told(context):
+        return True
+    synced = conditions.found(context.job.status, conditions.MLFLOW_SYNCED)
+    return synced is not None and synced.reason == conditions.RUN_DELETED
+
+
+def _time_to_live(context: Context) -> Plan:
     left = _seconds_to_live(context)
     if left is None:
         return Plan()
@@ -65,26 +73,26 @@ def _seconds_to_live(context: Context) -> float | None:
     return (ended + timedelta(seconds=ttl) - context.now).total_seconds()
 
 
-def _release(context: Context) -> Plan:
-    """The finalizer goes once MLflow is known to tell the same end.
+def _release(context: Context, held: tuple[Action, ...]) -> Plan:
+    """The finalizer of the Jobs goes once MLflow is known to tell the same end.
 
     A server that does not answer holds up a job without a time to live for as long as the job is
     kept: that harms nobody. With one it is waited for ten minutes, and where the operator may use
     the server no longer, no longer than by a deletion: nobody may ever bring it back.
     """
     job = context.job
-    release = (Action(ActionKind.REMOVE_FINALIZER),)
     if context.tracking_uri is None:
-        return Plan(actions=release)
+        return Plan(actions=held)
     wanted = status.run_intent(context, job.status)
-    stored = job.status.mlflow.status if job.status.mlflow else None
-    if stored == wanted.status or context.run.deleted:
-        return Plan(actions=release, run=wanted)
+    if held and (told(context) or context.run.deleted):
+        return Plan(actions=held, run=wanted)
     patience = _patience(context, context.tracking_uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):
-        return Plan(actions=release, run=wanted, events=(_left_open(context, patience),))
-    held = status.plan(context, job.status)
-    return replace(held, requeue_after=(patience or RELEASE_AFTER).total_seconds())
+        if held:
+            return Plan(actions=held, run=wanted, events=(_left_open(context, patience),))
+        return replace(_time_to_live(context), run=wanted)
+    waiting = status.plan(context, job.status)
+    return replace(waiting, requeue_after=(patience or RELEASE_AFTER).total_seconds())
 
 
 def _patience(context: Context, tracking_uri: str) -> timedelta | None:

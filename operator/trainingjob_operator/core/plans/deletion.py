@@ -1,43 +1,62 @@
-"""A TrainingJob deleted before its end: pods first, then its run is KILLED, then it may go."""
+"""A TrainingJob that is deleted or gone: pods first, then its run's end, then its Jobs may go.
+
+Its own object needs no finalizer: that of its child Jobs keeps what closing the run takes.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.core import contract, run_tags
+from trainingjob_operator.core import run_tags
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
-from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.observe import JobView, Observed
 from trainingjob_operator.core.plans import ending, status
-from trainingjob_operator.core.run_status import TERMINAL_STATES
+from trainingjob_operator.core.run_status import RUN_STATUS, TERMINAL_STATES
 
-# How long an MLflow that does not answer may hold a deletion up.
+# How long an MLflow that does not answer may hold up the end of a job that is gone.
 RELEASE_AFTER = timedelta(seconds=120)
 # The informers tell of the last pod's end; seconds until a look without them.
 RECHECK = 30.0
 
 
 def decide_deletion(context: Context, observed: Observed) -> Plan:
-    """The plan for a TrainingJob with a deletionTimestamp.
+    """The plan for a TrainingJob with a deletionTimestamp; nothing is left to do where it is empty.
 
     The run is KILLED only when no pod is left: until then a script in a dying pod may still
-    write its own idea of the status.
+    write its own idea of the status. The Jobs of one that has ended are left to whoever deletes it.
     """
-    if contract.FINALIZER not in context.job.metadata.finalizers:
-        return Plan()
-    if context.tracking_uri is None:
-        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
-    if observed.jobs_of(context.job.metadata.uid) or any(pod.live for pod in observed.pods):
-        intent = _only_existing(status.run_intent(context, context.job.status))
-        ends = (*_end_jobs(context, observed), *_end_orphans(observed))
-        return Plan(actions=ends, run=intent, requeue_after=RECHECK)
-    return _close_run(context)
+    uid = context.job.metadata.uid
+    over = context.job.status.state in TERMINAL_STATES
+    if any(pod.live for pod in observed.pods) if over else observed.live(uid):
+        known = context.tracking_uri is not None and context.run_identity is not None
+        run = _only_existing(status.run_intent(context, context.job.status)) if known else None
+        ends = (*_end_jobs(context, observed, over), *_end_orphans(observed))
+        return Plan(actions=ends, run=run, requeue_after=RECHECK)
+    release = ending.release(observed.jobs_of(uid))
+    if context.tracking_uri is None or told(context):
+        return Plan(actions=release)
+    return _close_run(context, release)
 
 
-def _end_jobs(context: Context, observed: Observed) -> tuple[Action, ...]:
-    """Delete the Jobs, and by that their pods; what they were held for is of no more use."""
-    children = observed.jobs_of(context.job.metadata.uid)
-    deletions = tuple(one for child in children for one in ending.deletion(child, observed.pods))
-    return deletions or ending.release(children)
+def told(context: Context) -> bool:
+    """Whether the job's end is stored together with MLflow's word for it."""
+    stored, mlflow = context.job.status, context.job.status.mlflow
+    ended = stored.state if stored.state in TERMINAL_STATES else None
+    return ended is not None and mlflow is not None and mlflow.status == RUN_STATUS[ended]
+
+
+def _end_jobs(context: Context, observed: Observed, over: bool) -> tuple[Action, ...]:
+    """Delete the Jobs that are not over, and by that their pods."""
+    return tuple(
+        action
+        for child in observed.jobs_of(context.job.metadata.uid)
+        if not (over or child.ended or child.cleared) or _lives(child, observed)
+        for action in ending.deletion(child, observed.pods)
+    )
+
+
+def _lives(child: JobView, observed: Observed) -> bool:
+    return any(pod.live and pod.job_uid == child.uid for pod in observed.pods)
 
 
 def _end_orphans(observed: Observed) -> tuple[Action, ...]:
@@ -49,14 +68,14 @@ def _end_orphans(observed: Observed) -> tuple[Action, ...]:
     )
 
 
-def _close_run(context: Context) -> Plan:
+def _close_run(context: Context, release: tuple[Action, ...]) -> Plan:
     intent = _only_existing(status.run_intent(context, context.job.status))
     if context.job.status.state not in TERMINAL_STATES:
         intent = _killed(context, intent)
     nothing_to_tell = context.run.missing or context.run.deleted
     overdue = given_up(context, context.job.metadata.deletion_timestamp)
     if context.run.status == intent.status or nothing_to_tell or overdue:
-        return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),), run=intent)
+        return Plan(actions=release, run=intent)
     return Plan(run=intent, requeue_after=RELEASE_AFTER.total_seconds())
 
 
@@ -67,7 +86,7 @@ def _killed(context: Context, intent: RunIntent) -> RunIntent:
 
 
 def _only_existing(intent: RunIntent) -> RunIntent:
-    return replace(intent, create=False)
+    return replace(intent, create=False, starting=False)
 
 
 def given_up(context: Context, since: datetime | None, patience: timedelta = RELEASE_AFTER) -> bool:

@@ -1,4 +1,4 @@
-"""The start of an attempt: recorded in the status first, then created under a fixed name."""
+"""The start of an attempt: its objects have fixed names, so that creating them again conflicts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,19 +14,8 @@ from trainingjob_operator.core.plans import status
 PENDING_AFTER = timedelta(seconds=2)
 
 
-def begin(context: Context) -> Plan:
-    """Record the first attempt, once the run exists or MLflow is known not to answer.
-
-    Waiting for the run lets the pods know its id from their start; an MLflow that is down holds
-    nothing up, since the trainer finds a late run by its uid tag.
-    """
-    if context.run.identity is None and context.run.problem is None:
-        return _wait_for_run(context)
-    return another_run(context) or record_attempt(context)
-
-
 def record_attempt(context: Context) -> Plan:
-    """Record the next attempt; its Job is created only when that is stored."""
+    """Record the next attempt before its Job is created."""
     return status.plan(context, attempts.begun(context))
 
 
@@ -42,7 +31,14 @@ def another_run(context: Context) -> Plan | None:
     return Plan(run=another, requeue_after=PENDING_AFTER.total_seconds())
 
 
-def _wait_for_run(context: Context) -> Plan:
+def wait_for_run(context: Context) -> Plan | None:
+    """Wait until the run exists or MLflow is known not to answer; None when that is so.
+
+    So the pods know its id from their start; an MLflow that is down holds nothing up, since the
+    trainer finds a late run by its uid tag.
+    """
+    if context.run.identity is not None or context.run.problem is not None:
+        return None
     job = context.job
     created = job.metadata.creation_timestamp or context.now
     if job.status.state is None and context.now - created >= PENDING_AFTER:

@@ -31,7 +31,13 @@ def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
         identity=context.run_identity,
         watch=_step_watch(job, status),
         tags=tuple(tags.items()),
+        starting=_about_to_run(job, status),
     )
+
+
+def _about_to_run(job: TrainingJob, status: TrainingJobStatus) -> bool:
+    waits = job.spec.suspend or job.spec.queue_name is not None
+    return status.state is None and not waits
 
 
 def _step_watch(job: TrainingJob, status: TrainingJobStatus) -> StepWatch | None:
@@ -43,7 +49,7 @@ def _step_watch(job: TrainingJob, status: TrainingJobStatus) -> StepWatch | None
 
 def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> Plan:
     """Store `wanted` if it differs from what is stored, with what is known of the run in it."""
-    wanted = _with_suspended_time(context, with_progress(wanted, context.run))
+    wanted = _with_suspended_time(context, with_progress(wanted, context.run, context.now))
     wanted = wanted.model_copy(
         update={
             "mlflow": _mlflow(context, wanted),

@@ -12,16 +12,22 @@ YOUNGEST = timedelta(seconds=60)
 
 
 def right_end(
-    run_id: str, tags: dict[str, str], job: TrainingJob | None, started: datetime, now: datetime
+    run_id: str,
+    tags: dict[str, str],
+    job: TrainingJob | None,
+    guarded: bool,
+    started: datetime,
+    now: datetime,
 ) -> tuple[RunStatus, datetime] | None:
     """Status and end time for a run that is SCHEDULED or RUNNING; None where it is looked after.
 
-    `job` is the TrainingJob of the name in the run's tags, as the API server has it now.
+    `job` is the TrainingJob of the name in the run's tags, as the API server has it now; `guarded`
+    says that the operator still closes the run of the uid in the tags.
     """
     if now - started < YOUNGEST:
         return None
     if job is None or job.metadata.uid != tags.get(contract.TAG_UID):
-        return RunStatus.KILLED, now
+        return None if guarded else (RunStatus.KILLED, now)
     known = job.status.mlflow.run_id if job.status.mlflow else None
     if known is None or tags.get(contract.TAG_REPLACES) == known:
         return None
@@ -31,6 +37,6 @@ def right_end(
     if known != run_id:
         return RunStatus.KILLED, now
     state = job.status.state
-    if state not in TERMINAL_STATES or contract.FINALIZER in job.metadata.finalizers:
+    if state not in TERMINAL_STATES or guarded:
         return None
     return RUN_STATUS[state], job.status.completion_time or now

@@ -58,8 +58,13 @@ class Cached:
         self.api = Api(*pages)
         self.changes: list[str] = []
         self.errors: list[str] = []
+        self.gone: list[str] = []
         self.cache = TrainingJobCache(
-            self.api, self.changes.append, self.errors.append, lambda: self.now
+            self.api,
+            self.changes.append,
+            self.errors.append,
+            lambda job: self.gone.append(f"{job.metadata.uid} {job.metadata.resource_version}"),
+            lambda: self.now,
         )
 
     def versions(self) -> dict[str, int]:
@@ -133,6 +138,32 @@ async def test_what_a_write_answered_counts_and_is_no_news_when_it_is_watched() 
     cached.cache.apply("DELETED", job("a", 8))
     cached.cache.put(TrainingJob.model_validate(job("a", 7)))
     assert cached.versions() == {}
+
+
+async def test_the_last_state_of_what_is_gone_is_handed_on_once() -> None:
+    cached = Cached(page(10))
+    for name in ("a", "b"):
+        cached.cache.apply("ADDED", job(name, 5))
+    cached.cache.apply("DELETED", job("a", 7))
+    cached.cache.apply("DELETED", job("a", 7))
+    # Nobody told of this one.
+    await cached.cache.refresh()
+    assert cached.gone == ["u-a 7", "u-b 5"]
+
+
+async def test_an_object_that_was_created_after_a_list_has_been_seen_by_nobody_before() -> None:
+    cached = Cached(page(10, job("old", 5)), page(30))
+    cached.cache.apply("ADDED", job("early", 6))
+    await cached.cache.refresh()
+    cached.cache.apply("ADDED", job("new", 11))
+    cached.cache.apply("MODIFIED", job("missed", 12))
+    cached.cache.apply(None, job("listed", 13))
+    names = ("old", "early", "new", "new", "missed", "listed")
+    told = [cached.cache.take_created(f"u-{name}") for name in names]
+    assert told == [False, False, True, False, False, False]
+    cached.cache.apply("ADDED", job("later", 14))
+    await cached.cache.refresh()
+    assert not cached.cache.take_created("u-later")
 
 
 async def test_a_list_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,7 @@
-"""A TrainingJob that this release cannot read: what is written about it, and how it goes."""
+"""A TrainingJob that this release cannot read: what is written about it."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,15 +9,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.adapters.kube import Kube
 from trainingjob_operator.adapters.kube.transport import Transport
 from trainingjob_operator.api import ObjectMeta
-from trainingjob_operator.cluster.caches import Caches
-from trainingjob_operator.cluster.trainingjobs import TrainingJobCache, Unreadable
-from trainingjob_operator.cluster.unreadable import RELEASE_AFTER, UnreadableJobs
-from trainingjob_operator.core.decode import job_view, pod_view, service_view
-from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
+from trainingjob_operator.cluster.trainingjobs import Unreadable
+from trainingjob_operator.cluster.unreadable import UnreadableJobs
 
 from tests.support.jobs import at
 
@@ -35,17 +29,6 @@ TOLD = {
     "observedGeneration": 3,
     "lastTransitionTime": "2026-01-01T00:01:00Z",
 }
-LABELS = {"trainingjob.dev/name": "mnist", "trainingjob.dev/uid": "u-1"}
-CHILD = {
-    "metadata": {
-        "namespace": "ml",
-        "name": "mnist-1",
-        "uid": "j-1",
-        "resourceVersion": "7",
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-        "labels": {**LABELS, "trainingjob.dev/attempt": "1"},
-    }
-}
 
 
 class Server:
@@ -57,20 +40,6 @@ class Server:
     async def handle(self, request: web.Request) -> web.Response:
         self.writes.append((request.method, request.path, json.loads(await request.text())))
         return web.json_response({})
-
-
-class Lists:
-    """Lists the same objects, and has no news of them."""
-
-    def __init__(self, *items: JsonObject) -> None:
-        self._items = items
-
-    async def list_page(self, **_: Any) -> JsonObject:
-        return {"metadata": {"resourceVersion": "9"}, "items": list(self._items)}
-
-    async def watch_lines(self, **_: Any) -> AsyncGenerator[JsonObject, None]:
-        await asyncio.Event().wait()
-        yield {}
 
 
 @pytest.fixture
@@ -87,18 +56,6 @@ async def kube(server: Server) -> AsyncIterator[Kube]:
         kube = Kube(Transport(client))
         yield kube
         await kube.close()
-
-
-async def caches_with(*jobs: JsonObject) -> Caches:
-    """Caches that know these child Jobs."""
-    children: Informer[JobView] = Informer(Lists(*jobs), job_view, owner_key, lambda _: None)
-    pods: Informer[PodView] = Informer(Lists(), pod_view, owner_key, lambda _: None)
-    services: Informer[ServiceView] = Informer(Lists(), service_view, owner_key, lambda _: None)
-    task = asyncio.create_task(children.run())
-    await children.synced.wait()
-    task.cancel()
-    trainingjobs = TrainingJobCache(Lists(), lambda _: None, lambda _: None)
-    return Caches(trainingjobs, children, pods, services)
 
 
 def unreadable(*conditions: JsonObject, **metadata: Any) -> Unreadable:
@@ -125,50 +82,13 @@ def unreadable(*conditions: JsonObject, **metadata: Any) -> Unreadable:
 async def test_it_gets_a_condition_beside_those_that_it_has(
     kube: Kube, server: Server, stored: tuple[JsonObject, ...], written: list[JsonObject] | None
 ) -> None:
-    jobs = UnreadableJobs(kube, await caches_with(CHILD), lambda: at(60))
+    jobs = UnreadableJobs(kube, lambda: at(60))
     assert await jobs.reconcile(unreadable(*stored)) == ("unreadable", None)
     body = {"metadata": {"resourceVersion": "5"}, "status": {"conditions": written}}
     assert server.writes == ([("PATCH", f"{PATH}/status", body)] if written else [])
 
 
-DELETED = {
-    "deletionTimestamp": "2026-01-01T00:00:30Z",
-    "finalizers": ["trainingjob.dev/mlflow-run", "somebody/else"],
-}
-RELEASE = (
-    "PATCH",
-    PATH,
-    {"metadata": {"finalizers": ["somebody/else"], "resourceVersion": "5"}},
-)
-
-
-async def test_its_deletion_ends_its_pods_first(kube: Kube, server: Server) -> None:
-    now = at(60)
-    jobs = UnreadableJobs(kube, await caches_with(CHILD), lambda: now)
-    assert await jobs.reconcile(unreadable(**DELETED)) == ("unreadable", 5.0)
-    [(method, path, options)] = server.writes
-    assert (method, path) == ("DELETE", "/apis/batch/v1/namespaces/ml/jobs/mnist-1")
-    assert (options["preconditions"], options["propagationPolicy"]) == (
-        {"uid": "j-1"},
-        "Foreground",
-    )
-    # Pods that do not end hold it up for so long and no longer.
-    server.writes.clear()
-    now = at(30) + RELEASE_AFTER - timedelta(seconds=1)
-    assert await jobs.reconcile(unreadable(**DELETED)) == ("unreadable", 5.0)
-    assert server.writes == []
-    now = at(30) + RELEASE_AFTER
-    assert await jobs.reconcile(unreadable(**DELETED)) == ("changed", None)
-    assert server.writes == [RELEASE]
-
-
-async def test_one_without_pods_goes_at_once_and_without_our_finalizer_by_itself(
-    kube: Kube, server: Server
-) -> None:
-    jobs = UnreadableJobs(kube, await caches_with(), lambda: at(60))
-    assert await jobs.reconcile(unreadable(**DELETED)) == ("changed", None)
-    assert server.writes == [RELEASE]
-    server.writes.clear()
-    ours_is_gone = {**DELETED, "finalizers": ["somebody/else"]}
-    assert await jobs.reconcile(unreadable(**ours_is_gone)) == ("unreadable", None)
+async def test_one_that_is_being_deleted_gets_none(kube: Kube, server: Server) -> None:
+    goes = unreadable(deletionTimestamp="2026-01-01T00:00:30Z", finalizers=["somebody/else"])
+    assert await UnreadableJobs(kube, lambda: at(60)).reconcile(goes) == ("unreadable", None)
     assert server.writes == []

@@ -30,9 +30,10 @@ from tests.support.jobs import (
 )
 from tests.support.plans import (
     ENDED,
+    HELD,
     NOTHING,
     NOW,
-    REMOVE,
+    RELEASE,
     RUNNING,
     condition,
     decide,
@@ -206,16 +207,14 @@ def test_a_job_of_an_earlier_trainingjob_is_waited_for() -> None:
 def test_the_finalizer_goes_once_mlflow_tells_the_same_end() -> None:
     finished = intent("FINISHED", ended_at=at(20))
     confirmed = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
-    assert decide(training_job(status=confirmed), NOTHING, run(None), NOW, SERVERS) == Plan(
-        actions=REMOVE, run=finished
-    )
-    waiting = decide(training_job(status=ENDED), NOTHING, run("RUNNING"), NOW, SERVERS)
+    told = training_job(status=confirmed)
+    assert decide(told, HELD, run(None), NOW, SERVERS) == Plan(actions=RELEASE, run=finished)
+    waiting = decide(training_job(status=ENDED), HELD, run("RUNNING"), NOW, SERVERS)
     assert (waiting.actions, waiting.run) == ((), finished)
-    left = training_job(status=confirmed, finalizers=[])
-    assert decide(left, NOTHING, RunView(), NOW, SERVERS) == Plan()
+    assert decide(told, NOTHING, RunView(), NOW, SERVERS) == Plan()
 
 
-def test_progress_is_told_in_steps_of_five_percent() -> None:
+def test_progress_is_told_in_steps_of_ten_percent_or_once_a_minute() -> None:
     def view(percentage: float) -> RunView:
         metrics = {
             "progress/percentage": percentage,
@@ -238,16 +237,21 @@ def test_progress_is_told_in_steps_of_five_percent() -> None:
         "estimatedRemainingSeconds": 61,
         "remaining": "1m1s",
         "metrics": {"train/loss": 0.5},
+        "lastUpdateTime": "2026-01-01T00:00:30Z",
     }
     endless = run("RUNNING", metrics=(("progress/percentage", 9.0), ("progress/step", 1.8e308)))
     assert wire(decide(job, observed, endless, NOW, SERVERS))["progress"] == {
         "percentage": 9,
         "completed": "9%",
         "metrics": {},
+        "lastUpdateTime": "2026-01-01T00:00:30Z",
     }
     told = training_job(status=first)
-    assert decide(told, observed, view(46.4), NOW, SERVERS).status is None
-    assert wire(decide(told, observed, view(46.6), NOW, SERVERS))["progress"]["completed"] == "47%"
+    for percentage, seconds in ((51.4, 31), (50.0, 89), (42.4, 90), (42.4, 10_000)):
+        assert decide(told, observed, view(percentage), at(seconds), SERVERS).status is None
+    for percentage, seconds, completed in ((51.6, 31, "52%"), (43.0, 90, "43%"), (100, 31, "100%")):
+        latest = wire(decide(told, observed, view(percentage), at(seconds), SERVERS))
+        assert latest["progress"]["completed"] == completed
 
 
 jobs = st.sampled_from(

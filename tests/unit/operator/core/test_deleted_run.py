@@ -21,9 +21,10 @@ from trainingjob_operator.core.policies.orphans import right_end
 from tests.support.jobs import SERVERS, at, child, run, running_pod, training_job
 from tests.support.plans import (
     ENDED,
+    HELD,
     NOTHING,
     NOW,
-    REMOVE,
+    RELEASE,
     RUNNING,
     condition,
     decide,
@@ -78,10 +79,13 @@ def test_the_next_attempt_gets_another_run_first() -> None:
 
 def test_the_end_of_a_job_does_not_wait_for_a_deleted_run() -> None:
     deleted: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:25Z"}
-    ended = decide(training_job(status=ENDED), NOTHING, GONE, NOW, SERVERS)
-    assert ended.actions == REMOVE
-    gone = decide(training_job(status=RUNNING, **deleted), NOTHING, GONE, NOW, SERVERS)
-    assert gone.actions == REMOVE
+    ended = decide(training_job(status=ENDED), HELD, GONE, NOW, SERVERS)
+    assert ended.actions == RELEASE
+    told = condition("MLflowSynced", "False", "RunDeleted", "run f00d is deleted")
+    over = training_job(status={**ENDED, "conditions": [told]})
+    assert decide(over, NOTHING, RunView(), NOW, SERVERS) == Plan()
+    gone = decide(training_job(status=RUNNING, **deleted), HELD, GONE, NOW, SERVERS)
+    assert gone.actions == RELEASE
 
 
 def test_the_run_says_which_cluster_keeps_it() -> None:
@@ -93,17 +97,19 @@ def test_the_run_says_which_cluster_keeps_it() -> None:
 
 OURS = {"trainingjob.uid": "u-1"}
 OTHER = training_job(status=RUNNING, uid="u-2")
-RELEASED = training_job(status=ENDED, finalizers=[])
+ENDS = training_job(status=ENDED)
 
 LEFT: list[Any] = [
-    pytest.param(None, OURS, at(0), (RunStatus.KILLED, at(99)), id="its-job-is-gone"),
-    pytest.param(None, OURS, at(40), None, id="too-young"),
-    pytest.param(OTHER, OURS, at(0), (RunStatus.KILLED, at(99)), id="another-job-of-the-name"),
-    pytest.param(training_job(status=RUNNING), OURS, at(0), None, id="its-job-lives"),
-    pytest.param(training_job(), OURS, at(0), None, id="its-job-has-not-stored-it-yet"),
+    pytest.param(None, OURS, False, at(0), (RunStatus.KILLED, at(99)), id="its-job-is-gone"),
+    pytest.param(None, OURS, True, at(0), None, id="its-pods-are-not"),
+    pytest.param(None, OURS, False, at(40), None, id="too-young"),
+    pytest.param(OTHER, OURS, False, at(0), (RunStatus.KILLED, at(99)), id="another-of-the-name"),
+    pytest.param(training_job(status=RUNNING), OURS, True, at(0), None, id="its-job-lives"),
+    pytest.param(training_job(), OURS, True, at(0), None, id="its-job-has-not-stored-it-yet"),
     pytest.param(
         training_job(status={**RUNNING, "mlflow": {"runId": "beef"}}),
         OURS,
+        True,
         at(0),
         (RunStatus.KILLED, at(99)),
         id="its-job-has-another-one",
@@ -111,17 +117,22 @@ LEFT: list[Any] = [
     pytest.param(
         training_job(status={**RUNNING, "mlflow": {"runId": "beef"}}),
         {**OURS, "trainingjob.replaces": "beef"},
+        True,
         at(0),
         None,
         id="it-is-about-to-replace-that-one",
     ),
-    pytest.param(RELEASED, OURS, at(0), (RunStatus.FINISHED, at(20)), id="its-job-has-ended"),
-    pytest.param(training_job(status=ENDED), OURS, at(0), None, id="its-end-is-being-told"),
+    pytest.param(ENDS, OURS, False, at(0), (RunStatus.FINISHED, at(20)), id="its-job-has-ended"),
+    pytest.param(ENDS, OURS, True, at(0), None, id="its-end-is-being-told"),
 ]
 
 
-@pytest.mark.parametrize(("job", "tags", "started", "expected"), LEFT)
+@pytest.mark.parametrize(("job", "tags", "guarded", "started", "expected"), LEFT)
 def test_what_an_open_run_ought_to_say(
-    job: Any, tags: dict[str, str], started: datetime, expected: tuple[RunStatus, datetime] | None
+    job: Any,
+    tags: dict[str, str],
+    guarded: bool,
+    started: datetime,
+    expected: tuple[RunStatus, datetime] | None,
 ) -> None:
-    assert right_end("f00d", tags, job, started, at(99)) == expected
+    assert right_end("f00d", tags, job, guarded, started, at(99)) == expected

@@ -1,4 +1,4 @@
-"""decide(): a TrainingJob that is deleted."""
+"""decide(): a TrainingJob that is deleted, or gone already."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,9 +23,10 @@ from tests.support.jobs import (
 )
 from tests.support.plans import (
     ENDED,
+    HELD,
     NOTHING,
     NOW,
-    REMOVE,
+    RELEASE,
     RUNNING,
     decide,
     intent,
@@ -36,15 +37,54 @@ KILLED = intent("KILLED", ended_at=at(25), create=False)
 STILL = intent("RUNNING", create=False)
 
 DELETE_JOB = Action(ActionKind.DELETE_JOB, name="mnist-1", uid="j-1")
-RELEASE_JOB = Action(ActionKind.RELEASE_JOB, name="mnist-1", uid="j-1")
+CLEARED = Observed(child(held=True, deleting=True), ())
+TOLD = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
 
 DELETIONS = [
     pytest.param(
         RUNNING,
         Observed(child(held=True, deleting=True, foreground=True), (running_pod(),)),
         run("RUNNING"),
-        Plan(actions=(RELEASE_JOB,), run=STILL, requeue_after=30.0),
-        id="our-finalizer-on-the-job-is-of-no-more-use",
+        Plan(run=STILL, requeue_after=30.0),
+        id="its-job-is-being-deleted",
+    ),
+    pytest.param(
+        RUNNING,
+        CLEARED,
+        run("RUNNING"),
+        Plan(run=KILLED, requeue_after=120.0),
+        id="its-job-is-held-until-the-run-has-ended",
+    ),
+    pytest.param(
+        RUNNING, CLEARED, run("KILLED"), Plan(actions=RELEASE, run=KILLED), id="its-job-may-go"
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(child(held=True, suspended=True), ()),
+        run("SCHEDULED"),
+        Plan(actions=(DELETE_JOB,), run=STILL, requeue_after=30.0),
+        id="a-job-that-would-make-pods-is-deleted",
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(child(held=True, complete=True), (ended_pod(),)),
+        run("KILLED"),
+        Plan(actions=RELEASE, run=KILLED),
+        id="a-job-that-is-over-is-left-to-whoever-deletes-it",
+    ),
+    pytest.param(
+        RUNNING,
+        Observed(child(), ()),
+        RunView(),
+        Plan(actions=(DELETE_JOB,), run=STILL, requeue_after=30.0),
+        id="the-run-is-the-stored-one",
+    ),
+    pytest.param(
+        None,
+        Observed(child(), ()),
+        RunView(),
+        Plan(actions=(DELETE_JOB,), requeue_after=30.0),
+        id="no-run-is-known-while-pods-end",
     ),
     pytest.param(
         RUNNING,
@@ -68,7 +108,7 @@ DELETIONS = [
         RUNNING,
         Observed(None, (ended_pod(0),)),
         run("KILLED"),
-        Plan(actions=REMOVE, run=KILLED),
+        Plan(run=KILLED),
         id="ended-pods-hold-nothing-up",
     ),
     pytest.param(
@@ -92,20 +132,40 @@ DELETIONS = [
         Plan(run=KILLED, requeue_after=120.0),
         id="a-foreign-job-is-not-touched",
     ),
-    pytest.param(RUNNING, NOTHING, run("KILLED"), Plan(actions=REMOVE, run=KILLED), id="killed"),
+    pytest.param(RUNNING, NOTHING, run("KILLED"), Plan(run=KILLED), id="killed"),
     pytest.param(
         None,
         NOTHING,
         RunView(missing=True),
-        Plan(actions=REMOVE, run=replace(KILLED, identity=None)),
+        Plan(run=replace(KILLED, identity=None)),
         id="there-never-was-a-run",
     ),
     pytest.param(
         ENDED,
-        NOTHING,
+        HELD,
         run("FINISHED"),
-        Plan(actions=REMOVE, run=intent("FINISHED", ended_at=at(20), create=False)),
+        Plan(actions=RELEASE, run=intent("FINISHED", ended_at=at(20), create=False)),
         id="an-ended-job-keeps-its-status",
+    ),
+    pytest.param(TOLD, HELD, RunView(), Plan(actions=RELEASE), id="its-end-is-told"),
+    pytest.param(TOLD, NOTHING, RunView(), Plan(), id="nothing-is-left"),
+    pytest.param(
+        TOLD,
+        Observed(None, (), (child(),)),
+        RunView(),
+        Plan(),
+        id="its-job-does-not-say-yet-that-it-is-complete",
+    ),
+    pytest.param(
+        TOLD,
+        Observed(None, (running_pod(),), (child(),)),
+        RunView(),
+        Plan(
+            actions=(DELETE_JOB,),
+            run=intent("FINISHED", ended_at=at(20), create=False),
+            requeue_after=30.0,
+        ),
+        id="a-sidecar-of-an-ended-job-runs-on",
     ),
 ]
 
@@ -121,5 +181,13 @@ def test_deletion(
 def test_an_mlflow_that_is_down_holds_a_deletion_up_for_two_minutes_only() -> None:
     job = training_job(status=RUNNING, **DELETED)
     view = replace(run("RUNNING"), problem="cannot reach it")
-    assert decide(job, NOTHING, view, at(144), SERVERS).actions == ()
-    assert decide(job, NOTHING, view, at(145), SERVERS).actions == REMOVE
+    assert decide(job, CLEARED, view, at(144), SERVERS).actions == ()
+    assert decide(job, CLEARED, view, at(145), SERVERS) == Plan(actions=RELEASE, run=KILLED)
+
+
+def test_a_server_that_may_be_used_no_longer_is_not_told() -> None:
+    job = training_job({"mlflow": {"trackingUri": "http://elsewhere"}}, **DELETED)
+    running = Observed(child(held=True), (running_pod(),))
+    ends = decide(job, running, RunView(), NOW, SERVERS)
+    assert ends == Plan(actions=(DELETE_JOB,), requeue_after=30.0)
+    assert decide(job, CLEARED, RunView(), NOW, SERVERS) == Plan(actions=RELEASE)

@@ -100,19 +100,29 @@ def test_the_pods_of_a_job_that_is_deleted_go_with_it_but_not_orphans() -> None:
 
 def test_a_job_is_held_until_its_end_is_recorded() -> None:
     held = replace(COMPLETE, held=True)
-    release = Action(ActionKind.RELEASE_JOB, name="mnist-1", uid="j-1")
     end = decide(training_job(status=RUNNING), Observed(held, ()), run("RUNNING"), NOW, SERVERS)
     assert (end.actions, wire(end)["state"]) == ((), "Succeeded")
     ended = training_job(status=ENDED)
-    after = decide(ended, Observed(None, (), (held,)), run("RUNNING"), NOW, SERVERS)
-    assert after == Plan(actions=(release,))
+    untold = decide(ended, Observed(None, (), (held,)), run("RUNNING"), NOW, SERVERS)
+    assert untold.actions == ()
+
+
+def test_the_job_of_an_earlier_attempt_goes_when_the_next_one_is_there_or_somebody_deleted_it() -> (
+    None
+):
+    release = Action(ActionKind.RELEASE_JOB, name="mnist-1", uid="j-1")
 
     attempt = {**RUNNING["attempts"][0], "completionTime": "2026-01-01T00:00:20Z"}
     again = {**RUNNING, "state": "Restarting", "attempts": [{**attempt, "outcome": "Failed"}]}
     restarting = training_job(status={**again, "nextAttemptTime": "2026-01-01T00:00:40Z"})
     failed = child(failed=True, held=True)
-    between = decide(restarting, Observed(None, (), (failed,)), run(), NOW, SERVERS)
-    assert between.actions == (release,)
+    following = child(name="mnist-2", uid="j-2", held=True)
+    for seen, actions in (
+        (Observed(None, (), (failed,)), ()),
+        (Observed(None, (), (replace(failed, deleting=True),)), (release,)),
+        (Observed(following, (), (failed,)), (release,)),
+    ):
+        assert decide(restarting, seen, run(), NOW, SERVERS).actions == actions
 
 
 CONTAINERS: list[Any] = [
@@ -174,7 +184,7 @@ def test_the_other_ranks_of_an_attempt_that_failed_are_ended_and_kept() -> None:
 
 def test_pods_beside_a_trainer_that_has_ended_keep_no_gpus() -> None:
     for state in ("Succeeded", "Failed"):
-        job = training_job(status={**ENDED, "state": state}, finalizers=[])
+        job = training_job(status={**ENDED, "state": state})
         observed = Observed(None, (beside(GOOD, "Running"),), (child(),))
         plan = decide(job, observed, run(), NOW, SERVERS)
         assert plan.actions == (Action(ActionKind.END_POD, name="mnist-1-0-x"),)

@@ -26,7 +26,14 @@ RESTARTING = {
 }
 
 CHANGES: list[Any] = [
-    pytest.param({}, None, None, [], goodput(queued=30), id="the-first-attempt-begins"),
+    pytest.param(
+        {},
+        None,
+        child(created_at=at(24)),
+        [running_pod(since=28)],
+        goodput(queued=24, starting=4),
+        id="the-first-attempt-runs",
+    ),
     pytest.param(
         {},
         STARTING,

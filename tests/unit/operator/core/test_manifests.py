@@ -18,6 +18,10 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
             "name": "mnist-1",
             "namespace": "ml",
             "labels": {**SELECTOR, "trainingjob.dev/attempt": "1"},
+            "annotations": {
+                "trainingjob.dev/created": "2026-01-01T00:00:00Z",
+                "trainingjob.dev/mlflow": '{"trackingUri":"http://mlflow:5000"}',
+            },
             "ownerReferences": [OWNER],
             "finalizers": ["trainingjob.dev/attempt"],
         },

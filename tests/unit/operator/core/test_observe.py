@@ -148,7 +148,6 @@ def test_a_failed_job_of_ours() -> None:
         namespace="ml",
         name="mnist-2",
         uid="j-1",
-        resource_version="7",
         owner="mnist",
         owner_uid="u-1",
         created_at=at(5),

@@ -33,7 +33,6 @@ class Life(RuleBasedStateMachine):
         self.second = 0
         self.spec: dict[str, Any] = {}
         self.status: dict[str, Any] = {}
-        self.finalizers: list[str] = []
         self.jobs: dict[str, JobView] = {}
         self.pods: dict[str, PodView] = {}
         self.run: RunStatus | None = None
@@ -60,7 +59,7 @@ class Life(RuleBasedStateMachine):
 
     @property
     def job(self) -> TrainingJob:
-        return training_job(self.spec, self.status, finalizers=self.finalizers)
+        return training_job(self.spec, self.status)
 
     def observed(self, stale: bool) -> Observed:
         current = f"mnist-{attempts.at_hand(self.job.status)}"
@@ -97,10 +96,6 @@ class Life(RuleBasedStateMachine):
 
     def act(self, action: Action) -> None:
         match action.kind:
-            case ActionKind.ADD_FINALIZER:
-                self.finalizers = ["trainingjob.dev/mlflow-run"]
-            case ActionKind.REMOVE_FINALIZER:
-                self.finalizers = []
             case ActionKind.CREATE_JOB:
                 assert action.manifest is not None
                 name = action.manifest["metadata"]["name"]

@@ -15,7 +15,6 @@ from tests.support.jobs import (
 from tests.support.plans import (
     NOTHING,
     NOW,
-    REMOVE,
     RUNNING,
     decide,
     wire,
@@ -31,7 +30,7 @@ def test_a_server_that_is_not_allowed_ends_the_job_before_any_pod() -> None:
         "spec.mlflow.trackingUri http://elsewhere is not allowed: leave it out"
     )
     refused = training_job({"mlflow": {"trackingUri": "http://elsewhere"}}, wire(plan))
-    assert decide(refused, NOTHING, RunView(), NOW, SERVERS) == Plan(actions=REMOVE)
+    assert decide(refused, NOTHING, RunView(), NOW, SERVERS) == Plan()
 
 
 def test_a_job_that_has_begun_keeps_its_server_whatever_the_settings_say() -> None:

@@ -15,7 +15,7 @@ OURS = {
 }
 
 
-async def swept(fake: FakeMlflow, job: TrainingJob | None) -> list[str]:
+async def swept(fake: FakeMlflow, job: TrainingJob | None, guarded: str = "") -> list[str]:
     """Sweep once; returns the loops that counted an error."""
     errors: list[str] = []
 
@@ -26,7 +26,13 @@ async def swept(fake: FakeMlflow, job: TrainingJob | None) -> list[str]:
 
     async with fake.serve() as server:
         sweeper = Sweeper(
-            lambda _: server, ["http://mlflow"], "c-1", lookup, lambda: None, errors.append
+            lambda _: server,
+            ["http://mlflow"],
+            "c-1",
+            lookup,
+            lambda *job: job == ("ml", "mnist", guarded),
+            lambda: None,
+            errors.append,
         )
         await sweeper.sweep_all()
     return errors
@@ -58,3 +64,9 @@ async def test_a_run_of_a_living_job_that_was_not_started_with_it_is_left_alone(
     fake.add("planted", **OURS)["info"]["start_time"] = 1_000
     job = training_job(status=started("Running"))
     assert (await swept(fake, job), fake.status("planted")) == ([], "RUNNING")
+
+
+async def test_a_run_whose_pods_may_live_though_its_job_is_gone_is_not_closed_yet() -> None:
+    fake = FakeMlflow()
+    fake.add("dying", **OURS)["info"]["start_time"] = 1_000
+    assert (await swept(fake, None, guarded="u-1"), fake.status("dying")) == ([], "RUNNING")

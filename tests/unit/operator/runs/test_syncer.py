@@ -1,15 +1,19 @@
 """What the tracking keeps of jobs that are gone, and what it tells of an MLflow that is away."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn, cast
 
+import pytest
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core.intent import RunView
+from trainingjob_operator.runs import syncer as module
 from trainingjob_operator.runs.router import RunRouter
 from trainingjob_operator.runs.syncer import RunSyncer
 
 from tests.support.jobs import at
+from tests.support.mlflow_server import FakeMlflow
 from tests.support.plans import intent
 
 KEY = "ml/mnist"
@@ -130,3 +134,43 @@ async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once()
         assert made.view("ml/21", "u-21").problem == "TIMEOUT: no answer"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+class Watched:
+    """A tracking over a server, with what it says of the job."""
+
+    def __init__(self, server: MlflowApi) -> None:
+        self.news = asyncio.Event()
+        self.syncer = RunSyncer(server, self.note, lambda *_: None, lambda _: None, poll_seconds=60)
+
+    def note(self, _key: str, /, *, urgent: bool = False) -> None:
+        assert isinstance(urgent, bool)
+        self.news.set()
+
+    async def until(self, reached: Callable[[RunView], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not reached(self.syncer.view(KEY, "u-1")):
+                await self.news.wait()
+                self.news.clear()
+
+
+@pytest.mark.parametrize(("quick", "updates"), [(True, 1), (False, 3)])
+async def test_a_start_that_takes_its_time_is_told_as_scheduled(
+    monkeypatch: pytest.MonkeyPatch, quick: bool, updates: int
+) -> None:
+    monkeypatch.setattr(module, "SCHEDULED_AFTER", 60.0 if quick else 0.01)
+    fake = FakeMlflow()
+    async with fake.serve() as server:
+        watched = Watched(server)
+        running = asyncio.create_task(watched.syncer.run(1))
+        watched.syncer.want(KEY, intent("SCHEDULED", identity=None, starting=True), new=True)
+        await watched.until(lambda view: view.identity is not None)
+        if not quick:
+            await watched.until(lambda view: view.status == "SCHEDULED")
+        for status, more in (("RUNNING", {}), ("FINISHED", {"ended_at": at(20)})):
+            watched.syncer.want(KEY, intent(status, identity=None, **more))
+            await watched.until(lambda view, status=status: view.status == status)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert (fake.calls["runs/create"], fake.calls["runs/update"]) == (1, updates)
+    assert fake.status("run0") == "FINISHED"

@@ -171,6 +171,22 @@ async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> 
     assert fake.calls["runs/log-batch"] == 2
 
 
+async def test_a_run_for_pods_that_are_about_to_run_is_told_scheduled_by_a_repeat_only() -> None:
+    for following, updates in (("RUNNING", 0), ("SCHEDULED", 1)):
+        fake, wanted = FakeMlflow(), intent("SCHEDULED", identity=None, starting=True)
+        record = RunRecord(wanted, 0.0)
+        async with fake.serve() as server:
+            writer = RunWriter(server)
+            made = await writer.bring_about(record, wanted, new=True)
+            assert made is not None
+            record.was_made(wanted)
+            assert (made.status, record.settled) == ("RUNNING", False)
+            assert fake.calls == {"experiments/get-by-name": 1, "runs/create": 1}
+            told = await writer.bring_about(record, intent(following, identity=None), new=False)
+        assert told is not None
+        assert (told.status, fake.calls["runs/update"]) == (following, updates)
+
+
 FOREIGN = {
     "no-name": {"trainingjob__uid": "u-1"},
     "other-cluster": OWN | {"trainingjob__cluster": "c-2"},
