@@ -178,7 +178,9 @@ class Trial:
 
     def _released(self) -> bool:
         jobs = self.stage.objects("jobs").values()
-        return not any(job["metadata"].get("finalizers") for job in jobs)
+        return not any(
+            "trainingjob.dev/attempt" in job["metadata"].get("finalizers", ()) for job in jobs
+        )
 
     async def _run_told(self) -> bool:
         runs = await self._laboratory.upstream.runs(self.namespace)
