@@ -38,8 +38,10 @@ from tests.support.chaos.scenarios import (
 from tests.support.chaos.trial import MakeFault, Trial
 
 FIRST_JOB, NEXT_JOB = Point("POST jobs", 1), Point("POST jobs", 2)
-RUNS, ENDS = Point("runs/update RUNNING", 1), Point("runs/update FINISHED", 1)
-STOPS, KILLED = Point("DELETE jobs", 1), Point("runs/update KILLED", 1)
+# The first news of a job; a quick start is no news to MLflow, but each restart is.
+NEWS, WAITS = Point("PATCH trainingjobs/status", 1), Point("runs/update SCHEDULED", 1)
+ENDS, KILLED = Point("runs/update FINISHED", 1), Point("runs/update KILLED", 1)
+STOPS, DELETES = Point("PATCH pods", 1), Point("DELETE jobs", 1)
 API_ERRORS = {
     "409": Answer.api_error(409, "Conflict"),
     "429": Answer.api_error(429, "TooManyRequests", wait=1),
@@ -89,7 +91,7 @@ def quick() -> list[Outage]:
 
 def long() -> list[Outage]:
     """A minute's outage, calls that hang until the client gives up, connections that are dead."""
-    points = ((SUCCESS, FIRST_JOB), (RETRY, NEXT_JOB), (SUSPENSION, STOPS), (DELETION, STOPS))
+    points = ((SUCCESS, FIRST_JOB), (RETRY, NEXT_JOB), (SUSPENSION, STOPS), (DELETION, DELETES))
     dead = [
         Outage(
             f"{one.name}: half-open watches from {at}",
@@ -111,12 +113,12 @@ def long() -> list[Outage]:
 def _failovers() -> list[Outage]:
     """Two replicas, of which the one that takes over is deaf."""
     plans = [
-        Plan(SUCCESS, RUNS, When.AFTER),
-        Plan(RETRY, Point("runs/update SCHEDULED", 2), When.BEFORE),
+        Plan(SUCCESS, NEWS, When.AFTER),
+        Plan(RETRY, WAITS, When.BEFORE),
         Plan(RETRY, NEXT_JOB, When.BEFORE),
-        Plan(DISRUPTION, Point("runs/update RUNNING", 2), When.AFTER),
+        Plan(DISRUPTION, Point("runs/update RUNNING", 1), When.AFTER),
         Plan(SUSPENSION, STOPS, When.BEFORE),
-        Plan(DELETION, STOPS, When.BEFORE),
+        Plan(DELETION, DELETES, When.BEFORE),
     ]
     return [
         Outage(
@@ -131,7 +133,7 @@ def _failovers() -> list[Outage]:
 
 def _away(seconds: float) -> list[Outage]:
     api = [(SUCCESS, FIRST_JOB), (RETRY, NEXT_JOB), (SUSPENSION, STOPS), (DELETION, KILLED)]
-    mlflow = [(RETRY, RUNS), (SUCCESS, ENDS), (DELETION, KILLED)]
+    mlflow = [(RETRY, WAITS), (SUCCESS, ENDS), (DELETION, KILLED)]
     return [
         Outage(
             f"{scenario.name}: {server} away for {seconds:g} s from {at}",
@@ -174,7 +176,7 @@ def _lost(hold: float | None) -> list[Outage]:
 def _watches() -> list[Outage]:
     stale = [
         Plan(SUCCESS, ENDS, When.AFTER),
-        Plan(FAILURE, RUNS, When.BEFORE),
+        Plan(FAILURE, NEWS, When.BEFORE),
         Plan(RETRY, NEXT_JOB, When.AFTER),
         Plan(DISRUPTION, NEXT_JOB, When.BEFORE),
         Plan(SUSPENSION, STOPS, When.AFTER),
@@ -216,8 +218,8 @@ def _refused(seconds: float) -> list[Outage]:
         for (name, error), (scenario, at) in (
             (("503", Answer.api_error(503, "ServiceUnavailable")), (RETRY, NEXT_JOB)),
             (("403", Answer.api_error(403, "Forbidden")), (SUSPENSION, STOPS)),
-            (("410", Answer.api_error(410, "Expired")), (DELETION, STOPS)),
-            (("404", Answer(404, b"404 page not found")), (SUCCESS, RUNS)),
+            (("410", Answer.api_error(410, "Expired")), (DELETION, DELETES)),
+            (("404", Answer(404, b"404 page not found")), (SUCCESS, NEWS)),
         )
     ]
 
