@@ -51,7 +51,12 @@ class Sweeper:
         self._on_error = on_error
 
     async def run(self) -> None:
-        """Sweep at once and then every ten minutes, until cancelled."""
+        """Sweep at once, when no run of before is too young any more, and then every ten minutes.
+
+        Until cancelled.
+        """
+        await self.sweep_all()
+        await asyncio.sleep(orphans.YOUNGEST.total_seconds())
         while True:
             await self.sweep_all()
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
