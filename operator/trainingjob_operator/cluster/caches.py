@@ -174,7 +174,11 @@ class Caches:
     def forget_departed(self, job: TrainingJob) -> None:
         """Drop a TrainingJob that is gone and for which nothing is left to do."""
         known = self._departed.get(key_of(job)) or ()
-        self._departed.keep(key_of(job), tuple(one for one in known if one is not job))
+        left = tuple(one for one in known if one is not job)
+        if left:
+            self._departed.keep(key_of(job), left)
+        else:
+            self._departed.drop(key_of(job))
 
     def remember_freed(self, uid: str) -> None:
         """Keep that a child Job has lost our finalizer."""
