@@ -12,6 +12,8 @@ from trainingjob_operator.core.plans import status
 
 # A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
 PENDING_AFTER = timedelta(seconds=2)
+# A run that is there, or a server that does not answer, is told; seconds until a look without that.
+RECHECK = 30.0
 
 
 def record_attempt(context: Context) -> Plan:
@@ -40,11 +42,14 @@ def wait_for_run(context: Context) -> Plan | None:
     if context.run.identity is not None or context.run.problem is not None:
         return None
     job = context.job
-    created = job.metadata.creation_timestamp or context.now
-    if job.status.state is None and context.now - created >= PENDING_AFTER:
-        return status.plan(context, job.status.model_copy(update={"state": State.PENDING}))
     intent = status.run_intent(context, job.status)
-    return Plan(run=intent, requeue_after=PENDING_AFTER.total_seconds())
+    if job.status.state is not None:
+        return Plan(run=intent, requeue_after=RECHECK)
+    created = job.metadata.creation_timestamp or context.now
+    left = (created + PENDING_AFTER - context.now).total_seconds()
+    if left > 0:
+        return Plan(run=intent, requeue_after=left)
+    return status.plan(context, job.status.model_copy(update={"state": State.PENDING}))
 
 
 def create(context: Context, observed: Observed) -> Plan:

@@ -38,7 +38,7 @@ SYNCED = condition("MLflowSynced", "True", "Confirmed", "the run's status is tha
 
 def test_a_new_job_asks_for_its_run_first() -> None:
     assert decide(training_job(), NOTHING, RunView(), at(1), SERVERS) == Plan(
-        run=intent("SCHEDULED", identity=None, starting=True), requeue_after=2.0
+        run=intent("SCHEDULED", identity=None, starting=True), requeue_after=1.0
     )
 
 
@@ -61,7 +61,9 @@ def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
         "attempts": [],
     }
     pending = training_job(status=wire(plan))
-    assert decide(pending, NOTHING, RunView(), NOW, SERVERS).status is None
+    assert decide(pending, NOTHING, RunView(), NOW, SERVERS) == Plan(
+        run=intent("SCHEDULED", identity=None), requeue_after=30.0
+    )
     [create] = decide(pending, NOTHING, run(), NOW, SERVERS).actions
     assert create.kind == ActionKind.CREATE_JOB
 
