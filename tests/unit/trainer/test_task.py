@@ -66,7 +66,7 @@ def test_the_digits_lose_their_noise(
         ("json:JSONDecoder", "json:JSONDecoder is not a task: it lacks name, build_model"),
         (
             "half:Half",
-            "half:Half is not a task: it lacks build_model, build_loaders, forward, loss, count; where",
+            "half:Half is not a task: it lacks build_model, build_loaders, forward, loss, count; ",
         ),
         ("half:Plain", "half:Plain is not a task: it lacks forward, count, metrics, "),
     ],
