@@ -18,6 +18,7 @@ from trainingjob_operator.core.plans import (
     conflict,
     deletion,
     ending,
+    history,
     launch,
     outcome,
     status,
@@ -62,7 +63,8 @@ def decide(
         return outcome.refused(context)
     released = ending.release(tuple(one for one in observed.earlier if one.owner_uid == uid))
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
-    plan = replace(plan, actions=(*released, *plan.actions))
+    old = history.prune(job, observed)
+    plan = replace(plan, actions=(*released, *old, *plan.actions))
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
