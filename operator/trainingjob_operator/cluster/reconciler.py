@@ -22,6 +22,7 @@ from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
+from trainingjob_operator.core import names
 from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
 from trainingjob_operator.core.intent import Plan
 from trainingjob_operator.core.tracking_uris import TrackingUris
@@ -59,6 +60,7 @@ class Reconciler:
         on_reconcile: OnReconcile,
         on_stored: OnStored,
         on_error: Callable[[str], None],
+        serves: Callable[[str], bool],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._caches = caches
@@ -66,6 +68,7 @@ class Reconciler:
         self._events = events
         self._uris = uris
         self._on_reconcile = on_reconcile
+        self._serves = serves
         self._now = now
         self._refusals = Refusals()
         self._warnings = EventReader(kube, on_error)
@@ -80,6 +83,11 @@ class Reconciler:
         """
         started, result = time.monotonic(), "error"
         try:
+            if not self._serves(names.split_key(key)[0]):
+                # Whoever serves it tells its run, too; its Lease brings the key back.
+                self._runs.forget(key)
+                result = "unserved"
+                return None
             job = self._caches.trainingjob(key)
             await self._executor.release_leftovers(key, job)
             if job is None:
