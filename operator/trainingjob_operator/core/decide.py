@@ -53,7 +53,8 @@ def decide(
         return Plan()
     context = Context(job, run, now, uris, _tracking_uri(job, uris))
     if job.metadata.deletion_timestamp is not None:
-        return deletion.decide_deletion(context, observed)
+        plan = deletion.decide_deletion(context, observed)
+        return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
     uid = job.metadata.uid

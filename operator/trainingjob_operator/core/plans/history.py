@@ -3,7 +3,7 @@
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import names
 from trainingjob_operator.core.intent import Action, ActionKind
-from trainingjob_operator.core.observe import JobView, Observed
+from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import ending
 
 
@@ -27,13 +27,18 @@ def prune(job: TrainingJob, observed: Observed) -> tuple[Action, ...]:
         for child in observed.jobs_of(job.metadata.uid)
         if child.name not in {*kept, later} and _over(child, observed)
     ]
-    orphans = [
-        Action(ActionKind.DELETE_POD, name=pod.name)
-        for pod in observed.pods
-        if pod.attempt < first_kept and not (pod.job_uid or pod.live or pod.deleting)
-    ]
     deletions = [action for child in old for action in ending.deletion(child, observed.pods)]
-    return (*deletions, *orphans)
+    pods = tuple(pod for pod in observed.pods if pod.attempt < first_kept)
+    return (*deletions, *ended_orphans(pods))
+
+
+def ended_orphans(pods: tuple[PodView, ...]) -> tuple[Action, ...]:
+    """Delete ended pods that no Job owns: the garbage collector never would."""
+    return tuple(
+        Action(ActionKind.DELETE_POD, name=pod.name)
+        for pod in pods
+        if not (pod.job_uid or pod.live or pod.deleting)
+    )
 
 
 def _over(child: JobView, observed: Observed) -> bool:
