@@ -65,9 +65,13 @@ class Installation:
         """What the API server calls it."""
         return f"system:serviceaccount:{self.namespace}:{NAME}"
 
+    def give_rights(self) -> None:
+        """Make the ServiceAccount and its Roles."""
+        self.kwok.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(self.rights))
+
     def login(self, directory: Path) -> OperatorLogin:
         """Give the ServiceAccount its rights; returns a kubeconfig with no others."""
-        self.kwok.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(self.rights))
+        self.give_rights()
         token = self.kwok.kubectl("create", "token", NAME, f"--namespace={self.namespace}")
         target = directory / f"{self.namespace}.kubeconfig"
         return service_account.login(self.kwok.kubeconfig, token.strip(), target)
