@@ -21,7 +21,7 @@ JsonObject = dict[str, Any]
 
 LEASE_NAME = "trainingjobs.trainingjob.dev"
 # Seconds between two looks at which namespaces are wanted.
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 5.0
 # Seconds until another try for a Lease that another holds, or that could not be asked for.
 RETRY_SECONDS = 3.0
 # Seconds that the answer to the question for a Lease may take.
