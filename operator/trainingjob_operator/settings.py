@@ -1,6 +1,7 @@
 """The operator's settings, from its environment."""
 
 import json
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from pydantic.alias_generators import to_camel
 
 from trainingjob_operator.core.tracking_uris import TrackingUris
 
+# RFC 1123, as the API server has it.
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PREFIX = "TRAININGJOB_OPERATOR_"
 
 
@@ -41,6 +44,9 @@ class Settings(BaseModel):
 
     namespace: str = "trainingjob-system"
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
+    # The name of the replicas' Lease; with `namespace` it tells installations apart.
+    installation: str = "trainingjob-operator"
+    watch_namespaces: tuple[str, ...] = ()
     mlflow_tracking_uri: str = Field(pattern=r"^https?://[^/]+")
     mlflow_ui_url: str | None = None
     mlflow_login_directory: Path | None = None
@@ -49,7 +55,8 @@ class Settings(BaseModel):
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
     workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
-    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other hosts
+    # Empty: all addresses, of IPv4 and IPv6.
+    http_host: str = ""
     http_port: int = Field(default=8080, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "plain"] = "json"
@@ -65,6 +72,21 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         return frozenset(uri.strip().rstrip("/") for uri in value.split(",") if uri.strip())
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _namespaces(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+    @field_validator("watch_namespaces")
+    @classmethod
+    def _dns_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in value if not NAMESPACE.fullmatch(name)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: not the name of a namespace; no patterns here")
+        return value
 
     @field_validator("mlflow_servers", mode="before")
     @classmethod

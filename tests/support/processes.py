@@ -145,8 +145,8 @@ class OperatorProcess(Process):
         self.port = free_port()
         self.identity = name
         settings = {
-            **settings,
             "NAMESPACE": "trainingjob-system",
+            **settings,
             "IDENTITY": name,
             "MLFLOW_TRACKING_URI": mlflow_uri,
             "HTTP_HOST": "127.0.0.1",

@@ -9,6 +9,12 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+- name: TRAININGJOB_OPERATOR_INSTALLATION
+  value: {{ include "trainingjob-operator.fullname" . | quote }}
+{{- with .Values.watchNamespaces }}
+- name: TRAININGJOB_OPERATOR_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI
   value: {{ include "trainingjob-operator.trackingUri" . | quote }}
 {{- with $mlflow.uiUrl }}

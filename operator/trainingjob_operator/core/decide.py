@@ -18,6 +18,7 @@ from trainingjob_operator.core.plans import (
     conflict,
     deletion,
     ending,
+    history,
     launch,
     outcome,
     status,
@@ -52,7 +53,8 @@ def decide(
         return Plan()
     context = Context(job, run, now, uris, _tracking_uri(job, uris))
     if job.metadata.deletion_timestamp is not None:
-        return deletion.decide_deletion(context, observed)
+        plan = deletion.decide_deletion(context, observed)
+        return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
     uid = job.metadata.uid
@@ -62,7 +64,8 @@ def decide(
         return outcome.refused(context)
     released = ending.release(tuple(one for one in observed.earlier if one.owner_uid == uid))
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
-    plan = replace(plan, actions=(*released, *plan.actions))
+    old = history.prune(job, observed)
+    plan = replace(plan, actions=(*released, *old, *plan.actions))
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))

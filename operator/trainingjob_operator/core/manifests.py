@@ -9,7 +9,7 @@ from trainingjob_operator.api.rules import (
     SHARED_MEMORY_PATH,
     SHARED_MEMORY_VOLUME,
 )
-from trainingjob_operator.core import contract, environment, names
+from trainingjob_operator.core import contract, environment, inherited, names
 from trainingjob_operator.core.intent import RunIdentity
 
 Manifest = dict[str, Any]
@@ -34,7 +34,7 @@ def child_job(
     failed: the Job controller would delete them, and their logs with them, and would do so even
     where only a sidecar failed. podReplacementPolicy Failed: no two pods of one rank at a time.
     """
-    metadata = job.metadata
+    metadata, queue = job.metadata, inherited.queue(job)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -42,16 +42,18 @@ def child_job(
             "name": names.child_job(metadata.name, attempt),
             "namespace": metadata.namespace,
             "labels": {
+                **inherited.by_job(metadata.labels),
                 **names.labels(metadata.name, metadata.uid, attempt),
-                **_optional(**{contract.LABEL_QUEUE: job.spec.queue_name}),
+                **_optional(**{contract.LABEL_QUEUE: queue}),
             },
+            **_optional(annotations=inherited.by_job(metadata.annotations)),
             "ownerReferences": [_owner_reference(job)],
             # A Job that is deleted meanwhile stays until the end of its attempt is recorded.
             "finalizers": [contract.ATTEMPT_FINALIZER],
         },
         "spec": {
             # The queue admits the Job by ending its suspension.
-            **_optional(suspend=job.spec.queue_name is not None),
+            **_optional(suspend=queue is not None),
             "completionMode": "Indexed",
             "completions": job.spec.num_nodes,
             "parallelism": job.spec.num_nodes,
@@ -61,10 +63,16 @@ def child_job(
             "template": {
                 "metadata": {
                     "labels": {
+                        **inherited.by_pods(metadata.labels),
                         **job.spec.pod_labels,
                         **names.labels(metadata.name, metadata.uid, attempt),
                     },
-                    **_optional(annotations=dict(job.spec.pod_annotations)),
+                    **_optional(
+                        annotations={
+                            **inherited.by_pods(metadata.annotations),
+                            **job.spec.pod_annotations,
+                        }
+                    ),
                 },
                 "spec": _pod_spec(job, attempt, run, tracking_uri),
             },

@@ -24,11 +24,19 @@ SWEEP_SECONDS = 600.0
 EXPERIMENTS_PER_SEARCH = 200
 OPEN = (RunStatus.SCHEDULED, RunStatus.RUNNING)
 
+
+class NotServed(Exception):  # noqa: N818 - says what happened, not that it is an error
+    """Another installation serves the namespace: it looks after the runs of its jobs."""
+
+
 Lookup = Callable[[str, str], Awaitable[TrainingJob | None]]
 
 
 class Sweeper:
-    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache."""
+    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache.
+
+    It raises NotServed for a namespace that is not ours.
+    """
 
     def __init__(
         self,
@@ -91,6 +99,8 @@ class Sweeper:
             return
         try:
             job = await self._lookup(*place)
+        except NotServed:
+            return
         except (ApiError, ValueError) as error:
             logger.warning("run %s: the job %s/%s is not known: %s", run.run_id, *place, error)
             return

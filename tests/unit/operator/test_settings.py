@@ -13,6 +13,10 @@ WRONG = [
         {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "mlflow:5000"},
         "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI: String should match pattern",
     ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": "a,team-*"},
+        "team-*: not the name of a namespace; no patterns here",
+    ),
     ({**URI, "TRAININGJOB_OPERATOR_WORKERS": "0"}, "TRAININGJOB_OPERATOR_WORKERS: Input should be"),
     (
         {**URI, "TRAININGJOB_OPERATOR_LOG_FORMAT": "xml"},
@@ -72,3 +76,11 @@ def test_servers_are_compared_without_their_last_slash() -> None:
     assert settings.tracking_uris == TrackingUris(
         "http://mlflow:5000", "http://mlflow:5000", frozenset({"http://a", "https://b"})
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("", ()), ("team", ("team",)), (" b, a ,b,", ("b", "a"))]
+)
+def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str, ...]) -> None:
+    settings = read_settings({**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": written})
+    assert settings.watch_namespaces == read
