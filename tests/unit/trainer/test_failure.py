@@ -104,6 +104,14 @@ STORE = torch.distributed.DistStoreError
         (OSError(EDQUOT, "Disk quota exceeded"), "DiskFull"),
         (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "DiskFull"),
         (
+            RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598"),
+            "DiskFull",
+        ),
+        (
+            OSError("libcudart.so.99: cannot open shared object file: No such file or directory"),
+            "ImportFailure",
+        ),
+        (
             RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
             "DiskFull",
         ),

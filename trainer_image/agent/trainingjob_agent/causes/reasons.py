@@ -33,7 +33,10 @@ _BY_TEXT = (
     (_ANY, "no space left on device", "DiskFull"),
     (_ANY, "disk quota exceeded", "DiskFull"),
     ("RuntimeError", "pytorchstreamwriter failed writing", "DiskFull"),
+    # torch.save, which finds at the end that less was written than it wrote.
+    ("RuntimeError", "] . unexpected pos ", "DiskFull"),
     (_ANY, "address already in use", "AddressInUse"),
+    ("OSError", "cannot open shared object file", "ImportFailure"),
     ("OSError", "is not a local folder and is not a valid model", "FileNotFound"),
     *(
         ("RuntimeError", mark, "RendezvousFailure")
