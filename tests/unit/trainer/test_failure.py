@@ -18,7 +18,7 @@ from trainingjob_agent.causes.termination import (
 )
 from trainingjob_agent.contract import ContractError
 from trainingjob_agent.monitor import GpuFault
-from trainingjob_trainer.task import TaskNotFoundError, load_task
+from trainingjob_trainer.task import TaskNotFoundError
 
 BUS_ERROR = (
     "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that dataloader's "
@@ -280,24 +280,3 @@ def test_the_kubelet_never_cuts_the_message(message: str, exception: str, frame:
 
     assert len(text.encode()) <= MAX_MESSAGE_BYTES
     assert json.loads(text)["reason"] == "UserException"
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("mnst", "no task 'mnst': use one of mnist, mnist-denoise, or package.module:Class"),
-        ("json:Loader", "module 'json' has no class 'Loader'"),
-        (
-            "collections:OrderedDict",
-            (
-                "collections:OrderedDict is not a task: it lacks name, build_model, "
-                "build_loaders, loss, metrics, build_optimizer, build_scheduler"
-            ),
-        ),
-    ],
-)
-def test_a_task_that_is_none_is_explained(name: str, message: str) -> None:
-    with pytest.raises(TaskNotFoundError) as raised:
-        load_task(name)
-
-    assert str(raised.value) == message
