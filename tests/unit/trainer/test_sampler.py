@@ -169,10 +169,13 @@ def test_infiniband_ports_count_words_of_four_bytes(tmp_path: Path) -> None:
     counters.mkdir(parents=True)
     (counters / "port_rcv_data").write_text("1000\n")
     (counters / "port_xmit_data").write_text("0\n")
+    without_counters = tmp_path / "mlx5_1" / "ports" / "1"
+    without_counters.mkdir(parents=True)
     reader = InfinibandReader(tmp_path)
     (counters / "port_rcv_data").write_text("501000\n")
 
     found = by_name(reader.read())
+    assert not any("mlx5_1" in name for name in found)
     assert found["infiniband_mlx5_0_1_receive_megabytes"] == 2.0
     assert found["infiniband_mlx5_0_1_transmit_megabytes"] == 0.0
     assert found["infiniband_mlx5_0_1_receive_megabytes_per_second"] > 0
