@@ -117,6 +117,14 @@ STORE = torch.distributed.DistStoreError
         ),
         (ContractError("TRAININGJOB_ATTEMPT: …"), "InvalidConfiguration"),
         (TaskNotFoundError("no task 'x'"), "InvalidConfiguration"),
+        (
+            RuntimeError("Dataset not found. You can use download=True to download it"),
+            "FileNotFound",
+        ),
+        (
+            OSError("/models/a does not appear to have a file named config.json. Checkout …"),
+            "FileNotFound",
+        ),
         (FileNotFoundError(ENOENT, "No such file or directory", "data.csv"), "FileNotFound"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "UserException"),
         (SystemExit(3), "UserException"),

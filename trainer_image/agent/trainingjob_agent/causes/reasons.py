@@ -37,7 +37,10 @@ _BY_TEXT = (
     ("RuntimeError", "] . unexpected pos ", "DiskFull"),
     (_ANY, "address already in use", "AddressInUse"),
     ("OSError", "cannot open shared object file", "ImportFailure"),
+    # Transformers, and torchvision of a folder without its files.
     ("OSError", "is not a local folder and is not a valid model", "FileNotFound"),
+    ("OSError", "does not appear to have a file named", "FileNotFound"),
+    ("RuntimeError", "dataset not found", "FileNotFound"),
     *(
         ("RuntimeError", mark, "RendezvousFailure")
         for mark in (
