@@ -9,6 +9,7 @@ import pytest
 from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
+from trainingjob_agent.monitor.gpu.identity import sharing_of
 from trainingjob_operator.core import contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
@@ -86,6 +87,12 @@ def test_the_trainer_knows_where_checkpoints_are() -> None:
 def test_the_monitor_can_be_turned_off() -> None:
     environment = pod_environment({"monitoring": {"enabled": False}}, rank=0)
     assert Contract.from_environment(environment).monitor_enabled is False
+
+
+def test_the_monitor_knows_that_a_gpu_is_a_share() -> None:
+    resources = {"limits": {"nvidia.com/gpu.shared": 1}}
+    environment = pod_environment({"resourcesPerNode": resources}, rank=0)
+    assert sharing_of(environment) == "time-slicing"
 
 
 def test_the_checkpoint_of_the_spec_is_that_of_the_trainer() -> None:

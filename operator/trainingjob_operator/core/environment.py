@@ -30,6 +30,7 @@ def contract_env(
         _variable("TRAININGJOB_MONITOR_ENABLED", str(monitoring.enabled).lower()),
         _variable("TRAININGJOB_MONITOR_INTERVAL", monitoring.interval_seconds),
         _variable("TRAININGJOB_METRICS_PORT", monitoring.port),
+        *_shared_gpus(job.spec),
         *_mlflow(run, tracking_uri),
         *_run_context(job),
         *_torchrun(job, attempt),
@@ -101,6 +102,17 @@ def _launchers(job: TrainingJob, attempt: int) -> list[Variable]:
             variables += [_variable("LOCAL_WORLD_SIZE", 1), _variable("LOCAL_RANK", 0)]
     chosen = {variable["name"] for variable in spec.env}
     return [variable for variable in variables if variable["name"] not in chosen]
+
+
+def _shared_gpus(spec: TrainingJobSpec) -> list[Variable]:
+    """The pod cannot see that a GPU of its own is a slice of time; the resource's name says so.
+
+    NVIDIA's device plugin names it so where `renameByDefault` is on.
+    """
+    asked = (name for kind in (spec.resources_per_node or {}).values() for name in kind)
+    if any(name.startswith("nvidia.com/") and name.endswith(".shared") for name in asked):
+        return [_variable("TRAININGJOB_GPU_SHARED", "true")]
+    return []
 
 
 def processes_per_node(spec: TrainingJobSpec) -> int:

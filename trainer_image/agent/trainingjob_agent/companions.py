@@ -90,11 +90,16 @@ class Companions:
         step: int,
         timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
+        patience_seconds: float = 0.0,
     ) -> None:
         """Queue metrics for the run."""
         if self.sender:
             self.sender.log_metrics(
-                metrics, step=step, timestamp_milliseconds=timestamp_milliseconds, run_id=run_id
+                metrics,
+                step=step,
+                timestamp_milliseconds=timestamp_milliseconds,
+                run_id=run_id,
+                patience_seconds=patience_seconds,
             )
 
     def set_tags(self, tags: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ from trainingjob_agent.companions import (
     FLUSH_SECONDS,
 )
 from trainingjob_agent.contract import Contract
+from trainingjob_agent.logs.output import Output
 from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
@@ -51,10 +52,13 @@ _logger = logging.getLogger(__name__)
 class Worker:
     """Trains as one rank."""
 
-    def __init__(self, options: RunOptions, contract: Contract) -> None:
+    def __init__(
+        self, options: RunOptions, contract: Contract, output: Output | None = None
+    ) -> None:
+        """Prepare; `output` is what this process prints, if the run is to have it."""
         self._options = options
         self._contract = contract
-        self._services = Services(replace(contract, monitor_level=options.monitor_level))
+        self._services = Services(replace(contract, monitor_level=options.monitor_level), output)
         self._stop = StopRequest(
             self._abandon,
             options.stop_seconds,

@@ -198,6 +198,27 @@ def test_every_field_of_the_spec_reaches_the_pod() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("resources", "shared"),
+    [
+        (None, None),
+        ({"limits": {"nvidia.com/gpu": 1}}, None),
+        ({"limits": {"nvidia.com/gpu.shared": 1}}, "true"),
+        ({"requests": {"nvidia.com/mig-1g.10gb.shared": 1}}, "true"),
+        ({"limits": {"example.com/lock.shared": 1}}, None),
+    ],
+)
+def test_a_pod_knows_that_its_gpu_is_a_share(
+    resources: dict[str, Any] | None, shared: str | None
+) -> None:
+    spec = {"resourcesPerNode": resources} if resources else {}
+    job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+
+    assert variables.get("TRAININGJOB_GPU_SHARED") == shared
+
+
 def launcher_variables(spec: dict[str, Any]) -> dict[str, str | None]:
     job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
     [container] = job["spec"]["template"]["spec"]["containers"]
