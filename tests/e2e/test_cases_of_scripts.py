@@ -1,5 +1,6 @@
 """What people's own scripts do, in real pods: the inputs are `cases/*.yaml`, all at once."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from mlflow.entities import Run
 
 from tests.support.api import Cluster, Manifest
 from tests.support.node import Installed, log, pods, wait_for_end
+from tests.support.training import kubectl
+from tests.support.waiting import wait_for
 
 CASES = Path(__file__).parent / "cases"
 END_SECONDS = 240
@@ -103,6 +106,20 @@ def plain_python(case: Case) -> None:
         assert "sum 2.0" in text
 
 
+def reported_progress(case: Case) -> None:
+    """One call in its loop is all: the status knows how far it is."""
+    assert case.end == ("Succeeded", 1)
+    assert case.status["progress"] == {
+        "percentage": 100,
+        "completed": "100%",
+        "epoch": 1,
+        "step": 40,
+        "estimatedRemainingSeconds": 0,
+        "remaining": "0s",
+        "metrics": {},
+    }
+
+
 def shared_memory(case: Case) -> None:
     """A reason of its own, and the field that helps."""
     assert case.end == ("Failed", 1)
@@ -133,6 +150,7 @@ EXPECTED: dict[str, Callable[[Case], None]] = {
     "own-uri-file": own_uri_file,
     "own-uri-localhost": own_uri_localhost,
     "plain-python": plain_python,
+    "reported-progress": reported_progress,
     "shared-memory": shared_memory,
     "system-metric-steps": system_metric_steps,
     "two-monitors": two_monitors,
@@ -152,11 +170,23 @@ def apply_all(cluster: Cluster) -> set[str]:
     return {job["metadata"]["name"] for job in jobs}
 
 
+def assert_progress_is_shown(cluster: Cluster, name: str) -> None:
+    """While it trains, `kubectl get` says how far it is, and how long it takes."""
+
+    def columns() -> list[str] | None:
+        row = kubectl("get", "tj", name, "--namespace", cluster.namespace, "--no-headers")
+        shown = row.split()[1:4]
+        return shown if re.fullmatch(r"Running \d{1,2}% \d+s", " ".join(shown)) else None
+
+    wait_for("PROGRESS and ETA", columns, 120, poll=1)
+
+
 @pytest.mark.timeout(900)
 def test_scripts_as_people_have_them(
     installed: Installed, cluster: Cluster, subtests: pytest.Subtests
 ) -> None:
     assert apply_all(cluster) == set(EXPECTED)
+    assert_progress_is_shown(cluster, "reported-progress")
     statuses = {name: wait_for_end(cluster, name, END_SECONDS) for name in EXPECTED}
     for name, expect in EXPECTED.items():
         names = [pod.metadata.name for pod in pods(cluster, name)]

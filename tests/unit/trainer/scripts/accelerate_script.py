@@ -8,4 +8,6 @@ model = torch.nn.Linear(1, 1)
 prepared, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
 accelerator.backward(prepared(torch.ones(1, 1)).sum())
 optimizer.step()
-print("ranks", accelerator.num_processes, flush=True)
+print(
+    f"ranks {accelerator.num_processes}\n", end="", flush=True
+)  # one write, among those of other ranks

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainingjob_agent.delivery.batch import Batch
-from trainingjob_agent.delivery.outbox import Outbox
+from trainingjob_agent.delivery.outbox import outbox_of_process
 from trainingjob_agent.delivery.point import Point, Subject
 from trainingjob_agent.supervisor.jobs_run import EVERY_RANK, JobsRun, rank_of_process
 
@@ -19,7 +19,7 @@ class RunLog:
 
     def __init__(self, job: JobsRun) -> None:
         self._job = job
-        self._outbox = Outbox(job.outbox)
+        self._outbox = outbox_of_process(job.outbox)
 
     def log(self, metrics: Sequence[Any], params: Sequence[Any], tags: Sequence[Any]) -> None:
         """Log entities of MLflow (Metric, Param, RunTag).
