@@ -106,20 +106,6 @@ def plain_python(case: Case) -> None:
         assert "sum 2.0" in text
 
 
-def reported_progress(case: Case) -> None:
-    """One call in its loop is all: the status knows how far it is."""
-    assert case.end == ("Succeeded", 1)
-    assert case.status["progress"] == {
-        "percentage": 100,
-        "completed": "100%",
-        "epoch": 1,
-        "step": 40,
-        "estimatedRemainingSeconds": 0,
-        "remaining": "0s",
-        "metrics": {},
-    }
-
-
 def shared_memory(case: Case) -> None:
     """A reason of its own, and the field that helps."""
     assert case.end == ("Failed", 1)
@@ -150,7 +136,6 @@ EXPECTED: dict[str, Callable[[Case], None]] = {
     "own-uri-file": own_uri_file,
     "own-uri-localhost": own_uri_localhost,
     "plain-python": plain_python,
-    "reported-progress": reported_progress,
     "shared-memory": shared_memory,
     "system-metric-steps": system_metric_steps,
     "two-monitors": two_monitors,
@@ -185,7 +170,7 @@ def assert_progress_is_shown(cluster: Cluster, name: str) -> None:
 def test_scripts_as_people_have_them(
     installed: Installed, cluster: Cluster, subtests: pytest.Subtests
 ) -> None:
-    assert apply_all(cluster) == set(EXPECTED)
+    assert apply_all(cluster) == {*EXPECTED, "reported-progress"}
     assert_progress_is_shown(cluster, "reported-progress")
     statuses = {name: wait_for_end(cluster, name, END_SECONDS) for name in EXPECTED}
     for name, expect in EXPECTED.items():
