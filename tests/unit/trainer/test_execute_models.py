@@ -60,6 +60,8 @@ def test_a_model_and_a_data_set_of_an_outage_are_logged_later(
     assert errors.count("models are kept, to be logged later") == 1
     client = mlflow_server.client
     run = client.get_run(job)
+    assert run.inputs is not None
+    assert run.outputs is not None
     assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["zeros"]
     [output] = run.outputs.model_outputs
     model = client.get_logged_model(output.model_id)

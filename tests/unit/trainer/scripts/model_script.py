@@ -1,13 +1,18 @@
 """A user's script: it logs a data set, a model and a tag of the model, each in a fluent way."""
 
 import sys
+from typing import Any
 
 import mlflow
 import numpy
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.pyfunc import PythonModel
 
 
-class Double(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow has no annotations here
-    def predict(self, model_input: list[str]) -> list[str]:
+class Double(PythonModel):
+    def predict(
+        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
+    ) -> list[str]:
         return [text * 2 for text in model_input]
 
 
@@ -15,7 +20,7 @@ with mlflow.start_run():
     mlflow.log_metric("loss", 0.5)
     print("started", flush=True)
     sys.stdin.readline()
-    mlflow.log_input(mlflow.data.from_numpy(numpy.zeros((2, 1)), name="zeros"), context="training")
+    mlflow.log_input(from_numpy(numpy.zeros((2, 1)), name="zeros"), context="training")
     model = mlflow.pyfunc.log_model(
         name="double", python_model=Double(), pip_requirements=[], params={"factor": 2}
     )
