@@ -1,19 +1,14 @@
 """A user's script: it logs a data set, a model and a tag of the model, each in a fluent way."""
 
 import sys
-from typing import Any
 
 import mlflow
 import numpy
 from mlflow.data.numpy_dataset import from_numpy
-from mlflow.pyfunc import PythonModel
 
 
-class Double(PythonModel):
-    def predict(
-        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
-    ) -> list[str]:
-        return [text * 2 for text in model_input]
+def double(model_input: list[str]) -> list[str]:
+    return [text * 2 for text in model_input]
 
 
 with mlflow.start_run():
@@ -22,7 +17,7 @@ with mlflow.start_run():
     sys.stdin.readline()
     mlflow.log_input(from_numpy(numpy.zeros((2, 1)), name="zeros"), context="training")
     model = mlflow.pyfunc.log_model(
-        name="double", python_model=Double(), pip_requirements=[], params={"factor": 2}
+        name="double", python_model=double, pip_requirements=[], params={"factor": 2}
     )
     mlflow.set_logged_model_tags(model.model_id, {"stage": "candidate"})
     mlflow.log_metric("accuracy", 1, model_id=model.model_id)
