@@ -197,6 +197,17 @@ def test_a_trainer_of_lightning_works_in_a_python_without_our_package(package: s
     assert "the progress of Lightning is not known" in answer.stderr
 
 
+def test_a_release_of_lightning_that_we_do_not_know_trains_on(trainer: Trainer, job: str) -> None:
+    program = (
+        "from trainingjob_agent.supervisor.frameworks.fit import FitProgress\n"
+        "for batch in range(3): FitProgress().on_train_batch_end(object())\n"
+    )
+    code, _, errors = ended(trainer.execute(sys.executable, "-c", program, **QUIET))
+
+    assert code == 0, errors
+    assert errors.count("the progress of Lightning is not known") == 1
+
+
 def test_a_release_of_transformers_that_we_do_not_know_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "transformers").mkdir()
     (tmp_path / "transformers" / "__init__.py").touch()

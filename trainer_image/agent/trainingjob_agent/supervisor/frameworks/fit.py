@@ -1,5 +1,7 @@
 """How far a Trainer of Lightning is, whichever of its two packages it comes from."""
 
+import functools
+import sys
 from typing import Any
 
 from trainingjob_agent.supervisor.progress import progress_of_process
@@ -25,8 +27,19 @@ class FitProgress:
 
 def _report(trainer: Any) -> None:
     progress = progress_of_process()
-    if progress is not None:
-        progress.report(trainer.global_step, _done(trainer), trainer.current_epoch + 1)
+    if progress is None:
+        return
+    try:
+        step, done, epoch = trainer.global_step, _done(trainer), trainer.current_epoch + 1
+    except (AttributeError, TypeError) as reason:
+        _say_once(str(reason))  # of a release that we do not know; the training goes on
+        return
+    progress.report(step, done, epoch)
+
+
+@functools.cache
+def _say_once(reason: str) -> None:
+    sys.stderr.write(f"trainingjob-exec: the progress of Lightning is not known: {reason}\n")
 
 
 def _done(trainer: Any) -> float | None:
