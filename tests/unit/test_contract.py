@@ -10,7 +10,8 @@ from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
 from trainingjob_agent.monitor.gpu.identity import sharing_of
-from trainingjob_operator.core import contract, manifests
+from trainingjob_agent.supervisor.node_watch import NODES_NOT_JOINED, WARNING_TAG
+from trainingjob_operator.core import conditions, contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
@@ -71,6 +72,10 @@ def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_th
     context = json.loads(pod_environment({}, rank=0)["MLFLOW_RUN_CONTEXT"])
     assert context == {contract.TAG_OPENED_BY: "u-1"}
     assert contract.TAG_OPENED_BY == OPENED_BY_TAG
+
+
+def test_the_operator_knows_the_warning_of_an_agent() -> None:
+    assert (contract.TAG_WARNING, conditions.NODES_NOT_JOINED) == (WARNING_TAG, NODES_NOT_JOINED)
 
 
 def test_tags_that_the_user_gives_to_runs_of_the_pods_stay() -> None:

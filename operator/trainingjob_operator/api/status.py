@@ -32,8 +32,8 @@ class Condition(ApiModel):
 
     type: str = Field(
         max_length=316,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable or "
-        "RunConflict.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
+        "RunConflict or NodesJoined.",
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(
@@ -212,8 +212,8 @@ class TrainingJobStatus(ApiModel):
     conditions: list[Condition] = Field(
         default=[],
         max_length=32,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable and "
-        "RunConflict.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
+        "RunConflict and NodesJoined.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

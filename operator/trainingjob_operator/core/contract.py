@@ -32,6 +32,8 @@ TAG_CLUSTER = "trainingjob.cluster"
 TAG_REPLACES = "trainingjob.replaces"
 # The job whose pods opened this run besides the job's own: its uid.
 TAG_OPENED_BY = "trainingjob.opened_by"
+# What the agent of a node has to say: "<reason>: <message>".
+TAG_WARNING = "trainingjob.warning"
 # How the last attempt ended, or the job; the cause of the last failure; where the time went.
 TAG_OUTCOME = "trainingjob.outcome"
 TAG_FAILURE = "trainingjob.failure."

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Closing, RunConnection, Sender, Spool, Uploader
+from trainingjob_agent.delivery import Bundles, Closing, RunConnection, Sender, Spool, Uploader
 from trainingjob_agent.exporter import Exporter
 from trainingjob_agent.monitor import GpuFault, SystemMonitor, SystemSample, find_gpu_faults
 
@@ -111,6 +111,12 @@ class Companions:
         """Queue a file as an artifact of the run."""
         if self.uploader:
             self.uploader.file(file, directory, then_delete=then_delete)
+
+    def make_calls(self, bundles: Bundles, pending_id: str, *, ended: bool) -> None:
+        """Queue what waits in `bundles`; after the end of the script also what is not whole."""
+        if self.uploader:
+            for bundle in bundles.take(ended=ended):
+                self.uploader.bundle(bundle, bundles, pending_id)
 
     def gpu_faults(self) -> list[GpuFault]:
         """Look at the node's GPUs now, for a few seconds at most; return what is wrong."""

@@ -80,8 +80,12 @@ def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> Trainin
 
 
 def _of_run(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
-    """Events for an MLflow that stopped answering or lost the run, and for a foreign run."""
-    bad = {conditions.MLFLOW_SYNCED: "False", conditions.RUN_CONFLICT: "True"}
+    """Events for an MLflow that stopped answering or lost the run, and for what the run says."""
+    bad = {
+        conditions.MLFLOW_SYNCED: "False",
+        conditions.RUN_CONFLICT: "True",
+        conditions.NODES_JOINED: "False",
+    }
     told = []
     for kind, truth in bad.items():
         before = conditions.found(context.job.status, kind)

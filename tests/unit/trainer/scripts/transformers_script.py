@@ -1,5 +1,6 @@
 """A user's script: Transformers' Trainer, which logs to MLflow by itself."""
 
+import sys
 import tempfile
 
 import torch
@@ -34,7 +35,7 @@ with tempfile.TemporaryDirectory() as directory:
             per_device_train_batch_size=4,
             logging_steps=1,
             save_strategy="no",
-            report_to=["mlflow"],
+            report_to=sys.argv[1:] or ["mlflow"],
             use_cpu=True,
         ),
         data_collator=collate,

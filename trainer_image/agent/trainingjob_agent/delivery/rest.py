@@ -64,7 +64,7 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         timeout_seconds = _TIMEOUT_SECONDS
     try:
         response: Response = http_request(  # type: ignore[no-untyped-call]  # MLflow's
-            _credentials(uri),
+            credentials_of(uri),
             "/api/2.0/mlflow/runs/log-batch",
             "POST",
             max_retries=0,  # its retries know neither our deadline nor that others wait
@@ -79,14 +79,14 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
     _check(response)
 
 
-def _credentials(uri: str) -> Any:
+def credentials_of(uri: str) -> Any:
     """Return what MLflow's client logs in with, by whatever name its version has for that."""
     try:
-        credentials = import_module("mlflow.utils.credentials").get_default_host_creds
+        found = import_module("mlflow.utils.credentials").get_default_host_creds
     except (ImportError, AttributeError):  # MLflow 2.10
         utils = import_module("mlflow.tracking._tracking_service.utils")
-        credentials = utils._get_default_host_creds  # noqa: SLF001 - it has no public one
-    return credentials(uri)
+        found = utils._get_default_host_creds  # noqa: SLF001 - it has no public one
+    return found(uri)
 
 
 def _timed_out(error: Exception) -> bool:

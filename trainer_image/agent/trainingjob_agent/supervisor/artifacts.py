@@ -6,7 +6,8 @@
 # mypy: allow-untyped-calls
 
 import posixpath
-import time
+import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,64 +15,76 @@ from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
 from trainingjob_agent.delivery import KeptFiles, is_outage
+from trainingjob_agent.delivery.bundles import KEPT_PATH, Bundles
+from trainingjob_agent.supervisor.asking import REACH
 from trainingjob_agent.supervisor.jobs_run import JobsRun
+from trainingjob_agent.supervisor.kept_calls import MODELS_ARE_KEPT
 
-_PATIENCE_SECONDS = 60.0
-"""After a failure, for which further files are kept without a try: each takes MLflow minutes."""
-
-
-class _LastFailure:
-    seconds = float("-inf")
-
-
-_last_failure = _LastFailure()
+_OF_MODEL = re.compile(r"/(?:kept-models|models)/(m-[\w-]+)(?:/artifacts)?/?(.*)$")
 
 
 class JobsArtifacts(MlflowArtifactsRepository):
     """MLflow's own, but a file for the job's run that the server does not take now is kept.
 
-    The process beside the script uploads it as soon as the server is back.
+    So is one of a model. The process beside the script uploads it when the server is back.
     """
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Upload a file, or keep it for later; further files of an outage are kept at once."""
         job = JobsRun.from_environment()
-        place = _place_in_run(self.artifact_uri, job)
-        if job is None or place is None:
+        keep = _keeper(self.artifact_uri, job) if job is not None else None
+        if job is None or keep is None:
             super().log_artifact(local_file, artifact_path)
             return
         verify_artifact_path(artifact_path)
-        path = posixpath.join(place, artifact_path or "")
-        away = time.monotonic() - _last_failure.seconds < _PATIENCE_SECONDS
-        if away and _kept(job, local_file, path):
+        file, path = Path(local_file), artifact_path or ""
+        if (KEPT_PATH in self.artifact_uri or REACH.is_away(job)) and keep(file, path):
             return
         try:
             super().log_artifact(local_file, artifact_path)
         except Exception as error:
             if not is_outage(error):
                 raise
-            _last_failure.seconds = time.monotonic()
-            if not _kept(job, local_file, path):
+            REACH.saw(away=True)
+            if not keep(file, path):
                 raise
 
 
-def _place_in_run(artifact_uri: str, job: JobsRun | None) -> str | None:
-    """Return where a repository is in the artifacts of the job's run; None outside of them."""
-    run_id = job.known_id() if job is not None else None
-    if run_id is None:
-        return None
+def _keeper(artifact_uri: str, job: JobsRun) -> Callable[[Path, str], bool] | None:
+    """Return what keeps a file of the job's run, or of a model; None for what is of neither."""
+    uri_path = urlsplit(artifact_uri).path
+    run_id = job.known_id()
     root = f"/{run_id}/artifacts"
-    path = urlsplit(artifact_uri).path
-    return path.partition(root)[2].strip("/") if root in path else None
+    if run_id is not None and root in uri_path:
+        place = uri_path.partition(root)[2].strip("/")
+        return lambda file, path: _kept(job, file, posixpath.join(place, path))
+    model = _OF_MODEL.search(uri_path)
+    if model is None:
+        return None
+    model_id, place = model.groups()
+    return lambda file, path: _kept_with_model(job, model_id, file, posixpath.join(place, path))
 
 
-def _kept(job: JobsRun, file: str, path: str) -> bool:
+def _kept(job: JobsRun, file: Path, path: str) -> bool:
     try:
-        KeptFiles(job.kept_files).put(Path(file), path)
+        KeptFiles(job.kept_files).put(file, path)
     except OSError as error:
-        job.say_once("no-room", f"{file} cannot be kept for MLflow, which is away: {error}")
-        return False
+        return _no_room(job, file, error)
     job.say_once(
         "artifacts", "MLflow is away: files for the job's run are kept, to be uploaded later"
     )
     return True
+
+
+def _kept_with_model(job: JobsRun, model_id: str, file: Path, path: str) -> bool:
+    try:
+        Bundles(job.bundles).open(model_id).add_file(file, path)
+    except OSError as error:
+        return _no_room(job, file, error)
+    job.say_once("models", MODELS_ARE_KEPT)
+    return True
+
+
+def _no_room(job: JobsRun, file: Path, error: OSError) -> bool:
+    job.say_once("no-room", f"{file} cannot be kept for MLflow, which is away: {error}")
+    return False
