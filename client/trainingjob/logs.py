@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from trainingjob.adapters.kube import Cluster
 from trainingjob.adapters.tracking import RunFiles
@@ -10,7 +11,21 @@ from trainingjob.core.job import Job
 from trainingjob.core.merging import Line, parse
 from trainingjob.core.pods import Pod, Selection
 
-Kept = Callable[[str, str | None], RunFiles]
+
+class Files(Protocol):
+    """The files that a run keeps."""
+
+    def names(self, folder: str) -> list[str]:
+        """Paths of the files directly in a folder."""
+        ...
+
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines of a text file."""
+        ...
+
+
+Kept = Callable[[str, str | None], Files]
+"""Gives the files of a run by its id and the address of its server."""
 
 
 def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = RunFiles) -> Iterator[Line]:
@@ -25,9 +40,13 @@ def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = RunFiles
     for attempt in _attempts(job, pods, selection):
         here = [pod for pod in pods if pod.attempt == attempt]
         if here:
-            yield from heapq.merge(*(_lines(cluster, pod) for pod in here))
+            yield from heapq.merge(*(_lines(cluster, pod) for pod in here), key=_time)
         elif job.run_id:
             yield from _kept(kept(job.run_id, job.tracking_uri), attempt, selection)
+
+
+def _time(line: Line) -> int:
+    return line.time
 
 
 def _attempts(job: Job, pods: list[Pod], selection: Selection) -> list[int]:
@@ -43,7 +62,7 @@ def _lines(cluster: Cluster, pod: Pod) -> Iterator[Line]:
             yield line
 
 
-def _kept(files: RunFiles, attempt: int, selection: Selection) -> Iterator[Line]:
+def _kept(files: Files, attempt: int, selection: Selection) -> Iterator[Line]:
     ranks = {_rank(path): path for path in files.names(wire.log_folder(attempt))}
     for rank in sorted(rank for rank in ranks if rank is not None):
         if selection.includes(attempt, rank):

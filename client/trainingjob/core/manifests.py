@@ -84,7 +84,7 @@ def variable(text: str) -> tuple[str, str]:
 
 def to_yaml(objects: list[Manifest]) -> str:
     """The objects as a file that `tj run -f` and kubectl take; texts of several lines as blocks."""
-    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=100)
 
 
 def from_yaml(text: str, source: str) -> tuple[Manifest, list[Manifest]]:

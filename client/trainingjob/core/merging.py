@@ -10,7 +10,7 @@ HOLD_SECONDS = 0.5
 _NANOSECONDS = 10**9
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of a pod's log: nanoseconds since 1970, attempt and node rank of the pod, text."""
 
@@ -83,23 +83,21 @@ class Cursor:
 class Merger:
     """Holds lines back for HOLD_SECONDS and gives them out oldest first."""
 
-    _lines: list[tuple[Line, int, float]] = field(default_factory=list)
+    _lines: list[tuple[int, int, Line, float]] = field(default_factory=list)
     _count: int = 0
 
     def add(self, line: Line, now: float) -> None:
         """Take a line that arrived at `now` (seconds of a steady clock)."""
         self._count += 1
-        heapq.heappush(self._lines, (line, self._count, now))
+        heapq.heappush(self._lines, (line.time, self._count, line, now))
 
     def take(self, now: float) -> list[Line]:
         """Return what has waited long enough."""
         found = []
-        while self._lines and now - self._lines[0][2] >= HOLD_SECONDS:
-            found.append(heapq.heappop(self._lines)[0])
+        while self._lines and now - self._lines[0][3] >= HOLD_SECONDS:
+            found.append(heapq.heappop(self._lines)[2])
         return found
 
     def rest(self) -> list[Line]:
         """Return all that is left, at the end."""
-        found = [heapq.heappop(self._lines)[0] for _ in range(len(self._lines))]
-        self._lines.clear()
-        return found
+        return [heapq.heappop(self._lines)[2] for _ in range(len(self._lines))]

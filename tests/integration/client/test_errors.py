@@ -1,18 +1,25 @@
 """What the user reads when something is not as it should be: one line, and what to do."""
 
 import os
-import secrets
 from pathlib import Path
 
-import pytest
 import yaml
 from trainingjob.core import snapshot
+from trainingjob.core.snapshot import File
+from trainingjob.errors import UserError
 
 from tests.integration.client.conftest import Tj
 from tests.support.api import Cluster, manifest
 from tests.support.fixtures import Kwok
 from tests.support.processes import free_port
 
+TOO_LARGE = (
+    "→ put what the training does not need into .tjignore, data on a volume, and large files that "
+    "it does need into the image"
+)
+REMEDY_WHEN_AWAY = (
+    "→ is the cluster up, the VPN on, and the context right (kubectl config current-context)?"
+)
 RUN = ("run", "--image", "fake:1", "--name", "train")
 
 
@@ -81,15 +88,15 @@ def test_no_rights(tj: Tj, kwok: Kwok, cluster: Cluster, tmp_path: Path) -> None
     )
     token = kwok.kubectl("create", "token", "guest", f"--namespace={cluster.namespace}")
     guest = kubeconfig(tj, tmp_path / "guest", token=token.strip())
-    user = f'User "system:serviceaccount:{cluster.namespace}:guest"'
-    role = (
-        "→ choose another --namespace, or ask for the role edit in namespace "
-        f"{cluster.namespace} (docs/install.md)"
+    message = (
+        "trainingjobs.trainingjob.dev is forbidden: User "
+        f'"system:serviceaccount:{cluster.namespace}:guest" cannot list resource "trainingjobs" '
+        f'in API group "trainingjob.dev" in the namespace "{cluster.namespace}"'
     )
+    role = f"ask for the role edit in namespace {cluster.namespace} (docs/install.md)"
     assert errors_of(tj, "ls", KUBECONFIG=guest) == [
-        f"error: trainingjobs.trainingjob.dev is forbidden: {user} cannot list resource "
-        f'"trainingjobs" in API group "trainingjob.dev" in the namespace "{cluster.namespace}"',
-        role,
+        f"error: {message}",
+        f"→ choose another --namespace, or {role}",
     ]
 
 
@@ -129,10 +136,29 @@ def test_a_cluster_without_trainingjobs(tj: Tj, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("packed", [snapshot.MAX_BYTES - 500, snapshot.MAX_BYTES + 1])
-def test_code_at_the_limit(tj: Tj, cluster: Cluster, packed: int) -> None:
-    (tj.directory / "noise").write_bytes(os.urandom(packed - 700))
+def test_the_largest_code_that_goes_along(tj: Tj, cluster: Cluster) -> None:
+    """What the client lets through, the API server takes, too."""
+    noise = os.urandom(snapshot.MAX_BYTES)
+    largest = 0
+    low, high = 0, len(noise)
+    while low <= high:
+        count = (low + high) // 2
+        try:
+            snapshot.pack([File("train.py", noise[:count])])
+        except UserError:
+            high = count - 1
+        else:
+            largest, low = count, count + 1
+    assert len(snapshot.pack([File("train.py", noise[:largest])]).archive) == snapshot.MAX_BYTES
+    (tj.directory / "train.py").write_bytes(noise[:largest])
     done = tj(*RUN, "--detach", "--", "true")
-    assert done.returncode == 0, done.stderr
-    (tj.directory / "noise").write_bytes(secrets.token_bytes(packed + 1000))
-    assert "put what the training does not need into .tjignore" in tj(*RUN, "--", "true").stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+    (tj.directory / "train.py").write_bytes(noise[: largest + 1])
+    assert errors_of(tj, *RUN, "--detach", "--", "true") == [
+        (
+            "error: the code has 1.0 MiB packed, more than the 1.0 MiB that can go along; "
+            "the largest files are train.py (1.0 MiB)"
+        ),
+        TOO_LARGE,
+    ]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -61,7 +60,7 @@ def test_the_run_says_which_code_it_trained() -> None:
 
 
 def test_code_that_is_too_large_is_refused_with_the_largest_files() -> None:
-    noise = Random(0).randbytes(snapshot.MAX_BYTES)
+    noise = os.urandom(snapshot.MAX_BYTES)
     with pytest.raises(UserError) as refused:
         snapshot.pack([*FILES, File("weights.pt", noise)])
     assert refused.value.message == (
