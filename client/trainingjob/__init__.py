@@ -1,13 +1,14 @@
-"""Starts and follows TrainingJobs: `Client`, `Run`, `JobFailed`; on the command line `tj`."""
+"""Starts and follows TrainingJobs: `Client`, `Run`, `job`; on the command line `tj`."""
 
 from typing import TYPE_CHECKING
 
 from trainingjob.errors import JobFailed, UserError
+from trainingjob.functions import job
 
 if TYPE_CHECKING:
     from trainingjob.client import Client, Run
 
-__all__ = ["Client", "JobFailed", "Run", "UserError"]
+__all__ = ["Client", "JobFailed", "Run", "UserError", "job"]
 __version__ = "0.1.0"
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trainingjob import following, logs, submission
 from trainingjob.adapters.kube import Cluster
+from trainingjob.adapters.tracking import RunFiles
+from trainingjob.core import functions
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.manifests import Manifest, Request, from_yaml
 from trainingjob.core.merging import Line
 from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
-from trainingjob.errors import JobFailed
+from trainingjob.errors import JobFailed, UserError
 
 Rank = int | Literal["all"]
 
@@ -101,6 +103,23 @@ class Run:
             found = logs.read(self._cluster, self._job, selection)
             yield from (line.text for line in found)
 
+    def result(self) -> Any:
+        """Wait for the end, and return what the function of the job returned.
+
+        Raises:
+            JobFailed: the job failed.
+            UserError: the job runs no function, or MLflow does not answer.
+        """
+        self.wait()
+        files = RunFiles(self._job.run_id or "", self._job.tracking_uri)
+        if functions.RESULT not in files.names(functions.RESULT_FOLDER):
+            raise UserError(
+                f"the run of {self.name} has no result",
+                "results are kept of functions that were submitted, in images with MLflow's "
+                f"client; tj logs {self.name} says more",
+            )
+        return functions.result("\n".join(files.lines(functions.RESULT)))
+
     def suspend(self) -> None:
         """Stop the pods by SIGTERM; the job stays and can be resumed."""
         self._cluster.patch_spec(self.name, suspend=True)
@@ -165,16 +184,18 @@ class Client:
         queue: str | None = None,
         experiment: str | None = None,
         env: dict[str, str] | None = None,
+        called: str | None = None,
     ) -> Run:
         """Start a command in an image, with the files of `workdir` (None: without).
 
-        `gpus`, `cpu` and `memory` are those of each node.
+        `gpus`, `cpu` and `memory` are those of each node. A job without a `name` is named after
+        `called`, or after what the command runs.
 
         Raises:
             UserError: the code is too large, or the API server refuses the job.
         """
         request = Request(
-            name or of_command(list(command), submission.name_suffix()),
+            name or of_command([called] if called else list(command), submission.name_suffix()),
             image,
             tuple(command),
             nodes,
@@ -184,6 +205,7 @@ class Client:
             queue,
             experiment,
             tuple((env or {}).items()),
+            called or "",
         )
         code = submission.code_of(Path(workdir)) if workdir is not None else None
         job, config_maps = submission.objects(request, code)

@@ -8,7 +8,7 @@ from pathlib import Path
 from trainingjob.adapters import workdir
 from trainingjob.adapters.kube import Cluster
 from trainingjob.core import job as jobs
-from trainingjob.core import manifests, snapshot, wire
+from trainingjob.core import manifests, naming, repeating, snapshot, wire
 from trainingjob.core.job import Job
 from trainingjob.core.manifests import Manifest, Request
 from trainingjob.core.refusals import NotFoundError, TakenError
@@ -64,6 +64,19 @@ def submit(cluster: Cluster, job: Manifest, config_maps: list[Manifest]) -> Job:
         cluster.delete(made["metadata"]["name"])
         raise
     return jobs.read(made)
+
+
+def again(cluster: Cluster, name: str, new_name: str | None, command: tuple[str, ...]) -> Job:
+    """Start a job like another one that exists, with its code, maybe with another command.
+
+    Raises:
+        UserError: there is no such job, or its code is gone.
+    """
+    job = cluster.get(name)
+    code_name = repeating.code_name(job)
+    code = None if code_name is None else cluster.config_map(code_name)
+    new = new_name or naming.again(name, name_suffix())
+    return submit(cluster, *repeating.repeated(job, code, naming.checked(new), command))
 
 
 def _create_owned(cluster: Cluster, config_map: Manifest, owner: Manifest) -> None:

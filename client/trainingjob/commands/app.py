@@ -1,11 +1,20 @@
 """The command line: which commands there are."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from trainingjob import __version__
 from trainingjob.commands import looking, running, steering
+
+# What Python has another meaning for.
+_NAMES = {"open_run": "open"}
+
+
+def _name(command: Callable[..., None]) -> str:
+    return _NAMES.get(command.__name__, command.__name__)
+
 
 app = typer.Typer(
     name="tj",
@@ -24,17 +33,19 @@ COMMANDS = (
     running.logs,
     looking.events,
     running.wait,
+    running.rerun,
+    looking.open_run,
     steering.suspend,
     steering.resume,
     steering.delete,
 )
 for one in COMMANDS:
-    app.command()(one)
+    app.command(name=_name(one))(one)
 
 
 def command_names() -> list[str]:
     """The names of all commands, in the order of the help."""
-    return [one.__name__ for one in COMMANDS]
+    return [_name(one) for one in COMMANDS]
 
 
 def _print_version(asked: bool) -> None:

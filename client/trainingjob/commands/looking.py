@@ -2,6 +2,7 @@
 
 import json
 import time
+import webbrowser
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from trainingjob.core import tables
 from trainingjob.core.durations import age
 from trainingjob.core.job import Job
 from trainingjob.core.why import explain
+from trainingjob.errors import UserError
 
 if TYPE_CHECKING:
     from trainingjob.adapters.kube import Cluster
@@ -85,6 +87,15 @@ def events(name: Name, namespace: Namespace = None, context: Context = None) -> 
         typer.echo("no events: Kubernetes keeps them for an hour")
         return
     terminal.lines(tables.lines([("AGE", "TYPE", "REASON", "ABOUT", "MESSAGE"), *rows]))
+
+
+def open_run(name: Name, namespace: Namespace = None, context: Context = None) -> None:
+    """Open the page of the job's run in the browser, and print its address."""
+    job = jobs.read(cluster(context, namespace).get(name))
+    if job.run_url is None:
+        raise UserError(f"{name} has no run with a page yet", f"tj why {name} says why")
+    typer.echo(job.run_url)
+    webbrowser.open(job.run_url)
 
 
 def _watch(found: "Cluster", all_namespaces: bool) -> None:

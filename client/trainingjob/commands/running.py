@@ -131,6 +131,21 @@ def run(
     _start(cluster(context, namespace), job, config_maps, detach=detach)
 
 
+def rerun(
+    name: Name,
+    command: Command = None,
+    new_name: JobName = None,
+    detach: Detach = False,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Start a job again with the same spec and code, and maybe another command after --."""
+    from trainingjob import submission
+
+    found = cluster(context, namespace)
+    _show(found, submission.again(found, name, new_name, tuple(command or ())), detach=detach)
+
+
 def logs(
     name: Name,
     follow: Follow = False,
@@ -186,7 +201,11 @@ def _start(
 ) -> None:
     from trainingjob import submission
 
-    made = submission.submit(found, job, config_maps)
+    _show(found, submission.submit(found, job, config_maps), detach=detach)
+
+
+def _show(found: "Cluster", made: Job, *, detach: bool) -> None:
+    """Say that a job was created, and follow it."""
     typer.echo(f"{made.name} created in namespace {made.namespace}")
     if detach:
         typer.echo(_hint(made.name))

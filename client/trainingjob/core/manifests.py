@@ -31,6 +31,8 @@ class Request:
     queue: str | None = None
     experiment: str | None = None
     env: tuple[tuple[str, str], ...] = ()
+    called: str = ""
+    """How people call the command; by default as it is."""
 
 
 def training_job(request: Request, preamble: str, code: Snapshot | None) -> Manifest:
@@ -46,25 +48,25 @@ def training_job(request: Request, preamble: str, code: Snapshot | None) -> Mani
         **({"cpu": request.cpu} if request.cpu else {}),
         **({"memory": request.memory} if request.memory else {}),
     }
-    shown = " ".join(request.command)
+    shown = (request.called,) if request.called else request.command
     return {
         "apiVersion": wire.API_VERSION,
         "kind": wire.KIND,
         "metadata": {"name": checked(request.name)},
         "spec": {
             "image": request.image,
-            "command": [_literal(word) for word in wrapper],
-            "args": [_literal(word) for word in request.command],
+            "command": [literal(word) for word in wrapper],
+            "args": [literal(word) for word in request.command],
             **({"numNodes": request.nodes} if request.nodes != 1 else {}),
             **({"queueName": request.queue} if request.queue else {}),
             **({"resourcesPerNode": {"limits": limits}} if limits else {}),
-            **({"env": [{"name": k, "value": _literal(v)} for k, v in request.env]}
+            **({"env": [{"name": k, "value": literal(v)} for k, v in request.env]}
                if request.env else {}),
             **({"volumes": snapshot.volumes(request.name, code),
                 "volumeMounts": snapshot.mounts()} if code else {}),
             "mlflow": {
                 **({"experiment": request.experiment} if request.experiment else {}),
-                "tags": {**(code.tags if code else {}), TAG_COMMAND: shown[:_MAX_TAG]},
+                "tags": {**(code.tags if code else {}), **tag_command(shown)},
             },
         },
     }  # fmt: skip
@@ -80,6 +82,11 @@ def variable(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise UserError(f"--env {text!r} is no variable", "write --env NAME=VALUE")
     return name, value
+
+
+def tag_command(command: tuple[str, ...]) -> dict[str, str]:
+    """The tag of the run with its command."""
+    return {TAG_COMMAND: " ".join(command)[:_MAX_TAG]}
 
 
 def to_yaml(objects: list[Manifest]) -> str:
@@ -116,7 +123,7 @@ def from_yaml(text: str, source: str) -> tuple[Manifest, list[Manifest]]:
     return found, config_maps
 
 
-def _literal(word: str) -> str:
+def literal(word: str) -> str:
     """A word that reaches the program as it is: Kubernetes expands $(NAME) and $$ elsewhere."""
     return word.replace("$", "$$")
 
