@@ -35,6 +35,12 @@ def code_of(directory: Path) -> Snapshot:
     return snapshot.pack(*workdir.read(directory))
 
 
+def code_tags(directory: Path) -> dict[str, str]:
+    """The tags of a directory's code for a run that needs no archive of it."""
+    commit = workdir.commit_of(directory)
+    return commit.tags if commit else {}
+
+
 def objects(request: Request, code: Snapshot | None) -> tuple[Manifest, list[Manifest]]:
     """The TrainingJob of a request, and the ConfigMaps that it needs."""
     preamble = resources.files("trainingjob.core").joinpath("preamble.py").read_text()

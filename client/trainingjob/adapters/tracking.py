@@ -11,12 +11,14 @@ from trainingjob.errors import UserError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_URI = "MLFLOW_TRACKING_URI"
+URI = "MLFLOW_TRACKING_URI"
+_DEFAULT_EXPERIMENT = "0"
 _CLIENT_DEFAULTS = {
     # MLflow's own defaults try a server that is away for four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -29,8 +31,7 @@ class RunFiles:
 
     def __init__(self, run_id: str, tracking_uri: str | None) -> None:
         self._run_id = run_id
-        self._uri = os.environ.get(_URI) or tracking_uri or ""
-        self._found: MlflowClient | None = None
+        self._uri = os.environ.get(URI) or tracking_uri or ""
 
     def names(self, folder: str) -> list[str]:
         """Paths of the files directly in a folder; none where there is no such folder.
@@ -38,7 +39,7 @@ class RunFiles:
         Raises:
             UserError: the server does not answer, or refuses.
         """
-        client = self._client()
+        client = _client_of(self._uri)
         with _Explained(self._uri):
             return [
                 one.path for one in client.list_artifacts(self._run_id, folder) if not one.is_dir
@@ -50,26 +51,60 @@ class RunFiles:
         Raises:
             UserError: as above.
         """
-        client = self._client()
+        client = _client_of(self._uri)
         with tempfile.TemporaryDirectory(prefix="tj-") as directory:
             with _Explained(self._uri):
                 local = Path(client.download_artifacts(self._run_id, path, directory))
             with local.open(errors="replace") as file:
                 yield from (line.rstrip("\n") for line in file)
 
-    def _client(self) -> "MlflowClient":
-        if self._found is None:
-            for variable, value in _CLIENT_DEFAULTS.items():
-                os.environ.setdefault(variable, value)
-            try:
-                from mlflow import MlflowClient
-            except ImportError as error:
-                raise UserError(
-                    "what the run keeps is read by MLflow's client, which is not installed",
-                    "pip install 'trainingjob[mlflow]'",
-                ) from error
-            self._found = MlflowClient(self._uri)
-        return self._found
+
+class Server:
+    """The runs of a server as a local job writes them: with the rights of who calls it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client = _client_of(uri)
+
+    def start(self, experiment: str | None, name: str, tags: dict[str, str]) -> tuple[str, str]:
+        """Create a run that is RUNNING; returns the ids of its experiment and of itself.
+
+        Raises:
+            UserError: the server does not answer, or refuses.
+        """
+        with _Explained(self._uri):
+            experiment_id = self._experiment(experiment)
+            made = self._client.create_run(experiment_id, tags=tags, run_name=name)
+            return experiment_id, str(made.info.run_id)
+
+    def end(self, run_id: str, status: str, tags: dict[str, str]) -> None:
+        """Write how a run has ended.
+
+        Raises:
+            UserError: as above.
+        """
+        with _Explained(self._uri):
+            for key, value in tags.items():
+                self._client.set_tag(run_id, key, value)
+            self._client.set_terminated(run_id, status)
+
+    def _experiment(self, name: str | None) -> str:
+        if name is None:
+            return _DEFAULT_EXPERIMENT
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self._client.create_experiment(name))
+
+
+def _client_of(uri: str) -> "MlflowClient":
+    for variable, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        raise UserError(
+            "MLflow's client is not installed here", "pip install 'trainingjob[mlflow]'"
+        ) from error
+    return MlflowClient(uri)
 
 
 class _Explained:
@@ -85,7 +120,7 @@ class _Explained:
         if isinstance(error, Exception):
             cause = " ".join(str(error).split())[:300]
             raise UserError(
-                f"MLflow at {self._uri} does not give what the run keeps: {cause}",
-                f"set {_URI} to an address that this machine reaches, such as that of a "
+                f"MLflow at {self._uri} does not answer as it should: {cause}",
+                f"set {URI} to an address that this machine reaches, such as that of a "
                 "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login",
             ) from error

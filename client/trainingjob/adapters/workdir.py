@@ -26,7 +26,7 @@ def read(directory: Path) -> tuple[list[File], Commit | None]:
     else:
         paths = list(_tracked(directory, listed))
     files = [_file(directory, path) for path in chosen(paths, *ignored)]
-    return files, None if listed is None else _commit(directory)
+    return files, None if listed is None else commit_of(directory)
 
 
 def _tracked(directory: Path, listed: str) -> Iterator[str]:
@@ -69,7 +69,8 @@ def _file(directory: Path, path: str) -> File:
         ) from error
 
 
-def _commit(directory: Path) -> Commit | None:
+def commit_of(directory: Path) -> Commit | None:
+    """The git commit of a directory; None where there is none."""
     sha = _git(directory, "rev-parse", "--verify", "HEAD")
     if sha is None:
         return None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from trainingjob import __version__
-from trainingjob.commands import looking, running, steering
+from trainingjob.commands import following, looking, running, steering
 
 # What Python has another meaning for.
 _NAMES = {"open_run": "open"}
@@ -30,9 +30,9 @@ COMMANDS = (
     looking.ls,
     looking.status,
     looking.why,
-    running.logs,
+    following.logs,
     looking.events,
-    running.wait,
+    following.wait,
     running.rerun,
     looking.open_run,
     steering.suspend,

@@ -1,29 +1,25 @@
-"""`tj run`, `logs`, `wait`: start a job, follow it, end with its exit code."""
+"""`tj run`, `rerun`: start a job and follow it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from trainingjob.commands.following import follow, hint
 from trainingjob.commands.options import Context, Name, Namespace, cluster
 from trainingjob.core import manifests
 from trainingjob.core.job import Job
 from trainingjob.core.manifests import Request
 from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
-from trainingjob.core.why import explain
+from trainingjob.core.why import Explanation
 from trainingjob.errors import UserError
 
 if TYPE_CHECKING:
     from trainingjob.adapters.kube import Cluster
     from trainingjob.core.manifests import Manifest
 
-_DETACHED = 130
-_TIMED_OUT = 124
-_GONE = 1
 _IMAGE = "TRAININGJOB_IMAGE"
-_RANKS = "all"
 
 File = Annotated[
     Path | None,
@@ -66,16 +62,8 @@ Experiment = Annotated[
     typer.Option(help="MLflow experiment. Default: the namespace's name.", show_default=False),
 ]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start it and return at once.")]
+Local = Annotated[bool, typer.Option("--local", help="On this machine, without a cluster.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the YAML and start nothing.")]
-Rank = Annotated[str, typer.Option(help="Node rank, or all.")]
-Attempt = Annotated[
-    int | None, typer.Option(min=1, help="Only of this attempt.", show_default=False)
-]
-Follow = Annotated[bool, typer.Option("--follow", help="Go on to the job's end.")]
-Timeout = Annotated[
-    float | None,
-    typer.Option(min=0, help="Seconds to wait; then the exit code is 124.", show_default=False),
-]
 
 
 def run(
@@ -92,6 +80,7 @@ def run(
     experiment: Experiment = None,
     workdir: Workdir = Path(),
     code: Code = True,
+    local: Local = False,
     detach: Detach = False,
     dry_run: DryRun = False,
     namespace: Namespace = None,
@@ -104,6 +93,8 @@ def run(
     from trainingjob import submission
     from trainingjob.adapters import terminal
 
+    if local:
+        _run_here(_given(command), workdir, name, experiment, env or [])
     if file is not None:
         if command:
             raise UserError("--file and a command exclude each other", "leave one out")
@@ -146,54 +137,27 @@ def rerun(
     _show(found, submission.again(found, name, new_name, tuple(command or ())), detach=detach)
 
 
-def logs(
-    name: Name,
-    follow: Follow = False,
-    rank: Rank = _RANKS,
-    attempt: Attempt = None,
-    namespace: Namespace = None,
-    context: Context = None,
-) -> None:
-    """Print the output of all ranks, merged by time; from the run when the pods are gone."""
-    from trainingjob import logs as output
-    from trainingjob.adapters import terminal
-    from trainingjob.core import job as jobs
+def _run_here(
+    command: list[str], workdir: Path, name: str | None, experiment: str | None, env: list[str]
+) -> NoReturn:
+    """Run a command on this machine, explain its failure, and end with its exit code."""
+    from trainingjob import local, submission
+    from trainingjob.adapters import advice, terminal
 
-    selection = Selection(_rank(rank), attempt)
-    found = cluster(context, namespace)
-    if follow:
-        _follow(found, name, selection, explained=False)
-        return
-    job = jobs.read(found.get(name))
-    screen = terminal.Screen(with_ranks=job.num_nodes > 1 and selection.rank is None)
-    current: int | None = None
-    for line in output.read(found, job, selection):
-        if job.attempt > 1 and line.attempt != current:
-            screen.say(f"attempt {line.attempt}")
-        current = line.attempt
-        screen.line(line)
-    if current is None:
-        raise UserError(f"{name} has no output yet", f"tj why {name} says what it waits for")
-
-
-def wait(
-    name: Name,
-    timeout: Timeout = None,
-    namespace: Namespace = None,
-    context: Context = None,
-) -> None:
-    """Wait for a job's end; the exit code is the job's."""
-    from trainingjob import following
-
-    try:
-        job = following.wait(cluster(context, namespace), name, timeout)
-    except TimeoutError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_TIMED_OUT) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(_DETACHED) from None
-    typer.echo(f"{name} {job.state}")
-    raise typer.Exit(job.exit_code)
+    ended = local.run(
+        name or of_command(command, submission.name_suffix()),
+        tuple(command),
+        workdir,
+        experiment=experiment,
+        env=tuple(manifests.variable(one) for one in env),
+        code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+    )
+    if ended.failure:
+        told = advice.known().get(ended.failure["reason"])
+        remedies = (told.remedy,) if told else ()
+        facts = tuple(ended.failure.items())
+        terminal.explanation(Explanation(f"run {ended.run_id} failed.", facts, remedies))
+    raise typer.Exit(ended.exit_code)
 
 
 def _start(
@@ -208,58 +172,9 @@ def _show(found: "Cluster", made: Job, *, detach: bool) -> None:
     """Say that a job was created, and follow it."""
     typer.echo(f"{made.name} created in namespace {made.namespace}")
     if detach:
-        typer.echo(_hint(made.name))
+        typer.echo(hint(made.name))
         return
-    _follow(found, made.name, Selection(), explained=True)
-
-
-def _follow(found: "Cluster", name: str, selection: Selection, *, explained: bool) -> None:
-    """Show a job to its end, and end with its exit code."""
-    from trainingjob import following
-    from trainingjob.adapters import advice, terminal
-
-    last: Job | None = None
-    told_outage = False
-    nodes = _nodes(found, name) if selection.rank is None else 1
-    screen = terminal.Screen(with_ranks=nodes > 1)
-    try:
-        with screen.shown():
-            for one in following.follow(found, name, selection):
-                match one:
-                    case Job():
-                        last, told_outage = one, False
-                        screen.job(one)
-                    case following.Outage() if not told_outage:
-                        told_outage = True
-                        screen.say(f"{one.error.message}; trying again")
-                    case following.Outage():
-                        continue
-                    case following.Unread():
-                        screen.say(
-                            f"the output of rank {one.pod.rank} cannot be read: {one.error.message}"
-                        )
-                    case following.Gone():
-                        raise UserError(f"{name} was deleted", "its run is KILLED")
-                    case _:
-                        screen.line(one)
-    except KeyboardInterrupt:
-        typer.echo(f"\ndetached, {name} goes on: {_hint(name)}", err=True)
-        raise typer.Exit(_DETACHED) from None
-    if last is None:
-        raise typer.Exit(_GONE)
-    if explained and last.exit_code:
-        terminal.explanation(explain(last, datetime.now(UTC), advice.known()))
-    raise typer.Exit(last.exit_code)
-
-
-def _nodes(found: "Cluster", name: str) -> int:
-    from trainingjob.core import job as jobs
-
-    return jobs.read(found.get(name)).num_nodes
-
-
-def _hint(name: str) -> str:
-    return f"tj logs {name} --follow comes back, tj delete {name} ends it"
+    follow(found, made.name, Selection(), explained=True)
 
 
 def _read(file: Path) -> str:
@@ -279,11 +194,3 @@ def _image(image: str | None) -> str:
     if not image:
         raise UserError("no image", f"name one by --image, or by the variable {_IMAGE}")
     return image
-
-
-def _rank(text: str) -> int | None:
-    if text == _RANKS:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise UserError(f"--rank {text!r} is no rank", "a number from 0, or all")
-    return int(text)

@@ -7,7 +7,8 @@ from pathspec import GitIgnoreSpec
 IGNORE_FILE, GIT_IGNORE_FILE = ".tjignore", ".gitignore"
 # What no training needs, whether or not a file says so.
 _NEVER = (".git/", "__pycache__/", "*.pyc", ".venv/", ".mypy_cache/", ".ruff_cache/",
-          ".pytest_cache/", ".ipynb_checkpoints/", ".DS_Store", "mlruns/", "mlflow.db")  # fmt: skip
+          ".pytest_cache/", ".ipynb_checkpoints/", ".DS_Store", "mlruns/",
+    ".trainingjob/", "mlflow.db")  # fmt: skip
 
 
 def chosen(paths: Iterable[str], *ignore_files: str) -> list[str]:

@@ -34,6 +34,12 @@ def of_command(command: list[str], suffix: str) -> str:
     return f"{stem[: MAX_NAME_LENGTH - len(suffix) - 1].rstrip('-')}-{suffix}"
 
 
+def again(name: str, suffix: str) -> str:
+    """A name for another job like this one, whose own last part may be such a suffix."""
+    stem = re.sub(rf"-[0-9a-f]{{{len(suffix)}}}$", "", name)
+    return f"{stem[: MAX_NAME_LENGTH - len(suffix) - 1].rstrip('-')}-{suffix}"
+
+
 def _program(command: list[str]) -> str:
     """`train` of `torchrun train.py`, `pkg.train` of `python -m pkg.train`, else the program."""
     script = next((word for word in command if word.endswith((".py", ".sh"))), None)

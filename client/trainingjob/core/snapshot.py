@@ -38,6 +38,11 @@ class Commit:
     sha: str
     dirty: bool
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of a run of this commit."""
+        return {"code.commit": self.sha, "code.dirty": str(self.dirty).lower()}
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -52,10 +57,7 @@ class Snapshot:
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the run that say which code it trained."""
-        told = {"code.sha256": self.sha256}
-        if self.commit:
-            told |= {"code.commit": self.commit.sha, "code.dirty": str(self.commit.dirty).lower()}
-        return told
+        return {"code.sha256": self.sha256, **(self.commit.tags if self.commit else {})}
 
     def __str__(self) -> str:
         count = "1 file" if self.files == 1 else f"{self.files} files"
