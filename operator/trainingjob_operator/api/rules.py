@@ -229,8 +229,9 @@ EXPERIMENT_RULES = validations(
 
 TAG_RULES = validations(
     rule(
-        "self.all(key, key != '' && !key.startsWith('mlflow.') && !key.startsWith('trainingjob.'))",
-        "spec.mlflow.tags must not have keys that are empty or start with mlflow. or "
-        "trainingjob.: choose other keys",
+        "self.all(key, key != '' && !key.startsWith('trainingjob.') && (!key.startsWith('mlflow.')"
+        " || key.startsWith('mlflow.source.') || key in ['mlflow.user', 'mlflow.note.content']))",
+        "spec.mlflow.tags must not have keys that are empty or start with trainingjob. or mlflow., "
+        "but for mlflow.user, mlflow.note.content and mlflow.source.*: choose other keys",
     )
 )

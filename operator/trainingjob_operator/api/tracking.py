@@ -32,7 +32,9 @@ class Mlflow(ApiModel):
         default={},
         max_length=64,
         json_schema_extra=TAG_RULES,
-        description="Tags of the run. Keys that start with mlflow. or trainingjob. are refused.",
+        description="Tags of the run. Its page shows mlflow.user, mlflow.note.content (the "
+        "description, in Markdown) and mlflow.source.*; other keys that start with mlflow. or "
+        "trainingjob. are refused.",
     )
 
 

@@ -1,7 +1,7 @@
 """The plan that stores a wanted status, with the run and the conditions that belong to it."""
 
 from trainingjob_operator.api import MlflowStatus, State, TrainingJob, TrainingJobStatus
-from trainingjob_operator.core import conditions, contract, goodput, run_tags
+from trainingjob_operator.core import conditions, contract, goodput, run_page, run_tags
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import (
     EventIntent,
@@ -17,7 +17,7 @@ def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
     """The run that belongs to `status`."""
     job = context.job
     assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
-    tags = {**job.spec.mlflow.tags, **run_tags.of(job, status)}
+    tags = {**run_page.tags(job), **run_tags.of(job, status)}
     if context.uris.cluster:
         tags[contract.TAG_CLUSTER] = context.uris.cluster
     return RunIntent(
