@@ -6,6 +6,7 @@ from pydantic.config import JsonDict
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
 SHARED_MEMORY_VOLUME = "shared-memory"
 CHECKPOINT_VOLUME = "trainingjob-checkpoints"
+TOKEN_VOLUME = "trainingjob-mlflow-token"  # noqa: S105 - the name of a volume
 MAX_NAME_LENGTH = 50
 VOLUME_SOURCES = (
     "configMap",
@@ -24,7 +25,12 @@ MUTABLE = (
     "preRunningDeadlineSeconds",
     "ttlSecondsAfterFinished",
 )
-_RESERVED_VARIABLES = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID")
+_RESERVED_VARIABLES = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_WORKSPACE",
+)
 
 
 def rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
@@ -101,6 +107,12 @@ _SPEC_RULES = (
         " || (has(self.checkpoint.volume) && m.name == self.checkpoint.volume))",
         "spec.volumeMounts must not mount another volume at spec.checkpoint.path: remove the mount",
         "volumeMounts",
+    ),
+    rule(
+        f"!has(self.volumes) || self.volumes.all(v, v.name != '{TOKEN_VOLUME}')",
+        f"spec.volumes must not have the name {TOKEN_VOLUME}, which is the operator's: choose "
+        "another name",
+        "volumes",
     ),
     rule(
         "!has(self.checkpoint) || !has(self.volumes)"
@@ -224,6 +236,14 @@ EXPERIMENT_RULES = validations(
     rule(
         "self.trim() != ''",
         "spec.mlflow.experiment must not be empty: name an experiment or remove the field",
+    )
+)
+
+WORKSPACE_RULES = validations(
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "spec.mlflow.workspace must have only a-z, 0-9 and '-', and start and end with a letter "
+        "or digit",
     )
 )
 
