@@ -124,7 +124,13 @@ FULL_SPEC: dict[str, Any] = {
         "trackingUri": "https://mlflow.example.com/prefix",
         "experiment": "Any name / of mine",
         "runName": "first",
-        "tags": {"team": "vision", "ticket": ""},
+        "tags": {
+            "team": "vision",
+            "ticket": "",
+            "mlflow.user": "ann",
+            "mlflow.note.content": "Baseline with **cosine** schedule",
+            "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
+        },
     },
     "monitoring": {"enabled": False, "intervalSeconds": 3600, "port": 1024},
 }

@@ -79,9 +79,12 @@ class Process:
 
 
 class MlflowServer(Process):
-    """A real MLflow server on SQLite; a restart keeps address and data."""
+    """A real MLflow server on SQLite; a restart keeps address and data.
 
-    def __init__(self, directory: Path) -> None:
+    `options` are further ones of `mlflow server`.
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.directory = directory
@@ -97,6 +100,7 @@ class MlflowServer(Process):
                 "--host=127.0.0.1",
                 f"--port={self.port}",
                 "--workers=1",
+                *options,
             ],
             environment={
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -15,6 +15,7 @@ from trainingjob_operator.core import conditions, contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
+from trainingjob_operator.core.tracking_uris import Tracking
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
 
@@ -25,7 +26,9 @@ INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 def pod_environment(spec: dict[str, Any], rank: int, with_run: bool = True) -> dict[str, str]:
     """The environment that the kubelet makes of the operator's manifest for one rank."""
-    job = manifests.child_job(training_job(spec), 2, RUN if with_run else None, "http://mlflow")
+    job = manifests.child_job(
+        training_job(spec), 2, RUN if with_run else None, Tracking("http://mlflow")
+    )
     [container] = job["spec"]["template"]["spec"]["containers"]
     return {
         one["name"]: one["value"] if "value" in one else field(one["valueFrom"], rank)

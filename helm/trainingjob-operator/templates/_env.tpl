@@ -29,6 +29,18 @@
 - name: TRAININGJOB_OPERATOR_MLFLOW_SERVERS
   value: {{ include "trainingjob-operator.mlflowServers" . | quote }}
 {{- end }}
+{{- with $mlflow.experimentPattern }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_EXPERIMENT_PATTERN
+  value: {{ . | quote }}
+{{- end }}
+{{- with $mlflow.workspaces }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_WORKSPACES
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- if $mlflow.serviceAccountToken.enabled }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN
+  value: {{ include "trainingjob-operator.podToken" $mlflow.serviceAccountToken | quote }}
+{{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS
   value: {{ $mlflow.pollSeconds | quote }}
 - name: TRAININGJOB_OPERATOR_WORKERS
@@ -39,7 +51,10 @@
   value: {{ .Values.operator.logLevel | quote }}
 - name: TRAININGJOB_OPERATOR_LOG_FORMAT
   value: {{ .Values.operator.logFormat | quote }}
-{{- if $mlflow.existingSecret }}
+{{- if and $mlflow.existingSecret $mlflow.serviceAccountToken.enabled }}
+{{- fail "mlflow.existingSecret and mlflow.serviceAccountToken.enabled are both set: the operator logs in by one of them" }}
+{{- end }}
+{{- if or $mlflow.existingSecret $mlflow.serviceAccountToken.enabled }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY
   value: /etc/mlflow-login
 {{- end }}

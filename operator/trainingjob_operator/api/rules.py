@@ -6,6 +6,7 @@ from pydantic.config import JsonDict
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
 SHARED_MEMORY_VOLUME = "shared-memory"
 CHECKPOINT_VOLUME = "trainingjob-checkpoints"
+TOKEN_VOLUME = "trainingjob-mlflow-token"  # noqa: S105 - the name of a volume
 MAX_NAME_LENGTH = 50
 VOLUME_SOURCES = (
     "configMap",
@@ -25,7 +26,12 @@ MUTABLE = (
     "ttlSecondsAfterFinished",
     "attemptHistoryLimit",
 )
-_RESERVED_VARIABLES = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID")
+_RESERVED_VARIABLES = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_WORKSPACE",
+)
 
 
 def rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
@@ -124,6 +130,12 @@ _SPEC_RULES = (
         " || (has(self.checkpoint.volume) && m.name == self.checkpoint.volume))",
         "spec.volumeMounts must not mount another volume at spec.checkpoint.path: remove the mount",
         "volumeMounts",
+    ),
+    rule(
+        f"!has(self.volumes) || self.volumes.all(v, v.name != '{TOKEN_VOLUME}')",
+        f"spec.volumes must not have the name {TOKEN_VOLUME}, which is the operator's: choose "
+        "another name",
+        "volumes",
     ),
     rule(
         "!has(self.checkpoint) || !has(self.volumes)"
@@ -247,10 +259,19 @@ EXPERIMENT_RULES = validations(
     )
 )
 
+WORKSPACE_RULES = validations(
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "spec.mlflow.workspace must have only a-z, 0-9 and '-', and start and end with a letter "
+        "or digit",
+    )
+)
+
 TAG_RULES = validations(
     rule(
-        "self.all(key, key != '' && !key.startsWith('mlflow.') && !key.startsWith('trainingjob.'))",
-        "spec.mlflow.tags must not have keys that are empty or start with mlflow. or "
-        "trainingjob.: choose other keys",
+        "self.all(key, key != '' && !key.startsWith('trainingjob.') && (!key.startsWith('mlflow.')"
+        " || key.startsWith('mlflow.source.') || key in ['mlflow.user', 'mlflow.note.content']))",
+        "spec.mlflow.tags must not have keys that are empty or start with trainingjob. or mlflow., "
+        "but for mlflow.user, mlflow.note.content and mlflow.source.*: choose other keys",
     )
 )

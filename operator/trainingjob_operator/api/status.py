@@ -132,6 +132,10 @@ class MlflowStatus(ApiModel):
         description="MLflow server of the run. A job keeps it to its end, whatever becomes of the "
         "operator's settings.",
     )
+    workspace: str | None = Field(
+        default=None,
+        description="Workspace of the run on that server; none: the default one. Kept likewise.",
+    )
     experiment_id: str | None = Field(default=None, description="Id of the experiment.")
     run_id: str | None = Field(default=None, description="Id of the run.")
     status: str | None = Field(

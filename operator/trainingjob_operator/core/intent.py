@@ -59,6 +59,7 @@ class RunIntent:
     create: bool = True
     watch: StepWatch | None = None
     replaces: str | None = None
+    workspace: str = ""
 
     @property
     def wanted(self) -> tuple[object, ...]:

@@ -64,13 +64,28 @@ class Sweeper:
     async def sweep_all(self) -> None:
         """Look at each server once; one that fails keeps no other from it."""
         for uri in self._uris:
-            try:
-                await self._sweep(self._server(uri))
-            except MlflowError as error:
-                logger.warning("runs without a job are not looked for: %s", error)
-            except Exception:
-                logger.exception("runs without a job are not looked for on %s", uri)
-                self._on_error("sweep")
+            for server in await self._places(uri):
+                await self._keep_going(uri, self._sweep(server))
+
+    async def _places(self, uri: str) -> list[MlflowApi]:
+        """The server's workspaces; the server itself where it has none."""
+        server = self._server(uri)
+        found: list[str] = []
+
+        async def ask() -> None:
+            found.extend(await server.workspaces())
+
+        await self._keep_going(uri, ask())
+        return [server.in_workspace(name) for name in found] or [server]
+
+    async def _keep_going(self, uri: str, call: Awaitable[None]) -> None:
+        try:
+            await call
+        except MlflowError as error:
+            logger.warning("runs without a job are not looked for: %s", error)
+        except Exception:
+            logger.exception("runs without a job are not looked for on %s", uri)
+            self._on_error("sweep")
 
     async def _sweep(self, server: MlflowApi) -> None:
         experiments = await server.experiment_ids()

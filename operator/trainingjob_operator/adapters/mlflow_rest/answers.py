@@ -71,6 +71,11 @@ def experiment_page(answer: JsonObject) -> Page[str]:
     return [_identifier(border.mapping(one), "experiment_id") for one in found], _token(answer)
 
 
+def workspaces(answer: JsonObject) -> list[str]:
+    """The names of workspaces (workspaces, REST API 3.0)."""
+    return [_identifier(border.mapping(one), "name") for one in _page(answer, "workspaces")]
+
+
 def model_page(answer: JsonObject) -> Page[ModelInfo]:
     """A page of LoggedModels (logged-models/search)."""
     return [_decode_model(one) for one in _page(answer, "models")], _token(answer)

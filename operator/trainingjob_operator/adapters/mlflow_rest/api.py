@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.adapters.mlflow_rest import answers
 from trainingjob_operator.adapters.mlflow_rest.transport import Transport
 from trainingjob_operator.adapters.mlflow_rest.values import (
-    Credentials,
+    Login,
     MlflowError,
     ModelInfo,
     RunInfo,
@@ -25,6 +26,7 @@ PAGE_SIZE = 1000
 # A server whose pages never end is no MLflow.
 PAGES_AT_MOST = 100
 POINTS_PER_PAGE = 10_000
+NO_WORKSPACES = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
 class MlflowApi:
@@ -38,14 +40,23 @@ class MlflowApi:
     def __init__(
         self,
         uri: str,
-        credentials: Credentials,
+        login: Login,
         on_call: Callable[[str, str, float], None],
         concurrency: int = 8,
         timeout: float = 10.0,
         proxy: str | None = None,
     ) -> None:
         self.uri = uri.rstrip("/")
-        self._transport = Transport(self.uri, credentials, on_call, concurrency, timeout, proxy)
+        self._transport = Transport(self.uri, login, on_call, concurrency, timeout, proxy)
+
+    def in_workspace(self, workspace: str) -> MlflowApi:
+        """The same server, for what is in one of its workspaces; "" is the default one.
+
+        Both share connections and the limit of calls at once.
+        """
+        other = copy.copy(self)
+        other._transport = self._transport.in_workspace(workspace)  # noqa: SLF001 - its own class's
+        return other
 
     async def close(self) -> None:
         """Close the connections."""
@@ -202,6 +213,19 @@ class MlflowApi:
                 break
             body["page_token"] = token
         return found
+
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces that the login sees; none where the server tells of none.
+
+        REST API 3.0, workspaces; a server without them answers FEATURE_DISABLED, and 404 before
+        MLflow 3.10.
+        """
+        try:
+            return await self._transport.get("workspaces", {}, answers.workspaces, version="3.0")
+        except MlflowError as error:
+            if error.code == "FEATURE_DISABLED" or error.status in NO_WORKSPACES:
+                return []
+            raise
 
     async def models_of(
         self, experiment_ids: Iterable[str], run_ids: Iterable[str]

@@ -75,13 +75,13 @@ def _release(context: Context) -> Plan:
     """
     job = context.job
     release = (Action(ActionKind.REMOVE_FINALIZER),)
-    if context.tracking_uri is None:
+    if context.tracking is None:
         return Plan(actions=release)
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
     if stored == wanted.status or context.run.deleted:
         return Plan(actions=release, run=wanted)
-    patience = _patience(context, context.tracking_uri)
+    patience = _patience(context, context.tracking.uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):
         return Plan(actions=release, run=wanted, events=(_left_open(context, patience),))
     held = status.plan(context, job.status)
