@@ -96,6 +96,8 @@ def test_servers_are_compared_without_their_last_slash() -> None:
 def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str, ...]) -> None:
     settings = read_settings({**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": written})
     assert settings.watch_namespaces == read
+
+
 def test_what_tenants_may_use() -> None:
     settings = read_settings(
         {

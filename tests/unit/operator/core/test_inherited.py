@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from trainingjob_operator.core import attempts, inherited, manifests
 from trainingjob_operator.core.context import Context
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import RUN, SELECTOR, SERVERS, at, run, training_job
 
@@ -14,7 +15,7 @@ QUEUE, PRIORITY = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 
 def child(spec: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
     job = training_job(spec, **metadata)
-    return manifests.child_job(job, 1, RUN, "http://mlflow:5000")
+    return manifests.child_job(job, 1, RUN, Tracking("http://mlflow:5000"))
 
 
 def metadata_of_both(made: dict[str, Any]) -> list[dict[str, Any]]:
@@ -90,5 +91,5 @@ def test_the_queue_is_that_of_the_spec_or_else_of_the_label(
     assert (made["metadata"]["labels"].get(QUEUE) or None) == queue
     assert made["spec"].get("suspend", False) is (queue is not None)
     job = training_job(spec, labels=labels)
-    begun = attempts.begun(Context(job, run(), at(0), SERVERS, SERVERS.default_uri))
+    begun = attempts.begun(Context(job, run(), at(0), SERVERS, Tracking(SERVERS.default_uri)))
     assert begun.state == ("Queued" if queue else "Starting")

@@ -213,7 +213,7 @@ def test_a_pod_knows_that_its_gpu_is_a_share(
     resources: dict[str, Any] | None, shared: str | None
 ) -> None:
     spec = {"resourcesPerNode": resources} if resources else {}
-    job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
+    job = manifests.child_job(training_job(spec), 1, RUN, Tracking("http://mlflow:5000"))
     [container] = job["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
 
