@@ -1,7 +1,8 @@
 """The namespaces that an installation watches: each by itself, and read together as one."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,8 +17,13 @@ from trainingjob_operator.adapters.kube import (
 )
 from trainingjob_operator.cluster.trainingjobs import Lister
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 JsonObject = dict[str, Any]
+
+# Seconds between two looks at which namespaces may be read.
+ACCESS_SECONDS = 30.0
 
 
 class Objects(Protocol):
@@ -55,6 +61,27 @@ async def _may_be_listed(kube: Kube, namespace: str) -> bool:
             return False
         raise
     return True
+
+
+async def watch_access(
+    kube: Kube, wanted: tuple[str, ...], served: tuple[str, ...], on_change: Callable[[], None]
+) -> None:
+    """Call `on_change` when others of the `wanted` namespaces may be read than are `served`.
+
+    A namespace, or its Role, was deleted or made; one refusal may be by chance. kopf gives up when
+    it is refused what it watches, so that it must begin anew without that.
+    """
+    before = served
+    while True:
+        await asyncio.sleep(ACCESS_SECONDS)
+        try:
+            now = await readable(kube, wanted)
+        except ApiError as error:
+            logger.info("cannot see which namespaces may be read: %s", error)
+            continue
+        if now and now == before != served:
+            on_change()
+        before = now
 
 
 class NamespaceInformers(Generic[T]):
