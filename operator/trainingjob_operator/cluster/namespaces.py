@@ -11,7 +11,6 @@ from trainingjob_operator.adapters.kube import (
     NAMESPACES,
     TRAININGJOBS,
     ApiError,
-    Kube,
     NotFound,
     Resource,
 )
@@ -42,7 +41,16 @@ async def goes(kube: Objects, namespace: str) -> bool:
     return "deletionTimestamp" in found["metadata"]
 
 
-async def readable(kube: Kube, namespaces: Collection[str]) -> tuple[str, ...]:
+class Lists(Protocol):
+    """What listing needs of the Kubernetes API; raises ApiError."""
+
+    async def list_page(
+        self, resource: Resource, *, namespace: str | None, limit: int, continue_token: str | None
+    ) -> JsonObject:
+        """Return one page as the API's List object."""
+
+
+async def readable(kube: Lists, namespaces: Collection[str]) -> tuple[str, ...]:
     """Those of the namespaces whose TrainingJobs may be listed.
 
     Raises:
@@ -52,10 +60,9 @@ async def readable(kube: Kube, namespaces: Collection[str]) -> tuple[str, ...]:
     return tuple(one for one, may in zip(namespaces, answers, strict=True) if may)
 
 
-async def _may_be_listed(kube: Kube, namespace: str) -> bool:
-    source = kube.source(TRAININGJOBS, namespace=namespace)
+async def _may_be_listed(kube: Lists, namespace: str) -> bool:
     try:
-        await source.list_page(limit=1, continue_token=None)
+        await kube.list_page(TRAININGJOBS, namespace=namespace, limit=1, continue_token=None)
     except ApiError as error:
         if error.status == HTTPStatus.FORBIDDEN:
             return False
@@ -64,7 +71,7 @@ async def _may_be_listed(kube: Kube, namespace: str) -> bool:
 
 
 async def watch_access(
-    kube: Kube, wanted: tuple[str, ...], served: tuple[str, ...], on_change: Callable[[], None]
+    kube: Lists, wanted: tuple[str, ...], served: tuple[str, ...], on_change: Callable[[], None]
 ) -> None:
     """Call `on_change` when others of the `wanted` namespaces may be read than are `served`.
 
