@@ -191,7 +191,7 @@ class Application:
                 tasks.create_task(self._sweeper(uris).run())
 
     async def _cluster_uid(self) -> str:
-        """What tells the runs that we look after from others; "" where it may not be read.
+        """What marks the runs that we look after; "" where it may not be read.
 
         That is the uid of kube-system, which is as old as the cluster and goes with it; an
         operator that may read some namespaces only has its own one.
@@ -249,7 +249,7 @@ class Application:
             self._enqueue()
 
     def _enqueue(self, namespace: str | None = None) -> None:
-        """Have the jobs of a namespace looked at, or all jobs."""
+        """Queue the jobs of a namespace, or all jobs."""
         for key in self._copies.all_keys():
             if namespace is None or names.split_key(key)[0] == namespace:
                 self._queue.add(key)
