@@ -163,7 +163,8 @@ class Reconciler:
 
     async def _tell_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
         """Report a deletion that waits in an Event; its TrainingJob may take no status any more."""
-        if event is None or plan.actions or (job.metadata.uid, event.reason) in self._told:
+        waits = not plan.actions and plan.requeue_after is not None
+        if event is None or not waits or (job.metadata.uid, event.reason) in self._told:
             return
         self._told.keep((job.metadata.uid, event.reason), None)
         subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)
