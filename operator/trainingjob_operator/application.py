@@ -21,7 +21,7 @@ from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
 from trainingjob_operator.cluster.claims import Claims
 from trainingjob_operator.cluster.copies import Copies
-from trainingjob_operator.cluster.namespaces import readable
+from trainingjob_operator.cluster.namespaces import watch_access
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import names, reasons
@@ -40,8 +40,6 @@ MLFLOW_WORKERS = 2
 # What is under way at the end is waited for so long: cut off, it may happen after the next leader
 # has looked, who then does it again.
 DRAIN_SECONDS = 3.0
-# Seconds between two looks at which namespaces may be read.
-ACCESS_SECONDS = 30.0
 # A namespace is claimed for so many times the time of the leader's Lease: there may be many.
 CLAIM_FACTOR = 8
 
@@ -119,7 +117,9 @@ class Application:
         work = {
             **{plural: informers.run() for plural, informers in self._copies.informers.items()},
             "resync": self._resync(),
-            "access": self._watch_access(on_access),
+            "access": watch_access(
+                self._kube, self._settings.watch_namespaces, self._namespaces, on_access
+            ),
             "leader": self._leader.run(self._lead, self._step_down),
         }
         self._tasks = [asyncio.create_task(job, name=name) for name, job in work.items()]
@@ -153,9 +153,11 @@ class Application:
     async def stop(self) -> None:
         """End what is under way, and hand the lease over at once."""
         await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._runs.drain(DRAIN_SECONDS))
-        for task in self._tasks:
+        # From here on an ended task is no sign of ill health.
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._leader.release()
         await self._mlflow.close()
         await self._kube.close()
@@ -189,7 +191,7 @@ class Application:
                 tasks.create_task(self._sweeper(uris).run())
 
     async def _cluster_uid(self) -> str:
-        """What tells the runs that we look after from others; "" where it may not be read.
+        """What marks the runs that we look after; "" where it may not be read.
 
         That is the uid of kube-system, which is as old as the cluster and goes with it; an
         operator that may read some namespaces only has its own one.
@@ -213,8 +215,8 @@ class Application:
         )
 
     async def _lookup(self, namespace: str, name: str) -> TrainingJob | None:
-        readable = not self._namespaces or namespace in self._namespaces
-        if not readable or not await self._claims.acquire(namespace):
+        watched = not self._namespaces or namespace in self._namespaces
+        if not watched or not await self._claims.acquire(namespace):
             raise NotServed(namespace)
         try:
             found = await self._kube.get(TRAININGJOBS, namespace, name)
@@ -246,25 +248,8 @@ class Application:
             await self.trainingjobs.refresh()
             self._enqueue()
 
-    async def _watch_access(self, on_access: Callable[[], None]) -> None:
-        """See whether a watched namespace was deleted or made, or its Role; never at one refusal.
-
-        kopf gives up when it is refused what it watches, so that another life leaves that out.
-        """
-        wanted, before = self._settings.watch_namespaces, self._namespaces
-        while True:
-            await asyncio.sleep(ACCESS_SECONDS)
-            try:
-                now = await readable(self._kube, wanted)
-            except ApiError as error:
-                logger.info("cannot see which namespaces may be read: %s", error)
-                continue
-            if now and now == before != self._namespaces:
-                on_access()
-            before = now
-
     def _enqueue(self, namespace: str | None = None) -> None:
-        """Have the jobs of a namespace looked at, or all jobs."""
+        """Queue the jobs of a namespace, or all jobs."""
         for key in self._copies.all_keys():
             if namespace is None or names.split_key(key)[0] == namespace:
                 self._queue.add(key)

@@ -64,7 +64,7 @@ class Settings(BaseModel):
 
     namespace: str = "trainingjob-system"
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
-    # The name of the replicas' Lease; with `namespace` it tells installations apart.
+    # The name of the replicas' Lease; with `namespace` it names the installation.
     installation: str = "trainingjob-operator"
     watch_namespaces: tuple[str, ...] = ()
     mlflow_tracking_uri: str = Field(pattern=r"^https?://[^/]+")

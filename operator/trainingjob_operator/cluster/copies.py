@@ -82,7 +82,7 @@ class Copies:
         )
 
     def _pod_news(self, pod: PodView) -> None:
-        """An end goes before the starts of other jobs: it is what people and programs wait for."""
+        """An end comes before the starts of other jobs: people and programs wait for it."""
         if not pod.live:
             self._queue.add(owner_key(pod), urgent=True)
 

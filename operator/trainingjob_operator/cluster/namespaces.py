@@ -1,7 +1,8 @@
 """The namespaces that an installation watches: each by itself, and read together as one."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,14 +11,18 @@ from trainingjob_operator.adapters.kube import (
     NAMESPACES,
     TRAININGJOBS,
     ApiError,
-    Kube,
     NotFound,
     Resource,
 )
 from trainingjob_operator.cluster.trainingjobs import Lister
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 JsonObject = dict[str, Any]
+
+# Seconds between two looks at which namespaces may be read.
+ACCESS_SECONDS = 30.0
 
 
 class Objects(Protocol):
@@ -36,7 +41,16 @@ async def goes(kube: Objects, namespace: str) -> bool:
     return "deletionTimestamp" in found["metadata"]
 
 
-async def readable(kube: Kube, namespaces: Collection[str]) -> tuple[str, ...]:
+class Lists(Protocol):
+    """What listing needs of the Kubernetes API; raises ApiError."""
+
+    async def list_page(
+        self, resource: Resource, *, namespace: str | None, limit: int, continue_token: str | None
+    ) -> JsonObject:
+        """Return one page as the API's List object."""
+
+
+async def readable(kube: Lists, namespaces: Collection[str]) -> tuple[str, ...]:
     """Those of the namespaces whose TrainingJobs may be listed.
 
     Raises:
@@ -46,15 +60,35 @@ async def readable(kube: Kube, namespaces: Collection[str]) -> tuple[str, ...]:
     return tuple(one for one, may in zip(namespaces, answers, strict=True) if may)
 
 
-async def _may_be_listed(kube: Kube, namespace: str) -> bool:
-    source = kube.source(TRAININGJOBS, namespace=namespace)
+async def _may_be_listed(kube: Lists, namespace: str) -> bool:
     try:
-        await source.list_page(limit=1, continue_token=None)
+        await kube.list_page(TRAININGJOBS, namespace=namespace, limit=1, continue_token=None)
     except ApiError as error:
         if error.status == HTTPStatus.FORBIDDEN:
             return False
         raise
     return True
+
+
+async def watch_access(
+    kube: Lists, wanted: tuple[str, ...], served: tuple[str, ...], on_change: Callable[[], None]
+) -> None:
+    """Call `on_change` when others of the `wanted` namespaces may be read than are `served`.
+
+    A namespace, or its Role, was deleted or made; one refusal may be by chance. kopf gives up when
+    it is refused what it watches, so that it must begin anew without that.
+    """
+    before = served
+    while True:
+        await asyncio.sleep(ACCESS_SECONDS)
+        try:
+            now = await readable(kube, wanted)
+        except ApiError as error:
+            logger.info("cannot see which namespaces may be read: %s", error)
+            continue
+        if now and now == before != served:
+            on_change()
+        before = now
 
 
 class NamespaceInformers(Generic[T]):

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 # While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
-# A deletion that still waits is told of again after so long.
+# Seconds after which a deletion that still waits is reported again.
 TOLD_SECONDS = 600.0
 RECONCILE_FAILED = "ReconcileFailed"
 
@@ -89,7 +89,7 @@ class Reconciler:
         started, result = time.monotonic(), "error"
         try:
             if not self._serves(names.split_key(key)[0]):
-                # Whoever serves it tells its run, too; its Lease brings the key back.
+                # Its run is another installation's, too; when the Lease is ours the key comes back.
                 self._runs.forget(key)
                 result = "unserved"
                 return None
@@ -162,8 +162,9 @@ class Reconciler:
         return "changed", 0.0
 
     async def _tell_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
-        """Tell once of a deletion that waits for long; its TrainingJob may take no status more."""
-        if event is None or plan.actions or (job.metadata.uid, event.reason) in self._told:
+        """Report a deletion that waits in an Event; its TrainingJob may take no status any more."""
+        waits = not plan.actions and plan.requeue_after is not None
+        if event is None or not waits or (job.metadata.uid, event.reason) in self._told:
             return
         self._told.keep((job.metadata.uid, event.reason), None)
         subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -92,6 +92,8 @@ def readiness(operator: OperatorProcess) -> str:
             return str(reply.read().decode())
     except HTTPError as answer:
         return answer.read().decode()
+    except URLError as error:
+        return str(error.reason)
 
 
 def test_it_serves_its_namespaces_with_roles_only(

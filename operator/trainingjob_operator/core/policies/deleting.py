@@ -37,7 +37,7 @@ def _mlflow(run: RunView) -> EventIntent | None:
     if run.problem is None:
         return None
     message = (
-        "the deletion waits two minutes at most for MLflow, which is to be told of the run's end: "
+        "the deletion waits two minutes at most for MLflow, which does not take the run's end: "
         f"{run.problem}"
     )
     return EventIntent("Warning", MLFLOW, message)

@@ -1,10 +1,15 @@
 """Several namespaces read as one."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from trainingjob_operator.cluster.namespaces import NamespaceLister
+from trainingjob_operator.adapters.kube import ApiError, Resource
+from trainingjob_operator.cluster import namespaces
+from trainingjob_operator.cluster.namespaces import NamespaceInformers, NamespaceLister
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
+
+from tests.support.watches import Script, Watched, page, pod
 
 JsonObject = dict[str, Any]
 
@@ -74,3 +79,54 @@ async def test_what_a_later_namespace_lists_is_kept_until_it_is_gone() -> None:
     second.items = []
     await cache.refresh()
     assert set(cache) == {"a/x"}
+
+
+async def test_the_copies_of_all_namespaces_are_read_as_one() -> None:
+    lists = {
+        "a": page(7, pod("x", "a/job", "Running")),
+        "b": page(9, pod("y", "b/job", "Pending"), pod("z", "b/job", "Running")),
+    }
+    parts = {name: Watched(Script(lists=[one], watches=[])).informer for name, one in lists.items()}
+    informers = NamespaceInformers(parts)
+    work = asyncio.create_task(informers.run())
+    await informers.refresh(60)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+    assert {one[0] for one in informers.items()} == {"x", "y", "z"}
+    assert {one[0] for one in informers.by_index("b/job")} == {"y", "z"}
+    # The pods of these lists say that they are in the namespace team.
+    assert parts["a"].get("team", "x") == ("x", "a/job", "Running")
+    assert informers.get("team", "x") is None
+    assert NamespaceInformers({"": parts["a"]}).get("team", "x") == ("x", "a/job", "Running")
+    assert informers.age() == pytest.approx(max(one.age() for one in parts.values()), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(None, ("a", "b")), (403, ("a",)), (503, ApiError), (0, ApiError)],
+)
+async def test_only_a_refusal_leaves_a_namespace_out(
+    status: int | None, expected: tuple[str, ...] | type[ApiError]
+) -> None:
+    kube = Refusing(status)
+    if isinstance(expected, tuple):
+        assert await namespaces.readable(kube, ("a", "b")) == expected
+    else:
+        with pytest.raises(expected):
+            await namespaces.readable(kube, ("a", "b"))
+
+
+class Refusing:
+    """An API server that answers the list of namespace b with a status, None where it is there."""
+
+    def __init__(self, status: int | None) -> None:
+        self._status = status
+
+    async def list_page(
+        self, resource: Resource, *, namespace: str | None, limit: int, continue_token: str | None
+    ) -> JsonObject:
+        assert (resource.plural, limit, continue_token) == ("trainingjobs", 1, None)
+        if namespace == "b" and self._status is not None:
+            raise ApiError(self._status, "Reason", "why")
+        return page(1)
