@@ -16,7 +16,7 @@ _FIRST_WINDOW_SECONDS = 0.2
 
 _SAMPLES_A_CALL = 3
 _LONGEST_PATIENCE_SECONDS = 30.0
-"""Two thirds of the cost of a sample is its call, which is the same for several samples."""
+"""A call costs three times what a sample does, however many it carries."""
 
 _logger = logging.getLogger(__name__)
 
