@@ -82,16 +82,16 @@ class Attempt(ApiModel):
     node: Name | None = Field(default=None, description="Name of the node where it happened.")
     rank: Count | None = Field(default=None, description="Node rank of the pod that failed first.")
     global_rank: Count | None = Field(
-        default=None, description="Rank among all processes, as the trainer told it."
+        default=None, description="Rank among all processes, as reported by the trainer."
     )
     frame: Message | None = Field(
-        default=None, description="Line of the code that failed, as the trainer told it."
+        default=None, description="Line of the code that failed, as reported by the trainer."
     )
     epoch: Count | None = Field(
-        default=None, description="Epoch of the failure, as the trainer told it."
+        default=None, description="Epoch of the failure, as reported by the trainer."
     )
     step: Count | None = Field(
-        default=None, description="Step of the failure, as the trainer told it."
+        default=None, description="Step of the failure, as reported by the trainer."
     )
 
 
@@ -188,16 +188,16 @@ class Failure(ApiModel):
     node: Name | None = Field(default=None, description="Name of the node where it happened.")
     rank: Count | None = Field(default=None, description="Node rank of the pod that failed first.")
     global_rank: Count | None = Field(
-        default=None, description="Rank among all processes, as the trainer told it."
+        default=None, description="Rank among all processes, as reported by the trainer."
     )
     frame: Message | None = Field(
-        default=None, description="Line of the code that failed, as the trainer told it."
+        default=None, description="Line of the code that failed, as reported by the trainer."
     )
     epoch: Count | None = Field(
-        default=None, description="Epoch of the failure, as the trainer told it."
+        default=None, description="Epoch of the failure, as reported by the trainer."
     )
     step: Count | None = Field(
-        default=None, description="Step of the failure, as the trainer told it."
+        default=None, description="Step of the failure, as reported by the trainer."
     )
 
 

@@ -155,7 +155,7 @@ class Trial:
             await self.begin_life(replica)
         await self.stage.apply(self._scenario.spec)
         await self._scenario.play(self.stage)
-        await self.stage.until("the finalizer is gone", self._released)
+        await self.stage.until("the finalizers are gone", self._released)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 while not (await self._still(STILL_SECONDS) and await self._run_told()):
@@ -177,8 +177,14 @@ class Trial:
         self._invariants.run_was_told_once(self.proxy.applied, at_most=2 if lost else 1)
 
     def _released(self) -> bool:
+        """The job's finalizer and its attempts': a slow watch may have the latter go last."""
         job = self.stage.objects("trainingjobs").get(NAME)
-        return job is None or not job["metadata"].get("finalizers")
+        held = [
+            child
+            for child in self.stage.objects("jobs").values()
+            if "trainingjob.dev/attempt" in child["metadata"].get("finalizers", ())
+        ]
+        return not held and (job is None or not job["metadata"].get("finalizers"))
 
     async def _run_told(self) -> bool:
         runs = await self._laboratory.upstream.runs(self.namespace)

@@ -26,6 +26,11 @@ WATCHDOG = (
     "[rank1]:[E1130 10:15:33.057 ProcessGroupNCCL.cpp:632] [Rank 1] "
     "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=2)\n"
 )
+PEERS_TRACEBACK = (
+    "[rank0]: Traceback (most recent call last):\n"
+    '[rank0]:   File "/app/train.py", line 9, in main\n'
+    "[rank0]: RuntimeError: [gloo/transport/tcp/pair.cc:525] Connection closed by peer\n"
+)
 KEY = Termination("UserException", "'label'", "KeyError", "train.py:3 in load", rank=1)
 GONE = Termination("CommunicationFailure", "Connection closed by peer", "RuntimeError", rank=0)
 AGENT = Termination("UserException", "train.py FAILED", "…ChildFailedError", rank=1)
@@ -104,6 +109,12 @@ def test_the_record_that_tells_the_cause(records: list[Record], first: Record | 
             137,
             Termination("Signal", "rank 1 was ended by SIGKILL: Root Cause", rank=1),
             id="a rank that was killed",
+        ),
+        pytest.param(
+            Ending(COMMAND, 1, records=[PEER_GONE, AGENT_SAW_KILL], tail=PEERS_TRACEBACK),
+            137,
+            Termination("Signal", "rank 1 was ended by SIGKILL and told nothing", rank=1),
+            id="a rank that was killed, and the words of its peer",
         ),
         pytest.param(
             Ending(COMMAND, 1, records=[AGENT_SAW_KILL], out_of_memory=True),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,23 @@ def test_steps_in_time_are_no_hang(caplog: pytest.LogCaptureFixture) -> None:
             watchdog.alive()
 
     assert (told.metrics, told.files, caplog.messages) == ([], [], [])
+
+
+def test_the_main_thread_of_a_process_with_more_threads_than_faulthandler_shows() -> None:
+    stacks_file()
+    write_stacks_when_asked()
+    end = threading.Event()
+    others = [threading.Thread(target=end.wait) for _ in range(101)]
+    for other in others:
+        other.start()
+
+    stacks = collect(stacks_file(), [("here", os.getpid())])
+    end.set()
+    for other in others:
+        other.join()
+
+    assert "\n...\n" in stacks
+    assert "in test_the_main_thread_of_a_process" in stacks
 
 
 def test_a_process_that_would_die_of_the_question_is_not_asked() -> None:

@@ -100,6 +100,6 @@ def _left_open(context: Context, patience: timedelta) -> EventIntent:
     return EventIntent(
         "Warning",
         RUN_LEFT_OPEN,
-        f"the job's end was not told to MLflow within {minutes} minutes and is waited for no "
-        f"longer: {context.run.problem}",
+        f"MLflow did not take the job's end within {minutes} minutes; its run may stay open: "
+        f"{context.run.problem}",
     )

@@ -1,5 +1,7 @@
 """A user's script for Accelerate, which finds the other ranks by itself."""
 
+import sys
+
 import torch
 from accelerate import Accelerator
 
@@ -8,6 +10,5 @@ model = torch.nn.Linear(1, 1)
 prepared, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
 accelerator.backward(prepared(torch.ones(1, 1)).sum())
 optimizer.step()
-print(
-    f"ranks {accelerator.num_processes}\n", end="", flush=True
-)  # one write, among those of other ranks
+# One write, so that the lines of ranks do not mix.
+sys.stdout.write(f"ranks {accelerator.num_processes}\n")

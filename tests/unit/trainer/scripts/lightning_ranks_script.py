@@ -1,6 +1,7 @@
 """A user's script for Lightning, whose launcher starts the other processes of a node."""
 
 import os
+import sys
 
 import lightning
 import torch
@@ -32,4 +33,5 @@ trainer = lightning.Trainer(
     logger=False,
 )
 trainer.fit(Line(), DataLoader(TensorDataset(torch.randn(8, 1)), 2))
-print(f"ranks {trainer.world_size}\n", end="", flush=True)  # one write, among those of other ranks
+# One write, so that the lines of ranks do not mix.
+sys.stdout.write(f"ranks {trainer.world_size}\n")

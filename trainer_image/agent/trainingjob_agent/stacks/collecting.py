@@ -8,10 +8,16 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from trainingjob_agent.stacks.on_signal import FILE_VARIABLE, STACKS_SIGNAL
+from trainingjob_agent.stacks.on_signal import (
+    FILE_VARIABLE,
+    MAIN_STACK_SIGNAL,
+    STACKS_SIGNAL,
+)
 
 _ANSWER_SECONDS = 10.0
 _QUIET_SECONDS = 0.1
+_CUT = "\n..."
+"""faulthandler stops after a hundred threads, the youngest first: the main thread is the last."""
 
 
 @functools.cache
@@ -43,19 +49,23 @@ def _ask(file: Path, pid: int) -> str:
     if not int(state.get("SigCgt", "0"), 16) >> (STACKS_SIGNAL - 1) & 1:
         # Others would die of it.
         return f"gives no stacks: {state.get('Name')}, {state.get('State')}\n"
-    begin = _size(file)
     try:
-        os.kill(pid, STACKS_SIGNAL)
+        answer = _answer(file, pid, STACKS_SIGNAL)
+        if answer.rstrip("\n").endswith(_CUT):
+            answer += _answer(file, pid, MAIN_STACK_SIGNAL)
     except OSError as error:
         return f"cannot be asked: {error}\n"
-    _wait_for_answer(file, begin)
-    try:
-        with file.open("rb") as answers:
-            answers.seek(begin)
-            answer = answers.read().decode(errors="replace")
-    except OSError as error:
-        return f"has written no stacks: {error}\n"
     return answer or f"does not answer: {state.get('Name')}, {state.get('State')}\n"
+
+
+def _answer(file: Path, pid: int, number: int) -> str:
+    """Raises OSError: the process has ended, or has written nothing that can be read."""
+    begin = _size(file)
+    os.kill(pid, number)
+    _wait_for_answer(file, begin)
+    with file.open("rb") as answers:
+        answers.seek(begin)
+        return answers.read().decode(errors="replace")
 
 
 def _wait_for_answer(file: Path, begin: int) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from trainingjob_agent.causes.advice import advised
-from trainingjob_agent.causes.printed import last_traceback, last_words, own_lines
+from trainingjob_agent.causes.printed import LastWords, last_traceback, last_words, own_lines
 from trainingjob_agent.causes.termination import (
     EXIT_FAILURE,
     Termination,
     signal_name,
     user_frame,
 )
-from trainingjob_agent.supervisor.records import Record, first_failure, last_helper
+from trainingjob_agent.supervisor.records import CONSEQUENCES, Record, first_failure, last_helper
 
 _SHOWN_COMMAND = 300
 _FORGOTTEN_SECONDS = 10.0
@@ -87,7 +87,9 @@ def explain(ending: Ending) -> Termination | None:
     if cause is not None and cause.worker_exit_code is None:
         # Without a rank of its own it has that of the node.
         return replace(cause.termination, rank=_rank(ending))
-    return (_printed(ending) if ending.code > 0 else None) or _told(ending)
+    # A rank that was killed printed no traceback: the last one is of a peer that missed it.
+    killed = cause is not None and (cause.worker_exit_code or 0) < 0
+    return (_printed(ending) if ending.code > 0 and not killed else None) or _told(ending)
 
 
 def _cause(ending: Ending) -> Record | None:
@@ -142,6 +144,8 @@ def _told(ending: Ending) -> Termination:
     number = code - 128 if code > 128 else None
     what = f"ended with code {code}" if number is None else f"was ended by {signal_name(number)}"
     words = last_words(own_lines(ending.tail))
+    if number == signal.SIGKILL and words.reason in CONSEQUENCES:
+        words = LastWords("")  # of a peer that missed it: who is killed says nothing
     message = f"{_name(ending)} {what}" + (f": {words.text}" if words.text else " and told nothing")
     if words.reason is not None:
         return Termination(words.reason, advised(words.reason, message), rank=_rank(ending))

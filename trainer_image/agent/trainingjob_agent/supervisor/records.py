@@ -20,10 +20,12 @@ from trainingjob_agent.place import STARTED, rank_of
 STOP_MARKER = "stopping"
 """The file that is there once the script was asked to stop."""
 
+CONSEQUENCES = frozenset({"NcclError", "CommunicationFailure", "CollectiveTimeout"})
+"""Reasons by which the peers of a rank that is gone fail."""
+
 _PATTERN = "failure-*.json"
 _AGENTS_ERROR = "torch.distributed.elastic.multiprocessing.errors.ChildFailedError"
 _ABOUT_A_CHILD = "subprocess.CalledProcessError"
-_CONSEQUENCES = frozenset({"NcclError", "CommunicationFailure", "CollectiveTimeout"})
 _ENDS_BY_SIGNAL = frozenset(
     {"KeyboardInterrupt", "torch.distributed.elastic.multiprocessing.api.SignalException"}
 )
@@ -172,7 +174,7 @@ def first_failure(records: Sequence[Record]) -> Record | None:
     last_of_rank = {one.rank: one for one in sorted(workers, key=_time) if one.restart == restart}
     first = min(last_of_rank.values(), key=_time)
     killed = [one for one in agents if (one.worker_exit_code or 0) < 0]
-    if killed and first.termination.reason in _CONSEQUENCES:
+    if killed and first.termination.reason in CONSEQUENCES:
         return killed[-1]
     return _behind(first, records)
 
