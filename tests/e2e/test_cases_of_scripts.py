@@ -22,7 +22,7 @@ END_SECONDS = 240
 
 @dataclass(frozen=True)
 class Case:
-    """A TrainingJob that has ended, with its run, its events, and the log of each pod by its name."""
+    """A TrainingJob that has ended: with its run, its events, and the log of each pod by name."""
 
     status: dict[str, Any]
     run: Run
