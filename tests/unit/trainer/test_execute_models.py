@@ -6,6 +6,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from trainingjob_agent.delivery import Bundles
+from trainingjob_agent.delivery.bundles import Call
+from trainingjob_agent.delivery.late_calls import make_calls
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer
@@ -103,6 +106,27 @@ def test_they_are_logged_to_a_run_that_is_created_later(
 
     assert (code, line) == (0, b"logged\n"), errors
     assert_all_is_logged(mlflow_server, run_id)
+
+
+def test_a_model_that_nobody_finalized_is_logged_as_far_as_it_came(
+    mlflow_server: MlflowServer, job: str, tmp_path: Path
+) -> None:
+    """As its script was killed while it logged a model; the operator closes it with the run."""
+    bundles = Bundles(tmp_path / "bundles")
+    bundle = bundles.open("m-kept-1")
+    body = {"name": "half", "experiment_id": "0", "source_run_id": "pending-u-1"}
+    bundle.add_call(Call("POST", "/api/2.0/mlflow/logged-models", body))
+    (tmp_path / "weights.bin").write_text("weights")
+    bundle.add_file(tmp_path / "weights.bin", "data")
+
+    client = mlflow_server.client
+    make_calls(client, job, bundle, bundles, "pending-u-1")
+
+    [model] = client.search_logged_models(["0"], filter_string="name = 'half'")
+    assert (model.status, model.source_run_id) == ("PENDING", job)
+    [file] = client.list_logged_model_artifacts(model.model_id, "data")
+    assert file.path == "data/weights.bin"
+    assert not bundle.place.exists()
 
 
 def test_a_model_that_waits_for_the_server_is_reported_when_it_is_given_up(
