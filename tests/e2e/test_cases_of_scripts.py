@@ -22,11 +22,12 @@ END_SECONDS = 240
 
 @dataclass(frozen=True)
 class Case:
-    """A TrainingJob that has ended: its status, its run, and the log of each pod by its name."""
+    """A TrainingJob that has ended: with its run, its events, and the log of each pod by name."""
 
     status: dict[str, Any]
     run: Run
     logs: dict[str, str]
+    events: list[tuple[str, str]]
     mlflow: MlflowClient
 
     @property
@@ -82,6 +83,19 @@ def experiment_name(case: Case) -> None:
     assert case.log.count("the job's run stays in its experiment") == 1
 
 
+def nodes_apart(case: Case) -> None:
+    """Log, status and event say that each node trains the whole model."""
+    assert case.end == ("Succeeded", 1)
+    told = "the 2 nodes do not train together"
+    conditions = {one["type"]: one for one in case.status["conditions"]}
+    joined = conditions["NodesJoined"]
+    assert (joined["status"], joined["reason"]) == ("False", "NodesNotJoined")
+    assert joined["message"].startswith(told)
+    assert case.events.count(("Warning", "NodesNotJoined")) == 1
+    for text in case.logs.values():
+        assert f"trainingjob-exec: NodesNotJoined: {told}" in text
+
+
 def own_uri_file(case: Case) -> None:
     """Its runs are where the script wants them, and nothing of them is in the job's run."""
     assert case.end == ("Succeeded", 1)
@@ -133,6 +147,7 @@ EXPECTED: dict[str, Callable[[Case], None]] = {
     "changed-parameter": changed_parameter,
     "every-rank-logs": every_rank_logs,
     "experiment-name": experiment_name,
+    "nodes-apart": nodes_apart,
     "own-uri-file": own_uri_file,
     "own-uri-localhost": own_uri_localhost,
     "plain-python": plain_python,
@@ -179,6 +194,7 @@ def test_scripts_as_people_have_them(
             statuses[name],
             installed.mlflow.get_run(statuses[name]["mlflow"]["runId"]),
             {pod: log(cluster, pod) for pod in names},
+            cluster.events(name),
             installed.mlflow,
         )
         with subtests.test(name):

@@ -90,6 +90,17 @@ def test_a_training_that_ends_early_is_complete_and_the_next_one_begins_anew() -
     ]
 
 
+def test_a_validation_says_that_the_training_goes_on() -> None:
+    logged = Logged()
+    progress = logged.progress()
+    progress.go_on()
+    progress.report(1, 0.5)
+    for logged.seconds in (4.0, 8.0, 10.0):
+        progress.go_on()
+
+    assert logged.lines == [(0, told(1, 50)), (8, told(1))]
+
+
 def progress_of(server: MlflowServer, run_id: str) -> dict[str, float]:
     metrics = server.client.get_run(run_id).data.metrics
     return {key: value for key, value in metrics.items() if key.startswith("progress/")}
@@ -100,7 +111,7 @@ def progress_of(server: MlflowServer, run_id: str) -> dict[str, float]:
     [
         pytest.param(script("transformers_script.py"), told(4, 100, 0, epoch=1), id="transformers"),
         pytest.param(
-            [*script("transformers_script.py"), "none"],
+            [*script("transformers_script.py"), "--quiet", "--evaluate"],
             told(4, 100, 0, epoch=1),
             id="transformers-without-mlflow",
         ),

@@ -1,4 +1,4 @@
-"""A user's script: it logs a data set, a model and a tag of the model, each in a fluent way."""
+"""A user's script: it logs a file, a data set, a model and a tag of the model, all fluently."""
 
 import sys
 
@@ -15,6 +15,7 @@ with mlflow.start_run():
     mlflow.log_metric("loss", 0.5)
     print("started", flush=True)
     sys.stdin.readline()
+    mlflow.log_text("words", "notes/words.txt")
     mlflow.log_input(from_numpy(numpy.zeros((2, 1)), name="zeros"), context="training")
     model = mlflow.pyfunc.log_model(
         name="double", python_model=double, pip_requirements=[], params={"factor": 2}

@@ -21,6 +21,11 @@ class Line(Module):
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
         return torch.nn.functional.mse_loss(self.layer(batch[0]), 3 * batch[0] + 1)
 
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        self.training_step(batch, index)
+
+    test_step = predict_step = validation_step
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.05)
 
@@ -35,4 +40,8 @@ trainer = lightning.Trainer(
     enable_checkpointing=False,
 )
 pickle.dumps(trainer.callbacks)  # as the launcher does that starts its ranks by `spawn`
-trainer.fit(Line(), DataLoader(TensorDataset(torch.randn(16, 1)), 4))
+loader = DataLoader(TensorDataset(torch.randn(16, 1)), 4)
+line = Line()
+trainer.fit(line, loader, loader)
+trainer.test(line, loader)
+trainer.predict(line, loader)

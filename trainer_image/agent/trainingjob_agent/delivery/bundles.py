@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 STAND_IN = "m-kept-"
 """How the id of a model begins that MLflow, being away, could not give one."""
-KEPT_PATH = "/kept-models/"
 
 _COMPLETE = "complete"
 _MODELS = "models"
@@ -20,7 +19,7 @@ _CALL = "call-"
 
 def place_of(stand_in: str) -> str:
     """Return the address that the artifacts of such a model seem to have."""
-    return f"mlflow-artifacts:{KEPT_PATH}{stand_in}"
+    return f"mlflow-artifacts:/kept-models/{stand_in}"
 
 
 class Call(NamedTuple):
@@ -77,7 +76,12 @@ class Bundle:
         """
         directory = self.files / artifact_path
         directory.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, directory / file.name)
+        target = directory / file.name
+        try:
+            shutil.copyfile(file, target)
+        except OSError:
+            target.unlink(missing_ok=True)  # half of a file is none
+            raise
 
     def complete(self) -> None:
         """Let it be sent: nothing will be added."""
@@ -132,9 +136,9 @@ class Bundles:
         """
         if not self._directory.exists():
             return
-        for place in sorted(self._directory.iterdir(), key=lambda one: one.stat().st_mtime):
-            if place.name in self._taken or place.name == _MODELS:
-                continue
+        known = {*self._taken, _MODELS}
+        places = [place for place in self._directory.iterdir() if place.name not in known]
+        for place in sorted(places, key=lambda one: one.stat().st_mtime):
             if ended or (place / _COMPLETE).exists():
                 self._taken.add(place.name)
                 yield Bundle(place)

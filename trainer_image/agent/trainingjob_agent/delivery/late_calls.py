@@ -17,7 +17,7 @@ _CREATE = ("POST", "/api/2.0/mlflow/logged-models")
 def make_calls(
     client: "MlflowClient", run_id: str, bundle: Bundle, bundles: Bundles, pending_id: str
 ) -> None:
-    """Make what is left of the calls, and upload the model's files before the last; then delete it.
+    """Make what is left of the calls, and upload the model's files before its end is told.
 
     Args:
         client: of the job's server.
@@ -29,12 +29,11 @@ def make_calls(
     Raises:
         MlflowException, HTTPError: not all is done; a repeat goes on.
     """
-    calls = bundle.calls()
-    for number, file in enumerate(calls, start=1):
-        if number == len(calls):
-            _upload(client, bundle, bundles)
+    for file in bundle.calls():
         text = file.read_text(encoding="utf-8").replace(pending_id, run_id)
         call = Call(*json.loads(bundles.with_ids(text)))
+        if _is_end(call):
+            _upload(client, bundle, bundles)
         if (call.method, call.endpoint) == _CREATE:
             if not call.body.get("experiment_id"):
                 call.body["experiment_id"] = client.get_run(run_id).info.experiment_id
@@ -43,9 +42,13 @@ def make_calls(
         else:
             _call(client.tracking_uri, call)
         file.unlink()
-    if not calls:
-        _upload(client, bundle, bundles)
+    _upload(client, bundle, bundles)
     bundle.delete()
+
+
+def _is_end(call: Call) -> bool:
+    """Whether this sets the status of a model, after which it is one that can be used."""
+    return call.method == "PATCH" and call.endpoint.count("/") == _CREATE[1].count("/") + 1
 
 
 def _call(uri: str, call: Call) -> Any:

@@ -7,7 +7,7 @@
 
 import posixpath
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,11 +15,12 @@ from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
 from trainingjob_agent.delivery import KeptFiles, is_outage
-from trainingjob_agent.delivery.bundles import KEPT_PATH, Bundles
-from trainingjob_agent.supervisor.asking import REACH
+from trainingjob_agent.delivery.bundles import STAND_IN, Bundles
+from trainingjob_agent.supervisor.asking import KEPT_RUN, REACH
 from trainingjob_agent.supervisor.jobs_run import JobsRun
 from trainingjob_agent.supervisor.kept_calls import MODELS_ARE_KEPT
 
+_FILES_ARE_KEPT = "MLflow is away: files for the job's run are kept, to be uploaded later"
 _OF_MODEL = re.compile(r"/(?:kept-models|models)/(m-[\w-]+)(?:/artifacts)?/?(.*)$")
 
 
@@ -30,15 +31,22 @@ class JobsArtifacts(MlflowArtifactsRepository):
     """
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
-        """Upload a file, or keep it for later; further files of an outage are kept at once."""
+        """Upload a file, or keep it for later; further files of an outage are kept at once.
+
+        Raises:
+            OSError: there is no room for a file of which the server cannot know yet.
+        """
         job = JobsRun.from_environment()
-        keep = _keeper(self.artifact_uri, job) if job is not None else None
-        if job is None or keep is None:
+        place = _place_of(self.artifact_uri, job) if job is not None else None
+        if job is None or place is None:
             super().log_artifact(local_file, artifact_path)
             return
         verify_artifact_path(artifact_path)
         file, path = Path(local_file), artifact_path or ""
-        if (KEPT_PATH in self.artifact_uri or REACH.is_away(job)) and keep(file, path):
+        if not place.known:
+            place.keep(file, path)
+            return
+        if REACH.is_away(job) and place.has_kept(file, path):
             return
         try:
             super().log_artifact(local_file, artifact_path)
@@ -46,45 +54,55 @@ class JobsArtifacts(MlflowArtifactsRepository):
             if not is_outage(error):
                 raise
             REACH.saw(away=True)
-            if not keep(file, path):
+            if not place.has_kept(file, path):
                 raise
 
 
-def _keeper(artifact_uri: str, job: JobsRun) -> Callable[[Path, str], bool] | None:
-    """Return what keeps a file of the job's run, or of a model; None for what is of neither."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where files go: in the artifacts of the job's run, or of a model.
+
+    `known` says that the server knows the run or the model.
+    """
+
+    job: JobsRun
+    path: str
+    model_id: str | None = None
+    known: bool = True
+
+    def keep(self, file: Path, path: str) -> None:
+        """Keep a file for later.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        whole = posixpath.join(self.path, path)
+        if self.model_id is None:
+            KeptFiles(self.job.kept_files).put(file, whole)
+            self.job.say_once("artifacts", _FILES_ARE_KEPT)
+        else:
+            Bundles(self.job.bundles).open(self.model_id).add_file(file, whole)
+            self.job.say_once("models", MODELS_ARE_KEPT)
+
+    def has_kept(self, file: Path, path: str) -> bool:
+        """Keep a file if there is room for it."""
+        try:
+            self.keep(file, path)
+        except OSError as error:
+            text = f"{file} cannot be kept for MLflow, which is away: {error}"
+            self.job.say_once("no-room", text)
+            return False
+        return True
+
+
+def _place_of(artifact_uri: str, job: JobsRun) -> _Place | None:
+    """Return what a repository is for; None where that is neither the job's run nor a model."""
     uri_path = urlsplit(artifact_uri).path
-    run_id = job.known_id()
-    root = f"/{run_id}/artifacts"
-    if run_id is not None and root in uri_path:
-        place = uri_path.partition(root)[2].strip("/")
-        return lambda file, path: _kept(job, file, posixpath.join(place, path))
+    for root, known in ((f"/{job.known_id()}/artifacts", True), (KEPT_RUN, False)):
+        if root in uri_path:
+            return _Place(job, uri_path.partition(root)[2].strip("/"), known=known)
     model = _OF_MODEL.search(uri_path)
     if model is None:
         return None
-    model_id, place = model.groups()
-    return lambda file, path: _kept_with_model(job, model_id, file, posixpath.join(place, path))
-
-
-def _kept(job: JobsRun, file: Path, path: str) -> bool:
-    try:
-        KeptFiles(job.kept_files).put(file, path)
-    except OSError as error:
-        return _no_room(job, file, error)
-    job.say_once(
-        "artifacts", "MLflow is away: files for the job's run are kept, to be uploaded later"
-    )
-    return True
-
-
-def _kept_with_model(job: JobsRun, model_id: str, file: Path, path: str) -> bool:
-    try:
-        Bundles(job.bundles).open(model_id).add_file(file, path)
-    except OSError as error:
-        return _no_room(job, file, error)
-    job.say_once("models", MODELS_ARE_KEPT)
-    return True
-
-
-def _no_room(job: JobsRun, file: Path, error: OSError) -> bool:
-    job.say_once("no-room", f"{file} cannot be kept for MLflow, which is away: {error}")
-    return False
+    model_id, path = model.groups()
+    return _Place(job, path, model_id, known=not model_id.startswith(STAND_IN))

@@ -14,6 +14,9 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from trainingjob_agent.delivery.rest import credentials_of
 from trainingjob_agent.supervisor.jobs_run import JobsRun
 
+KEPT_RUN = "/kept-run"
+"""Where the artifacts of the job's run seem to be as long as nobody knows."""
+
 _ENDPOINT = "/api/2.0/mlflow/runs/get"
 _RETRIES = 2
 _TIMEOUT_SECONDS = 10
@@ -88,7 +91,7 @@ REACH = Reach(_answers)
 def unanswered_run(job: JobsRun) -> Run:
     """Return what is known of the job's run without a server that answers.
 
-    Where its artifacts are is not known; the scheme says why, for those who log one.
+    Where its artifacts are is not known: files for it are kept.
     """
     message = service_pb2.Run()
     info = message.info
@@ -97,5 +100,5 @@ def unanswered_run(job: JobsRun) -> Run:
     info.status = service_pb2.RUNNING
     info.start_time = time.time_ns() // 1_000_000
     info.lifecycle_stage = "active"
-    info.artifact_uri = f"mlflow-does-not-answer:/{info.run_id}"
+    info.artifact_uri = f"mlflow-artifacts:{KEPT_RUN}"
     return Run.from_proto(message)

@@ -79,7 +79,8 @@ class KeptCalls:
         info, now = response.model.info, time.time_ns() // 1_000_000
         info.model_id, info.artifact_uri = model_id, place_of(model_id)
         info.name = body.get("name") or model_id
-        info.experiment_id, info.source_run_id = body["experiment_id"], body["source_run_id"]
+        info.source_run_id = body["source_run_id"]
+        info.experiment_id = body.get("experiment_id", "")
         info.creation_timestamp_ms = info.last_updated_timestamp_ms = now
         info.model_type, info.status = body.get("model_type", ""), service_pb2.LOGGED_MODEL_PENDING
         parse_dict({"params": body.get("params", [])}, response.model.data)

@@ -50,6 +50,13 @@ class Progress:
         """Take the last step, also of a training that ends early."""
         self.report(step, 1.0)
 
+    def go_on(self) -> None:
+        """Say that the training goes on without a step, as in a validation: it has not stalled."""
+        now = self.clock()
+        if self._last_step >= 0 and now >= self._due_seconds:
+            self._due_seconds = now + _EVERY_SECONDS
+            self.log({"progress/step": self._last_step})
+
     def _metrics(
         self, step: int, done: float | None, epoch: int | None, now: float
     ) -> dict[str, float]:

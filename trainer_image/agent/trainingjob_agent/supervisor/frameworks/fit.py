@@ -18,11 +18,29 @@ class FitProgress:
         """Report the step; with accumulated gradients a batch may be a part of one."""
         _report(trainer)
 
+    def on_validation_batch_end(self, *_: object, **__: object) -> None:
+        """Report that it goes on."""
+        _go_on()
+
+    def on_test_batch_end(self, *_: object, **__: object) -> None:
+        """Report that it goes on."""
+        _go_on()
+
+    def on_predict_batch_end(self, *_: object, **__: object) -> None:
+        """Report that it goes on."""
+        _go_on()
+
     def on_train_end(self, trainer: Any, *_: object) -> None:
         """Report the end, which may come early."""
         progress = progress_of_process()
         if progress is not None:
             progress.end(trainer.global_step)
+
+
+def _go_on() -> None:
+    progress = progress_of_process()
+    if progress is not None:
+        progress.go_on()
 
 
 def _report(trainer: Any) -> None:

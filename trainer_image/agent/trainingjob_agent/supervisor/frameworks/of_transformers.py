@@ -19,6 +19,12 @@ class Progress(TrainerCallback):
         """Report the step."""
         _report(state)
 
+    def on_prediction_step(self, *_: object, **__: object) -> None:
+        """Report that an evaluation goes on."""
+        progress = progress_of_process()
+        if progress is not None:
+            progress.go_on()
+
     def on_train_end(self, _arguments: Any, state: Any, _control: Any, **_: object) -> None:
         """Report the end, which may come early."""
         progress = progress_of_process()
