@@ -13,7 +13,7 @@ Variable = dict[str, Any]
 GPU = "nvidia.com/gpu"
 # Read by MLflow's own SystemEnvironmentContext (mlflow/tracking/context).
 RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
-TOKEN_FILE = "TRAININGJOB_OPTION_MLFLOW_TOKEN_FILE"  # noqa: S105 - the name of a variable
+TOKEN_FILE = "MLFLOW_TRACKING_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Read by MLflow's own Kubernetes login (mlflow/tracking/request_auth).
 API_TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a mount point
 TOKEN_DIRECTORY = "/var/run/secrets/trainingjob.dev/mlflow"  # noqa: S105 - a mount point

@@ -14,6 +14,7 @@ from trainingjob_agent.causes.termination import (
     write_termination_message,
 )
 from trainingjob_agent.contract import Contract, ContractError
+from trainingjob_agent.delivery.login import login_variables
 from trainingjob_agent.logs.output import Output
 from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_agent.supervisor.child import Child
@@ -88,6 +89,7 @@ def script_environment(environment: Mapping[str, str], directory: Path) -> dict[
     return {
         **kept,
         **environment,
+        **login_variables(environment),
         "PYTHONPATH": f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK),
         DIRECTORY: str(directory),
         "TRAININGJOB_STACKS_FILE": str(directory / "stacks.txt"),
