@@ -66,6 +66,7 @@ def _mlflow(run: RunIdentity | None, tracking: Tracking) -> list[Variable]:
         # MLflow's own name: a user's fluent script adopts the run instead of making a second one.
         _variable("MLFLOW_RUN_ID", run.run_id),
         _variable("TRAININGJOB_MLFLOW_RUN_ID", run.run_id),
+        _variable("TRAININGJOB_MLFLOW_RUN_URL", tracking.run_url(run)),
     ]
 
 

@@ -65,7 +65,7 @@ def test_a_script_and_what_runs_beside_it_use_the_token_as_it_is_by_then(
         *(sys.executable, "-c", SCRIPT),
         MLFLOW_TRACKING_URI=guarded,
         MLFLOW_TRACKING_TOKEN_FILE=str(file),
-        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+        TRAININGJOB_MLFLOW_RUN_URL="https://mlflow.example.com/#/experiments/0/runs/mine",
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -80,9 +80,11 @@ def test_a_script_and_what_runs_beside_it_use_the_token_as_it_is_by_then(
         assert process.stdout.readline().decode().strip() == job
     process.stdin.write(b"\n")
     process.stdin.flush()
-    code, _, errors = ended(process)
+    code, output, errors = ended(process)
 
     assert code == 0, errors
+    page = "the run in MLflow: https://mlflow.example.com/#/experiments/0/runs/mine"
+    assert (page in errors, "View run" in output) == (True, False)
     told = [(point.step, point.value) for point in history(mlflow_server, job)]
     assert told == [(step, 1 / step) for step in range(1, 4)]
 
