@@ -1,7 +1,7 @@
 """Logs MLflow's client in by a token in a file, which somebody else renews.
 
 MLflow itself reads a token from its environment, which is fixed as the pod starts, or with the
-package kubernetes from the pod's ServiceAccount. This is a plugin of its, a provider of
+package kubernetes from the pod's ServiceAccount. This is one of its plugins, a provider of
 authentication (mlflow/tracking/request_auth): it reads the file before each request.
 """
 
