@@ -123,6 +123,7 @@ FULL_SPEC: dict[str, Any] = {
     "mlflow": {
         "trackingUri": "https://mlflow.example.com/prefix",
         "experiment": "Any name / of mine",
+        "workspace": "team-vision",
         "runName": "first",
         "tags": {
             "team": "vision",

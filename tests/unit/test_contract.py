@@ -56,6 +56,7 @@ def test_the_trainer_reads_all_that_the_operator_sets() -> None:
         tracking_uri="http://mlflow",
         experiment_id="7",
         run_id="f00d",
+        run_url="http://mlflow/#/experiments/7/runs/f00d",
         rank=1,
         world_size=2,
     )

@@ -13,7 +13,7 @@ Variable = dict[str, Any]
 GPU = "nvidia.com/gpu"
 # Read by MLflow's own SystemEnvironmentContext (mlflow/tracking/context).
 RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
-TOKEN_FILE = "TRAININGJOB_OPTION_MLFLOW_TOKEN_FILE"  # noqa: S105 - the name of a variable
+TOKEN_FILE = "MLFLOW_TRACKING_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Read by MLflow's own Kubernetes login (mlflow/tracking/request_auth).
 API_TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a mount point
 TOKEN_DIRECTORY = "/var/run/secrets/trainingjob.dev/mlflow"  # noqa: S105 - a mount point
@@ -67,6 +67,7 @@ def _mlflow(run: RunIdentity | None, tracking: Tracking) -> list[Variable]:
         # MLflow's own name: a user's fluent script adopts the run instead of making a second one.
         _variable("MLFLOW_RUN_ID", run.run_id),
         _variable("TRAININGJOB_MLFLOW_RUN_ID", run.run_id),
+        _variable("TRAININGJOB_MLFLOW_RUN_URL", tracking.run_url(run)),
     ]
 
 

@@ -24,12 +24,22 @@ class PodToken:
 class Tracking:
     """Where a job's run is kept, and how its pods log in there.
 
-    Without a `workspace` it is the server's default one, or the server has none.
+    Without a `workspace` it is the server's default one, or the server has none. People open the
+    server's pages at `ui_url`; without one at `uri`.
     """
 
     uri: str
     workspace: str = ""
     token: PodToken | None = None
+    ui_url: str = ""
+
+    def run_url(self, run: RunIdentity) -> str:
+        """The run's page in the MLflow UI."""
+        base = self.ui_url or self.uri
+        page = f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        if self.workspace in ("", DEFAULT_WORKSPACE):
+            return page
+        return f"{page}?workspace={quote(self.workspace, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,5 @@ class TrackingUris:
 
     def tracking(self, uri: str, workspace: str) -> Tracking:
         """One of these servers, for a job that uses the workspace."""
-        return Tracking(uri, workspace, self.pod_tokens.get(uri))
-
-    def run_url(self, tracking: Tracking, run: RunIdentity) -> str:
-        """The run's page in the MLflow UI."""
         pages = {**dict(self.ui_urls), self.default_uri: self.ui_url}
-        base = pages.get(tracking.uri, tracking.uri)
-        page = f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        if tracking.workspace in ("", DEFAULT_WORKSPACE):
-            return page
-        return f"{page}?workspace={quote(tracking.workspace, safe='')}"
+        return Tracking(uri, workspace, self.pod_tokens.get(uri), pages.get(uri, ""))

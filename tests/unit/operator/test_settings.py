@@ -2,7 +2,7 @@
 
 import pytest
 from trainingjob_operator.core.intent import RunIdentity
-from trainingjob_operator.core.tracking_uris import PodToken, Tracking, TrackingUris
+from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
 
 URI = {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000/"}
@@ -73,7 +73,7 @@ def test_further_servers_are_allowed_and_have_pages_of_their_own() -> None:
         (("https://a", "https://ui.a"),),
     )
     run = RunIdentity("7", "f00d")
-    urls = [settings.tracking_uris.run_url(Tracking(f"https://{name}"), run) for name in "ab"]
+    urls = [settings.tracking_uris.tracking(f"https://{name}", "").run_url(run) for name in "ab"]
     assert urls == [f"{page}/#/experiments/7/runs/f00d" for page in ("https://ui.a", "https://b")]
 
 
@@ -127,6 +127,6 @@ def test_the_page_of_a_run_in_a_workspace() -> None:
     """As MLflow's own client prints it; the default workspace is left out there, too."""
     uris = TrackingUris("http://mlflow", "https://ui")
     run = RunIdentity("7", "f00d")
-    pages = [uris.run_url(Tracking("http://mlflow", name), run) for name in ("vision", "default")]
+    pages = [uris.tracking("http://mlflow", name).run_url(run) for name in ("vision", "default")]
     page = "https://ui/#/experiments/7/runs/f00d"
     assert pages == [f"{page}?workspace=vision", page]

@@ -73,6 +73,7 @@ class Companions:
             )
         served = [*collectors, *(self.sender.collectors if self.sender else [])]
         self._exporter = Exporter(contract, served)
+        self._run_url = contract.run_url
         self._closing = Closing()
 
     def start(self) -> None:
@@ -82,6 +83,8 @@ class Companions:
                 service.start()
         if self.sender is None:
             _logger.info("no MLflow run given: metrics go to this log and to Prometheus only")
+        elif self._run_url:
+            _logger.info("the run in MLflow: %s", self._run_url)
 
     def log_metrics(
         self,

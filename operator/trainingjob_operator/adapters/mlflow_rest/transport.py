@@ -31,6 +31,9 @@ T = TypeVar("T")
 # A server may answer with a whole stack trace; its first characters are for people to read.
 MESSAGE_LIMIT = 1000
 CODE_LIMIT = 100
+# SQLAlchemy's name of a time-out of its pool of connections (sqlalche.me/e/20/3o7r), for which
+# MLflow answers 400 BAD_REQUEST.
+NO_CONNECTION_LEFT = "/3o7r)"
 # A thousand runs with a hundred metrics each are a tenth of this.
 BODY_LIMIT = 64 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -181,12 +184,12 @@ class Transport:
         if status == 200 and decoded is not None:
             return decoded
         if decoded is not None and "error_code" in decoded:
-            raise MlflowError(
-                status,
-                border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}",
-                border.text(decoded.get("message"), MESSAGE_LIMIT),
-                retryable=status == 429 or status >= 500,
-            )
+            code = border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}"
+            told = border.text(decoded.get("message"), MESSAGE_LIMIT)
+            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in told:
+                # As MLflow answers where its database fails in another way.
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+            raise MlflowError(status, code, told, retryable=status == 429 or status >= 500)
         text = border.text(answer[:200].decode(errors="replace"), MESSAGE_LIMIT).strip()
         if status in (401, 403):
             message = f"{self._uri} refuses the operator's credentials: {text}"

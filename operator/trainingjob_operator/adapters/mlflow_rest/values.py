@@ -94,10 +94,14 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A LoggedModel of MLflow 3; `pending`: its files were never all there."""
+    """A LoggedModel of MLflow 3; `pending`: its files were never all there.
+
+    `opened_by` is the uid of the job whose pods made it, where MLflow's fluent API told that.
+    """
 
     model_id: str
     pending: bool
+    opened_by: str = ""
 
 
 class ShapeError(ValueError):

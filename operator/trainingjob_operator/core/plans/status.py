@@ -115,5 +115,5 @@ def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:
         experiment_id=identity.experiment_id,
         run_id=identity.run_id,
         status=confirmed,
-        url=context.uris.run_url(tracking, identity),
+        url=tracking.run_url(identity),
     )

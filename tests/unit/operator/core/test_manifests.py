@@ -68,6 +68,10 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
                                 {"name": "MLFLOW_RUN_ID", "value": "f00d"},
                                 {"name": "TRAININGJOB_MLFLOW_RUN_ID", "value": "f00d"},
                                 {
+                                    "name": "TRAININGJOB_MLFLOW_RUN_URL",
+                                    "value": "http://mlflow:5000/#/experiments/7/runs/f00d",
+                                },
+                                {
                                     "name": "MLFLOW_RUN_CONTEXT",
                                     "value": '{"trainingjob.opened_by": "u-1"}',
                                 },

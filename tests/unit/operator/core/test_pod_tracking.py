@@ -9,7 +9,7 @@ from trainingjob_operator.core.tracking_uris import PodToken, Tracking
 from tests.support.jobs import RUN, training_job
 
 URI = "http://mlflow:5000"
-FILE = "TRAININGJOB_OPTION_MLFLOW_TOKEN_FILE"
+FILE = "MLFLOW_TRACKING_TOKEN_FILE"
 
 
 def pod(tracking: Tracking, **spec: Any) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import pytest
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import JobView, Observed, PodView
-from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import (
     RUN,
     SERVERS,
+    TRACKING,
     at,
     child,
     failed_pod,
@@ -190,7 +190,7 @@ def test_the_next_attempt_starts_though_ended_pods_are_kept(job: JobView | None)
     plan = decide(
         restarting, Observed(None, (failed_pod(code=139),), earlier), run(), at(40), SERVERS
     )
-    manifest = manifests.child_job(restarting, 2, RUN, Tracking("http://mlflow:5000"))
+    manifest = manifests.child_job(restarting, 2, RUN, TRACKING)
     assert plan == Plan(
         actions=(Action(ActionKind.CREATE_JOB, manifest=manifest),),
         run=intent("SCHEDULED", tags=SECOND_TAGS),

@@ -16,6 +16,7 @@ from tests.support.jobs import SERVERS, run, started, training_job
 from tests.support.plans import NOTHING, NOW, condition, wire
 
 DEFAULT = "http://mlflow:5000"
+PAGES = "https://mlflow.example.com"
 
 
 def of_mlflow(**mlflow: str) -> TrainingJob:
@@ -87,7 +88,7 @@ def test_each_server_has_its_own_workspaces_and_token() -> None:
     uris = replace(
         SERVERS, workspaces={DEFAULT: {"ml": "learning"}}, pod_tokens={"http://other": token}
     )
-    assert tenancy.tracking(of_mlflow(), uris) == Tracking(DEFAULT, "learning")
+    assert tenancy.tracking(of_mlflow(), uris) == Tracking(DEFAULT, "learning", ui_url=PAGES)
     other = of_mlflow(trackingUri="http://other", workspace="mine")
     assert tenancy.tracking(other, uris) == Tracking("http://other", "mine", token)
 
@@ -99,7 +100,7 @@ def test_a_job_that_has_begun_keeps_its_workspace() -> None:
         {"mlflow": {"experiment": "now-refused"}}, started("Running", mlflow=mlflow)
     )
     uris = replace(SERVERS, workspaces={DEFAULT: {"*": "new"}}, experiment_pattern="{namespace}/*")
-    assert tenancy.tracking(begun, uris) == Tracking(DEFAULT, "old")
+    assert tenancy.tracking(begun, uris) == Tracking(DEFAULT, "old", ui_url=PAGES)
     plan = decide(begun, NOTHING, run(), NOW, uris)
     assert plan.run is not None
     assert (plan.run.workspace, plan.run.experiment) == ("old", "now-refused")

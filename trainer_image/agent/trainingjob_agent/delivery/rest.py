@@ -17,6 +17,9 @@ _TIMEOUT_SECONDS = 10.0
 """Of this call only: a server that uploads a model to its store answers when that is done."""
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _SHOWN_CHARACTERS = 300
+NO_CONNECTION_LEFT = "/3o7r)"
+"""SQLAlchemy's name of a time-out of its pool of connections (sqlalche.me/e/20/3o7r), for which
+MLflow answers 400 BAD_REQUEST: no word on the content."""
 
 
 class UnavailableError(Exception):
@@ -117,6 +120,8 @@ def _check(response: "Response") -> None:
     told = reply.get("message") if isinstance(reply, dict) else None
     text = str(told or response.text or response.reason)[:_SHOWN_CHARACTERS]
     message = f"{response.url} answers {status}: {text}"
+    if NO_CONNECTION_LEFT in str(told):
+        raise UnavailableError(message)
     # A proxy's page is no word of MLflow's on the content.
     if status in _CONTENT_REFUSED and (told is not None or status == 413):
         raise RefusedError(message)
