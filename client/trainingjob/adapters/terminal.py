@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from trainingjob.core import telling
+from trainingjob.core.checkup import Finding
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
 from trainingjob.core.why import Explanation
@@ -23,6 +24,7 @@ _COLOURS = {
     "Deleting": "yellow",
 }
 _RANKS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
+_MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 _SAYS = "tj: "
 
 
@@ -57,6 +59,18 @@ def explanation(found: Explanation) -> None:
         out.print(Text.assemble("  ", (f"{name:<{width}}", "dim"), "  ", indented))
     for remedy in found.remedies:
         out.print(Text.assemble(("→ ", "green"), remedy))
+
+
+def findings(found: Iterable[Finding]) -> bool:
+    """Print each finding as it comes; whether nothing is wrong."""
+    out, well = console(), True
+    for one in found:
+        mark, colour = _MARKS[one.good]
+        out.print(Text.assemble((f"{mark} ", colour), one.told))
+        if one.remedy:
+            out.print(Text.assemble(("  → ", "green"), one.remedy))
+        well &= one.good is not False
+    return well
 
 
 def complain(message: str, remedy: str = "") -> None:

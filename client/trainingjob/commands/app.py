@@ -38,6 +38,7 @@ COMMANDS = (
     steering.suspend,
     steering.resume,
     steering.delete,
+    looking.doctor,
 )
 for one in COMMANDS:
     app.command(name=_name(one))(one)

@@ -16,7 +16,7 @@ from trainingjob.core import functions
 from trainingjob.core.functions import Place
 from trainingjob.functions import place
 
-CALLING = resources.files("trainingjob.core").joinpath("calling.py").read_text()
+CALLING = resources.files("trainingjob.pod").joinpath("calling.py").read_text()
 REPOSITORY = Path(__file__).parents[3]
 
 
