@@ -120,8 +120,12 @@ class Screen:
     def line(self, line: Line) -> None:
         """Show a line of a pod, with the rank in front where there are several."""
         rank = f"[{line.rank}] " if self._with_ranks else ""
-        colour = _RANKS[line.rank % len(_RANKS)]
-        self._console.print(Text.assemble((rank, colour), line.text))
+        if not self._console.is_terminal:
+            sys.stdout.write(f"{rank}{line.text}\n")
+            return
+        # Of a progress bar only its last state; colours of the program stay.
+        text = line.text.rstrip("\r").rpartition("\r")[2]
+        self._console.print(Text(rank, _RANKS[line.rank % len(_RANKS)]) + Text.from_ansi(text))
 
     def say(self, text: str) -> None:
         """Show a line of our own."""
@@ -134,8 +138,3 @@ class Screen:
         if not bar.tasks:
             bar.add_task(job.name, total=100, told="")
         bar.update(bar.task_ids[0], completed=job.progress.percentage, told=told)
-
-
-def is_terminal() -> bool:
-    """Whether a person looks at standard output."""
-    return sys.stdout.isatty()

@@ -75,6 +75,30 @@ def test_the_code_goes_with_the_job_and_the_name_can_be_used_again(
     wait_for("its code is gone", lambda: code() == 0, 60)
 
 
+def test_a_job_is_started_again_with_its_code_and_other_arguments(
+    tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess
+) -> None:
+    assert tj(*RUN, "--detach", "--", "python", "train.py").returncode == 0
+    (tj.directory / "train.py").unlink()
+    done = tj("rerun", "train", "--name", "again", "--", "python", "train.py", "--lr", "1")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "tj: Succeeded"
+    first, second = cluster.get("train"), cluster.get("again")
+    assert first is not None
+    assert second is not None
+    assert second["spec"]["args"] == ["python", "train.py", "--lr", "1"]
+    packed = [
+        one.binary_data["code.tar.gz"]
+        for one in cluster.core.list_namespaced_config_map(cluster.namespace).items
+        if one.metadata.name.startswith(("train-code-", "again-code-"))
+    ]
+    assert len(packed) == 2
+    assert packed[0] == packed[1]
+    [run] = runs.by_job()["again"]
+    assert run.data.tags["code.repeats"] == "train"
+    assert run.data.tags["code.sha256"] == first["spec"]["mlflow"]["tags"]["code.sha256"]
+
+
 def test_a_failure_is_explained_and_its_exit_code_passed_on(
     tj: Tj, cluster: Cluster, operator: OperatorProcess
 ) -> None:
