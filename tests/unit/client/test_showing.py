@@ -113,7 +113,7 @@ STALLED = [{"type": "Stalled", "status": "True", "message": "no step for 600 s"}
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        (None, body(), ["Unseen"]),
+        (None, body(), ["waits for the operator"]),
         (body(), body("Starting"), ["Starting"]),
         (body("Starting"), body("Starting", mlflow=RUN), [f"run {RUN['url']}"]),
         (None, body("Starting", mlflow={"runId": "f00d"}), ["run f00d", "Starting"]),
