@@ -1,4 +1,4 @@
-"""Commands that look at pods, against an API server that has some, and with a kubectl of the test."""
+"""Commands that look into pods, by an API server and a kubectl of the test."""
 
 import os
 import subprocess
