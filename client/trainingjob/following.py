@@ -20,6 +20,7 @@ _TICK_SECONDS = 0.1
 # After the end of a job: time for the last lines of its pods.
 _DRAIN_SECONDS = 15.0
 _OUTAGE_SECONDS = 120.0
+_AT_ONCE = 1000
 # To read the log of a pod that has ended.
 _TRIES = 3
 
@@ -141,7 +142,8 @@ class _Following:
         """What has come; waits a moment for it."""
         try:
             yield self._news.get(timeout=_TICK_SECONDS)
-            while True:
+            # Not without end: what has come is to be shown, too.
+            for _ in range(_AT_ONCE):
                 yield self._news.get_nowait()
         except queue.Empty:
             return

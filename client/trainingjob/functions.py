@@ -62,7 +62,7 @@ class Function(Generic[P, R]):
         workdir = Path(self._options.get("workdir", "."))
         command = functions.command(
             place(self.__wrapped__, workdir),
-            resources.files("trainingjob.core").joinpath("calling.py").read_text(),
+            resources.files("trainingjob.pod").joinpath("calling.py").read_text(),
             functions.arguments(name, args, kwargs),
             processes=self._options.get("nodes", 1) > 1 or self._options.get("gpus", 0) > 1,
         )

@@ -43,7 +43,7 @@ def code_tags(directory: Path) -> dict[str, str]:
 
 def objects(request: Request, code: Snapshot | None) -> tuple[Manifest, list[Manifest]]:
     """The TrainingJob of a request, and the ConfigMaps that it needs."""
-    preamble = resources.files("trainingjob.core").joinpath("preamble.py").read_text()
+    preamble = resources.files("trainingjob.pod").joinpath("preamble.py").read_text()
     job = manifests.training_job(request, preamble, code)
     return job, [snapshot.config_map(request.name, code)] if code else []
 

@@ -17,6 +17,11 @@ from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
 
+def take_interrupts() -> None:
+    """For `preexec_fn`: a child of a shell's background process would ignore SIGINT as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def free_port() -> int:
     """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from trainingjob.core import telling
+from trainingjob.core.checkup import Finding
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
 from trainingjob.core.why import Explanation
@@ -23,6 +24,7 @@ _COLOURS = {
     "Deleting": "yellow",
 }
 _RANKS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
+_MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 _SAYS = "tj: "
 
 
@@ -57,6 +59,18 @@ def explanation(found: Explanation) -> None:
         out.print(Text.assemble("  ", (f"{name:<{width}}", "dim"), "  ", indented))
     for remedy in found.remedies:
         out.print(Text.assemble(("→ ", "green"), remedy))
+
+
+def findings(found: Iterable[Finding]) -> bool:
+    """Print each finding as it comes; whether nothing is wrong."""
+    out, well = console(), True
+    for one in found:
+        mark, colour = _MARKS[one.good]
+        out.print(Text.assemble((f"{mark} ", colour), one.told))
+        if one.remedy:
+            out.print(Text.assemble(("  → ", "green"), one.remedy))
+        well &= one.good is not False
+    return well
 
 
 def complain(message: str, remedy: str = "") -> None:
@@ -106,8 +120,12 @@ class Screen:
     def line(self, line: Line) -> None:
         """Show a line of a pod, with the rank in front where there are several."""
         rank = f"[{line.rank}] " if self._with_ranks else ""
-        colour = _RANKS[line.rank % len(_RANKS)]
-        self._console.print(Text.assemble((rank, colour), line.text))
+        if not self._console.is_terminal:
+            sys.stdout.write(f"{rank}{line.text}\n")
+            return
+        # Of a progress bar only its last state; colours of the program stay.
+        text = line.text.rstrip("\r").rpartition("\r")[2]
+        self._console.print(Text(rank, _RANKS[line.rank % len(_RANKS)]) + Text.from_ansi(text))
 
     def say(self, text: str) -> None:
         """Show a line of our own."""
@@ -120,8 +138,3 @@ class Screen:
         if not bar.tasks:
             bar.add_task(job.name, total=100, told="")
         bar.update(bar.task_ids[0], completed=job.progress.percentage, told=told)
-
-
-def is_terminal() -> bool:
-    """Whether a person looks at standard output."""
-    return sys.stdout.isatty()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainingjob.core.code_files import GIT_IGNORE_FILE, IGNORE_FILE, chosen
-from trainingjob.core.snapshot import Commit, File
+from trainingjob.core.snapshot import Commit, File, check_sizes
 from trainingjob.errors import UserError
 
 
@@ -25,7 +25,9 @@ def read(directory: Path) -> tuple[list[File], Commit | None]:
         ignored.append(_text(directory / GIT_IGNORE_FILE))
     else:
         paths = list(_tracked(directory, listed))
-    files = [_file(directory, path) for path in chosen(paths, *ignored)]
+    going = chosen(paths, *ignored)
+    check_sizes({path: _size(directory / path) for path in going})
+    files = [_file(directory, path) for path in going]
     return files, None if listed is None else commit_of(directory)
 
 
@@ -42,11 +44,18 @@ def _tracked(directory: Path, listed: str) -> Iterator[str]:
 
 
 def _walk(directory: Path) -> Iterator[str]:
+    """All files and links; a pipe or a socket has no content that could go along."""
     for folder, folders, names in os.walk(directory):
         folders.sort()
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in [*names, *links]:
-            yield (Path(folder) / name).relative_to(directory).as_posix()
+        for name in [*names, *folders]:
+            target = Path(folder) / name
+            if target.is_symlink() or target.is_file():
+                yield target.relative_to(directory).as_posix()
+
+
+def _size(target: Path) -> int:
+    """Bytes of a file; none of a link that leads nowhere, or to a directory."""
+    return target.stat().st_size if target.is_file() else 0
 
 
 def _file(directory: Path, path: str) -> File:

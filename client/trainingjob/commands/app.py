@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from trainingjob import __version__
-from trainingjob.commands import following, looking, running, steering
+from trainingjob.commands import following, inside, looking, running, steering
 
 # What Python has another meaning for.
 _NAMES = {"open_run": "open"}
@@ -35,9 +35,12 @@ COMMANDS = (
     following.wait,
     running.rerun,
     looking.open_run,
+    inside.shell,
+    inside.stacks,
     steering.suspend,
     steering.resume,
     steering.delete,
+    looking.doctor,
 )
 for one in COMMANDS:
     app.command(name=_name(one))(one)

@@ -98,6 +98,15 @@ def open_run(name: Name, namespace: Namespace = None, context: Context = None) -
     webbrowser.open(job.run_url)
 
 
+def doctor(namespace: Namespace = None, context: Context = None) -> None:
+    """Check all that a job needs, and say what to do; the exit code is 1 if something is wrong."""
+    from trainingjob import checkup
+    from trainingjob.adapters import terminal
+
+    if not terminal.findings(checkup.examine(context, namespace)):
+        raise typer.Exit(1)
+
+
 def _watch(found: "Cluster", all_namespaces: bool) -> None:
     from rich.live import Live
 

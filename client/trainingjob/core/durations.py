@@ -24,7 +24,7 @@ def size(count: int) -> str:
     """Bytes in the unit that suits them: `512 B`, `1.5 KiB`, `20 MiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
+        if round(value) < 1024:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"

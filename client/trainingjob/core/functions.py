@@ -49,7 +49,7 @@ def place(module: str, name: str, file: PurePosixPath) -> Place:
 
 
 def command(where: Place, calling: str, arguments: str, *, processes: bool) -> tuple[str, ...]:
-    """The command that calls it with core/calling.py's source; `processes`: one for each rank."""
+    """The command that calls it with pod/calling.py's source; `processes`: one for each rank."""
     launcher = ("torchrun", "--no-python") if processes else ()
     return (*launcher, "python", "-c", calling, where.root, where.module, where.name, arguments)
 
@@ -72,7 +72,7 @@ def arguments(name: str, positional: Sequence[Any], named: Mapping[str, Any]) ->
 
 
 def result(text: str) -> Any:
-    """What a function returned, from the artifact that core/calling.py writes.
+    """What a function returned, from the artifact that pod/calling.py writes.
 
     Raises:
         UserError: it returned something that JSON cannot hold, or the artifact is not its.

@@ -36,7 +36,7 @@ class Request:
 
 
 def training_job(request: Request, preamble: str, code: Snapshot | None) -> Manifest:
-    """The TrainingJob, whose command is preceded by the source text of core/preamble.py.
+    """The TrainingJob, whose command is preceded by the source text of pod/preamble.py.
 
     Raises:
         UserError: the name is none.

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from trainingjob.errors import UserError
 
 # The API server takes no ConfigMap with more data (Kubernetes, core/v1 ConfigMap).
 MAX_BYTES = 2**20
+# Text is seldom packed better than to a tenth.
+MAX_UNPACKED_BYTES = 64 * MAX_BYTES
 ARCHIVE = "code.tar.gz"
 VOLUME, DIRECTORY_VOLUME = "trainingjob-code", "trainingjob-workdir"
 MOUNT_PATH, DIRECTORY = "/trainingjob/code", "/trainingjob/workdir"
@@ -68,6 +70,16 @@ class Snapshot:
         return told
 
 
+def check_sizes(sizes: Mapping[str, int]) -> None:
+    """Refuse files, by path and bytes, that no packing makes small, before they are read.
+
+    Raises:
+        UserError: they are too much; names the largest.
+    """
+    if sum(sizes.values()) > MAX_UNPACKED_BYTES:
+        raise _too_large(size(sum(sizes.values())), sizes)
+
+
 def pack(files: Iterable[File], commit: Commit | None = None) -> Snapshot:
     """Pack files, the same ones always to the same hash.
 
@@ -87,7 +99,9 @@ def pack(files: Iterable[File], commit: Commit | None = None) -> Snapshot:
     unpacked = buffer.getvalue()
     archive = gzip.compress(unpacked, mtime=0)
     if len(archive) > MAX_BYTES:
-        raise _too_large(ordered, len(archive))
+        raise _too_large(
+            f"{size(len(archive))} packed", {file.path: len(file.content) for file in ordered}
+        )
     content = sum(len(file.content) for file in ordered)
     digest = hashlib.sha256(unpacked).hexdigest()
     return Snapshot(archive, digest, len(ordered), content, commit)
@@ -139,11 +153,11 @@ def _header(file: File) -> tarfile.TarInfo:
     return header
 
 
-def _too_large(files: list[File], packed: int) -> UserError:
-    largest = sorted(files, key=lambda file: (-len(file.content), file.path))[:_LARGEST_SHOWN]
-    shown = ", ".join(f"{file.path} ({size(len(file.content))})" for file in largest)
+def _too_large(found: str, sizes: Mapping[str, int]) -> UserError:
+    largest = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))[:_LARGEST_SHOWN]
+    shown = ", ".join(f"{path} ({size(count)})" for path, count in largest)
     return UserError(
-        f"the code has {size(packed)} packed, more than the {size(MAX_BYTES)} that can go along; "
+        f"the code has {found}, more than the {size(MAX_BYTES)} that can go along; "
         f"the largest files are {shown}",
         "put what the training does not need into .tjignore, data on a volume, and large files "
         "that it does need into the image",

@@ -1,7 +1,7 @@
 """What to say about a job while it is followed."""
 
 from trainingjob.core.durations import duration
-from trainingjob.core.job import Job
+from trainingjob.core.job import UNSEEN, Job
 from trainingjob.core.tables import shown_state
 
 _STEP_PERCENT = 10
@@ -49,7 +49,7 @@ def progress_line(before: Job | None, job: Job) -> str | None:
 
 
 def _state(job: Job) -> str:
-    told = shown_state(job)
+    told = "waits for the operator" if job.state == UNSEEN else shown_state(job)
     if job.attempt > 1:
         told += f", attempt {job.attempt}"
     if job.failure and not job.ended:

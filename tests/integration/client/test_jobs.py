@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import signal
 import subprocess
 import tarfile
@@ -12,7 +13,7 @@ import yaml
 
 from tests.integration.client.conftest import Tj
 from tests.support.api import Cluster, Runs, manifest
-from tests.support.processes import OperatorProcess
+from tests.support.processes import OperatorProcess, take_interrupts
 from tests.support.waiting import wait_for
 
 FOREVER = {"kwok.trainingjob.dev/run-seconds": "forever"}
@@ -31,7 +32,7 @@ def test_a_job_is_started_with_the_code_and_ends_with_its_exit_code(
     assert (done.returncode, done.stderr) == (0, "")
     [run] = runs.by_job()["train"]
     lines = done.stdout.splitlines()
-    assert lines[0] == "tj: code: 1 file, 17 B (116 B packed)"
+    assert re.fullmatch(r"tj: code: 1 file, 17 B \(\d+ B packed\)", lines[0])
     assert lines[1] == f"train created in namespace {cluster.namespace}"
     assert any(run.info.run_id in line for line in lines)
     assert "tj: Running" in lines
@@ -75,6 +76,30 @@ def test_the_code_goes_with_the_job_and_the_name_can_be_used_again(
     wait_for("its code is gone", lambda: code() == 0, 60)
 
 
+def test_a_job_is_started_again_with_its_code_and_other_arguments(
+    tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess
+) -> None:
+    assert tj(*RUN, "--detach", "--", "python", "train.py").returncode == 0
+    (tj.directory / "train.py").unlink()
+    done = tj("rerun", "train", "--name", "again", "--", "python", "train.py", "--lr", "1")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "tj: Succeeded"
+    first, second = cluster.get("train"), cluster.get("again")
+    assert first is not None
+    assert second is not None
+    assert second["spec"]["args"] == ["python", "train.py", "--lr", "1"]
+    packed = [
+        one.binary_data["code.tar.gz"]
+        for one in cluster.core.list_namespaced_config_map(cluster.namespace).items
+        if one.metadata.name.startswith(("train-code-", "again-code-"))
+    ]
+    assert len(packed) == 2
+    assert packed[0] == packed[1]
+    [run] = runs.by_job()["again"]
+    assert run.data.tags["code.repeats"] == "train"
+    assert run.data.tags["code.sha256"] == first["spec"]["mlflow"]["tags"]["code.sha256"]
+
+
 def test_a_failure_is_explained_and_its_exit_code_passed_on(
     tj: Tj, cluster: Cluster, operator: OperatorProcess
 ) -> None:
@@ -113,6 +138,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=take_interrupts,
     )
     assert following.stdout is not None
     wait_for("it is shown", lambda: "Running" in (following.stdout or io.StringIO()).readline(), 60)

@@ -102,6 +102,14 @@ def test_mistakes(tmp_path: Path, arguments: tuple[str, ...], error: list[str]) 
     assert done.stderr.splitlines() == error
 
 
+def test_a_terminal_of_another_code(tmp_path: Path) -> None:
+    done = tj(tmp_path, "run", "--", "true", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.stderr.splitlines() == [
+        "error: no image",
+        "? name one by --image, or by the variable TRAININGJOB_IMAGE",
+    ]
+
+
 def test_a_rank_that_is_none(tmp_path: Path) -> None:
     done = tj(tmp_path, "logs", "mnist", "--rank", "first")
     assert done.stderr.splitlines() == [

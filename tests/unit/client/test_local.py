@@ -14,7 +14,7 @@ from trainingjob.core.local import Ending, LocalRun
 from trainingjob_agent.contract import Contract
 from trainingjob_operator.core import contract
 
-from tests.support.processes import MlflowServer
+from tests.support.processes import MlflowServer, take_interrupts
 from tests.support.waiting import wait_for
 
 SCRIPT = """
@@ -156,6 +156,7 @@ def test_ctrl_c_ends_the_training_and_its_run(tmp_path: Path, mlflow: MlflowServ
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=take_interrupts,
     )
     assert started.stdout is not None
     assert started.stdout.readline() == "trained wait\n"

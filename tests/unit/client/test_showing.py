@@ -33,6 +33,7 @@ def test_durations(seconds: float, text: str) -> None:
         (0, "0 B"),
         (1023, "1023 B"),
         (1536, "1.5 KiB"),
+        (2**20 - 1, "1.0 MiB"),
         (20 * 2**20, "20 MiB"),
         (2**40, "1024.0 GiB"),
     ],
@@ -113,7 +114,7 @@ STALLED = [{"type": "Stalled", "status": "True", "message": "no step for 600 s"}
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        (None, body(), ["Unseen"]),
+        (None, body(), ["waits for the operator"]),
         (body(), body("Starting"), ["Starting"]),
         (body("Starting"), body("Starting", mlflow=RUN), [f"run {RUN['url']}"]),
         (None, body("Starting", mlflow={"runId": "f00d"}), ["run f00d", "Starting"]),

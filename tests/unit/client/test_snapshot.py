@@ -20,7 +20,7 @@ FILES = (
     File("run.sh", b"#!/bin/sh\nexec python train.py\n", executable=True),
     File("latest.py", link="train.py"),
 )
-PREAMBLE = resources.files("trainingjob.core").joinpath("preamble.py").read_text()
+PREAMBLE = resources.files("trainingjob.pod").joinpath("preamble.py").read_text()
 
 
 def test_the_same_files_have_the_same_hash() -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def test_without_git_all_goes_along_but_what_no_training_needs(tmp_path: Path) -
     cache = tmp_path / "src" / "__pycache__"
     cache.mkdir()
     (cache / "model.pyc").write_text("6")
+    os.mkfifo(tmp_path / "pipe")
     assert paths(tmp_path) == [".gitignore", "src/model", "train"]
 
 
@@ -134,6 +136,18 @@ def test_a_link_to_a_directory_outside_is_refused(tmp_path: Path) -> None:
     )
     write(tmp_path, code__DOTtjignore="data\n")
     assert paths(tmp_path / "code") == [".tjignore", "train"]
+
+
+def test_a_large_directory_is_refused_without_being_read(tmp_path: Path) -> None:
+    write(tmp_path, train="1")
+    with (tmp_path / "data.bin").open("wb") as sparse:
+        sparse.truncate(2**42)
+    with pytest.raises(UserError) as refused:
+        workdir.read(tmp_path)
+    assert refused.value.message == (
+        "the code has 4096.0 GiB, more than the 1.0 MiB that can go along; the largest files are "
+        "data.bin (4096.0 GiB), train (1 B)"
+    )
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

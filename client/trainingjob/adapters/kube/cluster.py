@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from trainingjob.adapters.kube.connection import CALL_SECONDS, Connection, connect
 from trainingjob.adapters.kube.pod_log import read_log
+from trainingjob.adapters.kube.survey import Survey
 from trainingjob.core import refusals, wire
 from trainingjob.core.pods import Event, Pod
 from trainingjob.core.refusals import NotFoundError
@@ -39,6 +40,10 @@ class Cluster:
     def namespace(self) -> str:
         """The namespace of all calls."""
         return self._connection.namespace
+
+    def survey(self) -> Survey:
+        """Questions about the cluster as a whole."""
+        return Survey(self._connection)
 
     def training_jobs(self, *, all_namespaces: bool = False) -> list[Body]:
         """All TrainingJobs."""
