@@ -28,6 +28,7 @@ _LONGEST_FIRST = [
         "integration/operator/test_restarts.py",
         "integration/localcluster/test_recovery.py",
         "unit/trainer/test_run.py",
+        "integration/agent/test_environments.py",
         "integration/operator/test_rollout.py",
         "unit/trainer/test_delivery_end.py",
         "unit/trainer/test_execute.py",

@@ -6,6 +6,7 @@ between the marks `<!-- NAME -->` and `<!-- end -->`.
 
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,12 @@ def report(name: str, title: str, columns: Sequence[str], *rows: Sequence[str]) 
     print(f"\n{text}")
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(f"{text}\n")
+
+
+def beside(times: Sequence[float], baseline: Sequence[float]) -> tuple[str, str]:
+    """The median of times in seconds, and how far it is from the baseline's."""
+    median = statistics.median(times)
+    return f"{1e3 * median:.3f} ms", f"{100 * (median / statistics.median(baseline) - 1):+.2f} %"
 
 
 def machine() -> str:

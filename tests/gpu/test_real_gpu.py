@@ -133,6 +133,7 @@ class Nowhere:
         step: int,
         timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
+        patience_seconds: float = 0.0,
     ) -> None: ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None: ...

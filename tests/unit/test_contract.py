@@ -9,10 +9,13 @@ import pytest
 from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
-from trainingjob_operator.core import contract, manifests
+from trainingjob_agent.monitor.gpu.identity import sharing_of
+from trainingjob_agent.supervisor.node_watch import NODES_NOT_JOINED, WARNING_TAG
+from trainingjob_operator.core import conditions, contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
+from trainingjob_operator.core.tracking_uris import Tracking
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
 
@@ -23,7 +26,9 @@ INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 def pod_environment(spec: dict[str, Any], rank: int, with_run: bool = True) -> dict[str, str]:
     """The environment that the kubelet makes of the operator's manifest for one rank."""
-    job = manifests.child_job(training_job(spec), 2, RUN if with_run else None, "http://mlflow")
+    job = manifests.child_job(
+        training_job(spec), 2, RUN if with_run else None, Tracking("http://mlflow")
+    )
     [container] = job["spec"]["template"]["spec"]["containers"]
     return {
         one["name"]: one["value"] if "value" in one else field(one["valueFrom"], rank)
@@ -51,6 +56,7 @@ def test_the_trainer_reads_all_that_the_operator_sets() -> None:
         tracking_uri="http://mlflow",
         experiment_id="7",
         run_id="f00d",
+        run_url="http://mlflow/#/experiments/7/runs/f00d",
         rank=1,
         world_size=2,
     )
@@ -72,6 +78,10 @@ def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_th
     assert contract.TAG_OPENED_BY == OPENED_BY_TAG
 
 
+def test_the_operator_knows_the_warning_of_an_agent() -> None:
+    assert (contract.TAG_WARNING, conditions.NODES_NOT_JOINED) == (WARNING_TAG, NODES_NOT_JOINED)
+
+
 def test_tags_that_the_user_gives_to_runs_of_the_pods_stay() -> None:
     own = {"name": "MLFLOW_RUN_CONTEXT", "value": '{"team": "vision"}'}
     assert pod_environment({"env": [own]}, rank=0)["MLFLOW_RUN_CONTEXT"] == own["value"]
@@ -86,6 +96,12 @@ def test_the_trainer_knows_where_checkpoints_are() -> None:
 def test_the_monitor_can_be_turned_off() -> None:
     environment = pod_environment({"monitoring": {"enabled": False}}, rank=0)
     assert Contract.from_environment(environment).monitor_enabled is False
+
+
+def test_the_monitor_knows_that_a_gpu_is_a_share() -> None:
+    resources = {"limits": {"nvidia.com/gpu.shared": 1}}
+    environment = pod_environment({"resourcesPerNode": resources}, rank=0)
+    assert sharing_of(environment) == "time-slicing"
 
 
 def test_the_checkpoint_of_the_spec_is_that_of_the_trainer() -> None:

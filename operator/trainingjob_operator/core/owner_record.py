@@ -21,15 +21,17 @@ from trainingjob_operator.core import border, contract
 from trainingjob_operator.core.decode import job_view
 from trainingjob_operator.core.metadata import Raw
 from trainingjob_operator.core.observe import JobView
+from trainingjob_operator.core.tracking_uris import Tracking
 
 # Bytes of our annotation: a tracking URI, an experiment's and a run's name.
 MLFLOW_LIMIT = 16384
 MAX_ATTEMPT = 2**31 - 1
 
 
-def annotations(job: TrainingJob, tracking_uri: str) -> dict[str, str]:
+def annotations(job: TrainingJob, tracking: Tracking) -> dict[str, str]:
     """The annotations of a child Job: when the TrainingJob was created, and where its run is."""
-    mlflow = job.spec.mlflow.model_copy(update={"tracking_uri": tracking_uri})
+    place = {"tracking_uri": tracking.uri, "workspace": tracking.workspace or None}
+    mlflow = job.spec.mlflow.model_copy(update=place)
     told = {contract.ANNOTATION_MLFLOW: mlflow.model_dump_json(exclude={"tags"}, exclude_none=True)}
     created = job.metadata.creation_timestamp
     if created is not None:

@@ -4,7 +4,7 @@ import pytest
 from trainingjob_agent.monitor import GpuFault, SystemMonitor
 from trainingjob_agent.monitor.gpu import GpuSampler
 from trainingjob_agent.monitor.gpu import quantities as q
-from trainingjob_agent.monitor.gpu.identity import GpuIdentity, visible_gpus
+from trainingjob_agent.monitor.gpu.identity import GpuIdentity, sharing_of, visible_gpus
 
 from tests.support.nvml import Driver
 from tests.unit.trainer.test_monitor import Sink
@@ -20,6 +20,7 @@ UUIDS = ["GPU-aa11", "GPU-bb22", "GPU-bb33", "GPU-cc44"]
         pytest.param({"NVIDIA_VISIBLE_DEVICES": "void"}, [0, 1, 2, 3], id="by CDI"),
         pytest.param({"NVIDIA_VISIBLE_DEVICES": "2"}, [0, 1, 2, 3], id="a number of the node's"),
         pytest.param({"NVIDIA_VISIBLE_DEVICES": "GPU-cc44,GPU-aa11"}, [0, 3], id="of the plugin"),
+        pytest.param({"NVIDIA_VISIBLE_DEVICES": "GPU-cc44::3,GPU-cc44::0"}, [3], id="slices"),
         pytest.param({"NVIDIA_VISIBLE_DEVICES": "GPU-ff"}, [0, 1, 2, 3], id="of another node"),
         pytest.param({"NVIDIA_VISIBLE_DEVICES": "MIG-ee"}, [0, 1, 2, 3], id="an instance"),
         pytest.param({"CUDA_VISIBLE_DEVICES": "3,1"}, [1, 3], id="by number"),
@@ -36,6 +37,28 @@ UUIDS = ["GPU-aa11", "GPU-bb22", "GPU-bb33", "GPU-cc44"]
 )
 def test_which_gpus_are_the_jobs(environment: dict[str, str], visible: list[int]) -> None:
     assert visible_gpus(UUIDS, environment) == visible
+
+
+@pytest.mark.parametrize(
+    ("environment", "sharing"),
+    [
+        pytest.param({}, "", id="nothing said"),
+        pytest.param({"NVIDIA_VISIBLE_DEVICES": "all"}, "", id="all"),
+        pytest.param({"NVIDIA_VISIBLE_DEVICES": "GPU-aa11,GPU-bb22"}, "", id="two GPUs"),
+        pytest.param(
+            {"NVIDIA_VISIBLE_DEVICES": "GPU-aa11,GPU-aa11"}, "time-slicing", id="one GPU twice"
+        ),
+        pytest.param(
+            {"NVIDIA_VISIBLE_DEVICES": "MIG-a,MIG-a"}, "time-slicing", id="an instance twice"
+        ),
+        pytest.param({"TRAININGJOB_GPU_SHARED": "true"}, "time-slicing", id="asked for by name"),
+        pytest.param(
+            {"TRAININGJOB_GPU_SHARED": "true", "CUDA_MPS_PIPE_DIRECTORY": "/mps"}, "MPS", id="MPS"
+        ),
+    ],
+)
+def test_by_what_a_gpu_is_shared(environment: dict[str, str], sharing: str) -> None:
+    assert sharing_of(environment) == sharing
 
 
 def test_a_gpu_that_does_not_say_which_it_is_may_be_the_jobs() -> None:
@@ -94,6 +117,7 @@ def test_only_the_gpus_of_the_job_are_read(driver: Driver, monkeypatch: pytest.M
     [
         ({}, {}, ""),
         ({}, {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/nvidia-mps"}, "MPS"),  # noqa: S108 - NVIDIA's
+        ({}, {"TRAININGJOB_GPU_SHARED": "true"}, "time-slicing"),
         (
             {
                 "nvmlDeviceGetMigMode": "1",
@@ -102,6 +126,15 @@ def test_only_the_gpus_of_the_job_are_read(driver: Driver, monkeypatch: pytest.M
             },
             {},
             "MIG",
+        ),
+        (
+            {
+                "nvmlDeviceGetMigMode": "1",
+                "nvmlDeviceGetMaxMigDeviceCount": "7",
+                "nvmlDeviceGetMigDeviceHandleByIndex/3": "0",
+            },
+            {"TRAININGJOB_GPU_SHARED": "true"},
+            "MIG and time-slicing",
         ),
     ],
 )

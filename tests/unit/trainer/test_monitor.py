@@ -16,6 +16,7 @@ class Sink:
     def __init__(self) -> None:
         self.logged: list[tuple[str | None, int, set[str]]] = []
         self.times: list[int | None] = []
+        self.patience_seconds: list[float] = []
         self.tags: list[dict[str, str]] = []
 
     def log_metrics(
@@ -25,7 +26,9 @@ class Sink:
         step: int,
         timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
+        patience_seconds: float = 0.0,
     ) -> None:
+        self.patience_seconds.append(patience_seconds)
         self.logged.append((run_id, step, set(metrics)))
         self.times.append(timestamp_milliseconds)
         if len(self.logged) == 2:
@@ -58,6 +61,23 @@ def test_samples_at_each_interval_and_at_the_end_whatever_fails() -> None:
     assert run_ids == {"abc"}
     assert "system/1/cpu_utilization_percentage" in names
     assert all(name.startswith("system/1/") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("interval_seconds", "patience_seconds"), [(1.0, 2.0), (10.0, 20.0), (60.0, 30.0)]
+)
+def test_the_first_sample_is_sent_at_once_and_later_ones_by_three(
+    interval_seconds: float, patience_seconds: float
+) -> None:
+    sink = Sink()
+    monitor = SystemMonitor(sink, interval_seconds=interval_seconds)
+
+    monitor.log_metrics_to_mlflow()
+    with pytest.raises(ConnectionError):
+        monitor.log_metrics_to_mlflow()
+    monitor.log_metrics_to_mlflow()
+
+    assert sink.patience_seconds == [0.0, patience_seconds, patience_seconds]
 
 
 def test_a_monitor_stopped_at_once_still_takes_one_sample() -> None:

@@ -24,6 +24,12 @@ def value(counter: object) -> float:
     return counter._value.get()  # type: ignore[attr-defined, no-any-return]  # prometheus_client has no public read
 
 
+def wait_longer_than_in_the_spool() -> None:
+    """Wait longer than a point does there that somebody waits for."""
+    since = time.monotonic()
+    wait_until(lambda: time.monotonic() - since > 3)
+
+
 def test_everything_arrives_with_the_step_and_time_of_its_capture(
     mlflow_server: MlflowServer,
 ) -> None:
@@ -66,9 +72,7 @@ def test_what_is_held_goes_when_it_is_let_go_and_when_there_is_a_hurry(
     sender.hold(1000)
     sender.start()
     sender.log_metrics({"system/cpu": 1}, step=1)
-    # In the spool for longer than it would wait there.
-    held_since = time.monotonic()
-    wait_until(lambda: time.monotonic() - held_since > 3)
+    wait_longer_than_in_the_spool()
     assert sender.pending() == 1
 
     if end == "release":
@@ -79,6 +83,24 @@ def test_what_is_held_goes_when_it_is_let_go_and_when_there_is_a_hurry(
     assert sender.close(within_seconds=300)
 
     assert mlflow_server.client.get_run(run_id).data.metrics == {"system/cpu": 1}
+
+
+def test_what_nobody_waits_for_goes_with_what_somebody_does(mlflow_server: MlflowServer) -> None:
+    run_id = mlflow_server.create_run()
+    sender = Sender(connect(mlflow_server, run_id))
+    calls_before = mlflow_server.requests("runs/log-batch")
+    sender.start()
+    for step in (1, 2):
+        sender.log_metrics({"system/cpu": step}, step=step, patience_seconds=1000)
+        wait_longer_than_in_the_spool()
+    assert mlflow_server.requests("runs/log-batch") == calls_before
+
+    sender.log_metrics({"train/loss": 0.5}, step=1)
+    wait_until(lambda: sender.pending() == 0)
+
+    assert mlflow_server.requests("runs/log-batch") == calls_before + 1
+    assert mlflow_server.client.get_run(run_id).data.metrics == {"system/cpu": 2, "train/loss": 0.5}
+    assert sender.close(within_seconds=300)
 
 
 def test_what_mlflow_refuses_costs_nothing_else(mlflow_server: MlflowServer) -> None:

@@ -10,6 +10,7 @@ from trainingjob_agent.contract import Contract, ContractError
 
 from trainingjob_trainer import launch
 from trainingjob_trainer.options import parse_options
+from trainingjob_trainer.printed import keep_printed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,8 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         contract = Contract.from_environment()
+        starts_ranks = launch.needs_torchrun(os.environ)
+        output = None if starts_ranks else keep_printed(contract)
         _configure_logging(contract)
-        if launch.needs_torchrun(os.environ):
+        if starts_ranks:
             return launch.run_under_torchrun(arguments, os.environ, contract)
     except ContractError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the message says it all
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return termination.EXIT_FAILURE
     from trainingjob_trainer.worker import Worker  # imports all of the training code
 
-    return Worker(options, contract).run()
+    return Worker(options, contract, output).run()
 
 
 def _configure_logging(contract: Contract) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -16,6 +17,8 @@ from trainingjob_agent.companions import (
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery import Backoff, Closing, RunConnection, Sender, is_outage
 from trainingjob_agent.exporter import TrainingMetrics
+from trainingjob_agent.logs.keeper import LogKeeper
+from trainingjob_agent.logs.output import Output
 from trainingjob_agent.monitor.sampler import SystemSampler
 
 from trainingjob_trainer.allocator import AllocatorReader
@@ -109,7 +112,13 @@ class ModelThread(threading.Thread):
 class Services(Companions):
     """The companions, and what only a training of ours has: samples, parameters, the models."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, output: Output | None = None) -> None:
+        """Prepare.
+
+        Args:
+            contract: which process this is.
+            output: what this process prints, to be kept in the run.
+        """
         self.metrics = TrainingMetrics()
         collectors: list[Collector] = [
             *(self.metrics.registry, sample_errors, checkpoint_errors, checkpoint_duration)
@@ -119,6 +128,15 @@ class Services(Companions):
             collectors.append(allocator)
         sampler = SystemSampler({"torch": lambda: allocator})
         super().__init__(contract, collectors, self.metrics.observe_system, sampler)
+        self._logs: LogKeeper | None = None
+        if output is not None and self.connection is not None:
+            try:
+                self._log_directory = TemporaryDirectory(prefix="trainingjob-log-")
+            except OSError as error:
+                _logger.warning("the log of this attempt will not be in the run: %s", error)
+            else:
+                directory = Path(self._log_directory.name)
+                self._logs = LogKeeper(output, contract, self.connection, directory)
         several = contract.num_nodes > 1
         self._model_seconds = _MODEL_SECONDS_OF_SEVERAL_NODES if several else _MODEL_SECONDS
 
@@ -127,6 +145,14 @@ class Services(Companions):
         if self.sender:
             self.sender.hold(_START_SECONDS)
         super().start()
+        if self._logs:
+            self._logs.start()
+
+    def close(self, within_seconds: float) -> None:
+        """End the log, too: what is printed from now on is in the pod's log only."""
+        if self._logs and self._logs.end():
+            self.upload(self._logs.file, self._logs.folder)
+        super().close(within_seconds)
 
     def log_training_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics of a step that is done."""
@@ -140,9 +166,13 @@ class Services(Companions):
             self.sender.log_params(params)
 
     def upload_samples(self, file: Path, epoch: int) -> None:
-        """Queue the picture of one epoch."""
-        if self.uploader:
+        """Queue the samples of one epoch; a picture also becomes a step of the run's images."""
+        if self.uploader is None:
+            return
+        if file.suffix == ".png":
             self.uploader.sample_image(file, epoch)
+        else:
+            self.uploader.file(file, "samples")
 
     def log_models(
         self,

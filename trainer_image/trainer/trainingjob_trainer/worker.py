@@ -25,6 +25,7 @@ from trainingjob_agent.companions import (
     FLUSH_SECONDS,
 )
 from trainingjob_agent.contract import Contract
+from trainingjob_agent.logs.output import Output
 from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
@@ -51,10 +52,13 @@ _logger = logging.getLogger(__name__)
 class Worker:
     """Trains as one rank."""
 
-    def __init__(self, options: RunOptions, contract: Contract) -> None:
+    def __init__(
+        self, options: RunOptions, contract: Contract, output: Output | None = None
+    ) -> None:
+        """Prepare; `output` is what this process prints, if the run is to have it."""
         self._options = options
         self._contract = contract
-        self._services = Services(replace(contract, monitor_level=options.monitor_level))
+        self._services = Services(replace(contract, monitor_level=options.monitor_level), output)
         self._stop = StopRequest(
             self._abandon,
             options.stop_seconds,
@@ -154,7 +158,7 @@ class Worker:
             if best is not None:
                 models.append(TrainedModel("best_model", best, loop.best.step))
         self._services.log_models(
-            models, _images_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
+            models, _example_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
         )
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
@@ -213,18 +217,21 @@ class Worker:
         )
 
 
-def _images_of(loop: TrainingLoop) -> Tensor | None:
-    """Return images to describe a model by; None if none can be had."""
+def _example_of(loop: TrainingLoop) -> Tensor | None:
+    """Return a few inputs to describe a model by; None if none can be had."""
     try:
         with torch.no_grad():
             batch = next(iter(loop.loaders.validation), None)
-        if batch is not None:
-            return batch["image"][:4]
+        if batch is None:
+            _logger.warning("only weights go to MLflow: there is no validation batch")
+            return None
+        example = loop.task.example(batch)
     except Exception:
-        _logger.exception("only weights go to MLflow: no validation image can be had")
-    else:
-        _logger.warning("only weights go to MLflow: there is no validation image")
-    return None
+        _logger.exception("only weights go to MLflow: the task gives no example of its inputs")
+        return None
+    if example is None:
+        _logger.warning("only weights go to MLflow: %s.example gives none", loop.task.name)
+    return example
 
 
 def _nothing() -> None:

@@ -8,7 +8,7 @@ from trainingjob_operator.core import conditions
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.plans import ending, status
+from trainingjob_operator.core.plans import ending, history, status
 from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up, told
 
 # How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
@@ -38,7 +38,8 @@ def decide_ended(context: Context, observed: Observed) -> Plan:
 
 def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
     if context.job.spec.clean_pod_policy != CleanPodPolicy.ALL:
-        return ending.end_all(context.job, observed)
+        old = history.prune(context.job, observed)
+        return (*old, *ending.end_all(context.job, observed))
     children = observed.jobs_of(context.job.metadata.uid)
     deletions = [one for child in children for one in ending.deletion(child, observed.pods)]
     orphans = tuple(pod for pod in observed.pods if not pod.job_uid)
@@ -49,7 +50,7 @@ def _is_over(context: Context, held: tuple[Action, ...]) -> bool:
     """Whether no Job is held, and MLflow was told, cannot be, or has lost the run."""
     if held:
         return False
-    if context.tracking_uri is None or told(context):
+    if context.tracking is None or told(context):
         return True
     synced = conditions.found(context.job.status, conditions.MLFLOW_SYNCED)
     return synced is not None and synced.reason == conditions.RUN_DELETED
@@ -81,12 +82,12 @@ def _release(context: Context, held: tuple[Action, ...]) -> Plan:
     the server no longer, no longer than by a deletion: nobody may ever bring it back.
     """
     job = context.job
-    if context.tracking_uri is None:
+    if context.tracking is None:
         return Plan(actions=held)
     wanted = status.run_intent(context, job.status)
     if held and (told(context) or context.run.deleted):
         return Plan(actions=held, run=wanted)
-    patience = _patience(context, context.tracking_uri)
+    patience = _patience(context, context.tracking.uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):
         if held:
             return Plan(actions=held, run=wanted, events=(_left_open(context, patience),))

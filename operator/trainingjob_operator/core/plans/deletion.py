@@ -28,12 +28,12 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
     uid = context.job.metadata.uid
     over = context.job.status.state in TERMINAL_STATES
     if any(pod.live for pod in observed.pods) if over else observed.live(uid):
-        known = context.tracking_uri is not None and context.run_identity is not None
+        known = context.tracking is not None and context.run_identity is not None
         run = _only_existing(status.run_intent(context, context.job.status)) if known else None
         ends = (*_end_jobs(context, observed, over), *_end_orphans(observed))
         return Plan(actions=ends, run=run, requeue_after=RECHECK)
     release = ending.release(observed.jobs_of(uid))
-    if context.tracking_uri is None or told(context):
+    if context.tracking is None or told(context):
         return Plan(actions=release)
     return _close_run(context, release)
 

@@ -21,14 +21,14 @@ from trainingjob_operator.core import manifests
 from trainingjob_operator.core.decode import job_view, pod_view, service_view
 from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
 
-from tests.support.jobs import RUN, at, training_job
+from tests.support.jobs import RUN, TRACKING, at, training_job
 
 JsonObject = dict[str, Any]
 KEY = "ml/mnist"
 
 
 def child_of(job: TrainingJob, uid: str = "j-1") -> JsonObject:
-    made = manifests.child_job(job, 1, RUN, "http://mlflow:5000")
+    made = manifests.child_job(job, 1, RUN, TRACKING)
     given = {"uid": uid, "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:01Z"}
     return {**made, "metadata": {**made["metadata"], **given}}
 

@@ -15,6 +15,7 @@ from trainingjob_operator.core.observe import Observed, Refusal, Waiting
 from tests.support.jobs import (
     RUN,
     SERVERS,
+    TRACKING,
     at,
     child,
     goodput,
@@ -70,7 +71,7 @@ def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
 
 def test_with_a_run_the_job_of_the_attempt_is_created_and_nothing_stored() -> None:
     job = training_job()
-    manifest = manifests.child_job(job, 1, RUN, "http://mlflow:5000")
+    manifest = manifests.child_job(job, 1, RUN, TRACKING)
     assert decide(job, NOTHING, run(), NOW, SERVERS) == Plan(
         actions=(Action(ActionKind.CREATE_JOB, manifest=manifest),), run=intent("SCHEDULED")
     )

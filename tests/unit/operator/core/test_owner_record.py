@@ -6,6 +6,7 @@ import pytest
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.owner_record import trainingjob
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import RUN, at, training_job
 
@@ -14,7 +15,7 @@ MLFLOW = {"experiment": "vision", "runName": "nightly", "tags": {"team": "vision
 
 def child_of(job: TrainingJob, **status: Any) -> dict[str, Any]:
     """A child Job as the API server gives it."""
-    made = manifests.child_job(job, 3, RUN, "http://other")
+    made = manifests.child_job(job, 3, RUN, Tracking("http://other", "vision"))
     given = {"uid": "j-3", "resourceVersion": "9", "creationTimestamp": "2026-01-01T00:00:01Z"}
     return {**made, "metadata": {**made["metadata"], **given}, "status": status}
 
@@ -35,6 +36,7 @@ def test_it_tells_whose_it_is_and_where_its_run_is() -> None:
                 "trackingUri": "http://other",
                 "experiment": "vision",
                 "runName": "nightly",
+                "workspace": "vision",
             },
         },
         "status": {

@@ -15,7 +15,8 @@ _ADVICE = {
     "DiskFull": "A larger volume, fewer checkpoints, or a higher limit of ephemeral-storage in "
     "spec.resourcesPerNode",
     "FileNotFound": "Check the path, spec.volumeMounts, and what the image has there",
-    "ImportFailure": "Add the module to the image, or correct PYTHONPATH or spec.workingDir",
+    "ImportFailure": "Add it to the image, or correct spec.workingDir, PYTHONPATH or, for a "
+    "library, LD_LIBRARY_PATH",
     "OutOfMemory": "Fewer DataLoader workers, or a higher spec.resourcesPerNode.limits.memory",
     "RendezvousFailure": "Not all ranks came to the meeting: look whether the pods of all nodes "
     "run the same command, and whether they reach MASTER_ADDR:MASTER_PORT",

@@ -33,8 +33,14 @@ _BY_TEXT = (
     (_ANY, "no space left on device", "DiskFull"),
     (_ANY, "disk quota exceeded", "DiskFull"),
     ("RuntimeError", "pytorchstreamwriter failed writing", "DiskFull"),
+    # torch.save, which finds at the end that less was written than it wrote.
+    ("RuntimeError", "] . unexpected pos ", "DiskFull"),
     (_ANY, "address already in use", "AddressInUse"),
+    ("OSError", "cannot open shared object file", "ImportFailure"),
+    # Transformers, and torchvision of a folder without its files.
     ("OSError", "is not a local folder and is not a valid model", "FileNotFound"),
+    ("OSError", "does not appear to have a file named", "FileNotFound"),
+    ("RuntimeError", "dataset not found", "FileNotFound"),
     *(
         ("RuntimeError", mark, "RendezvousFailure")
         for mark in (

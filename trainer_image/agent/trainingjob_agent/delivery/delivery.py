@@ -24,7 +24,7 @@ from trainingjob_agent.delivery.rest import (
 from trainingjob_agent.delivery.spool import Spool
 
 _MAX_AGE_SECONDS = 1.5
-"""In the spool, before it is sent in a call that is not full."""
+"""In the spool once it is wanted, before it is sent in a call that is not full."""
 _HELD_SECONDS = 30.0
 _DELETION_CHECK_SECONDS = 1.0
 _TIMEOUT_SECONDS = 10.0
@@ -90,7 +90,8 @@ class Delivery(threading.Thread):
                 wait: float | None = None
                 if frames:
                     full = sum(frame.points for frame in frames) >= MAX_ITEMS
-                    due = 0.0 if full else frames[0].stored_seconds + _MAX_AGE_SECONDS
+                    wanted = min(frame.wanted_seconds for frame in frames)
+                    due = 0.0 if full else wanted + _MAX_AGE_SECONDS
                     wait = max(due, self._held_until) - time.monotonic()
                     if wait <= 0 or self._hurry or self._complete:
                         return frames

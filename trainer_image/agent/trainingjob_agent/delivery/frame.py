@@ -11,14 +11,17 @@ from trainingjob_agent.delivery.records import Record
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One stored batch: where it is, or `body` itself if the disk did not take it."""
+    """One stored batch: where it is, or `body` itself if the disk did not take it.
+
+    Nobody waits for it before `wanted_seconds` (of `time.monotonic()`).
+    """
 
     points: int
     size: int
     path: Path | None
     record: Record | None
     body: bytes | None = field(default=None, repr=False)
-    stored_seconds: float = field(default_factory=time.monotonic)
+    wanted_seconds: float = field(default_factory=time.monotonic)
 
     def read(self) -> Batch:
         """Return the batch.

@@ -11,15 +11,10 @@ from prometheus_client import Gauge
 from prometheus_client.registry import Collector
 
 from trainingjob_agent.delivery.backoff import Closing
-from trainingjob_agent.delivery.batch import (
-    MAX_ITEMS,
-    MAX_PARAMS_AND_TAGS,
-    Batch,
-    fit_key,
-    fit_text,
-)
+from trainingjob_agent.delivery.batch import MAX_ITEMS, MAX_PARAMS_AND_TAGS, Batch
 from trainingjob_agent.delivery.connection import RunConnection
 from trainingjob_agent.delivery.delivery import Delivery
+from trainingjob_agent.delivery.fitting import Fitting
 from trainingjob_agent.delivery.point import Point
 from trainingjob_agent.delivery.spool import Spool
 
@@ -27,6 +22,7 @@ _STORE_SECONDS = 0.5
 _SYNC_CHECK_SECONDS = 5.0
 _JOIN_SECONDS = 0.5
 _TELL_SECONDS = 5.0
+_ENDLESS_SECONDS = float("inf")
 
 _Item = TypeVar("_Item")
 
@@ -66,9 +62,10 @@ class Sender:
         self._params: dict[str, str] = {}
         self._tags: dict[str, str] = {}
         self._oldest_seconds: float | None = None
+        self._patience_seconds = _ENDLESS_SECONDS
         self._hurry = False
         self._in_hand = 0
-        self._told_of: set[str] = set()
+        self._fitting = Fitting()
         self._changed = threading.Condition()
         self._closing = Closing()
         self._delivery = Delivery(connection, self._spool, self._closing)
@@ -105,8 +102,13 @@ class Sender:
         step: int,
         timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
+        patience_seconds: float = 0.0,
     ) -> None:
-        """Queue values of one step, captured at `timestamp_milliseconds` (now by default)."""
+        """Queue values of one step, captured at `timestamp_milliseconds` (now by default).
+
+        They are stored as soon as any; for `patience_seconds` nobody waits for them in MLflow, so
+        that the values of several calls go there in one.
+        """
         moment = int(timestamp_milliseconds or time.time_ns() // 1_000_000)
         run_id = None if self._connection.is_own(run_id) else run_id
         points = [
@@ -114,6 +116,7 @@ class Sender:
         ]
         with self._changed:
             self._points.extend(points)
+            self._patience_seconds = min(self._patience_seconds, patience_seconds)
             while len(self._points) > self._max_points:
                 self._points.popleft()
                 self.dropped.inc()
@@ -123,12 +126,14 @@ class Sender:
         """Queue parameters of the job's run."""
         with self._changed:
             self._params.update({key: str(value) for key, value in params.items()})
+            self._patience_seconds = 0.0
             self._note_change()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Queue tags of the job's run."""
         with self._changed:
             self._tags.update(tags)
+            self._patience_seconds = 0.0
             self._note_change()
 
     def pending(self) -> int:
@@ -205,9 +210,9 @@ class Sender:
         more = True
         while more:
             more = self._wait_for_work()
-            batches, hurry = self._take()
+            batches, patience_seconds, hurry = self._take()
             for batch in batches:
-                self._spool.append(batch)
+                self._spool.append(self._fitting.fit(batch), patience_seconds)
             collected = self._store_collected()
             with self._changed:
                 self._in_hand = 0
@@ -235,33 +240,36 @@ class Sender:
                 self._changed.wait(wait)
             return not self._closing.requested.is_set()
 
-    def _take(self) -> tuple[list[Batch], bool]:
-        """Take all that is queued, in batches for one run and one call each; is there a hurry?"""
+    def _take(self) -> tuple[list[Batch], float, bool]:
+        """Take all that is queued, in batches for one run and one call each.
+
+        Returns the batches, how long nobody waits for them, and whether there is a hurry.
+        """
         with self._changed:
             hurry, self._hurry = self._hurry, False
             points, self._points = self._points, deque()
             params, self._params = self._params.items(), {}
             tags, self._tags = self._tags.items(), {}
+            patience_seconds, self._patience_seconds = self._patience_seconds, _ENDLESS_SECONDS
             self._oldest_seconds = None
             self._in_hand = len(points)
         batches = [
-            *(Batch(params=part) for part in _chunks(self._fit(params), MAX_PARAMS_AND_TAGS)),
-            *(Batch(tags=part) for part in _chunks(self._fit(tags), MAX_PARAMS_AND_TAGS)),
+            *(Batch(params=part) for part in _chunks(list(params), MAX_PARAMS_AND_TAGS)),
+            *(Batch(tags=part) for part in _chunks(list(tags), MAX_PARAMS_AND_TAGS)),
         ]
         by_run: dict[str | None, list[Point]] = {}
         for point in points:
-            fitted = point._replace(key=self._fit_key(point.key))
-            by_run.setdefault(point.run_id, []).append(fitted)
+            by_run.setdefault(point.run_id, []).append(point)
         for of_run in by_run.values():
             batches += [Batch(part) for part in _chunks(of_run, MAX_ITEMS)]
-        return batches, hurry
+        return batches, patience_seconds, hurry
 
     def _store_collected(self) -> int:
         """Write to the spool what other processes have logged; return how many batches."""
         count = 0
         try:
             for batch in self._collect() if self._collect else ():
-                self._spool.append(self._fitted(batch))
+                self._spool.append(self._fitting.fit(batch))
                 count += 1
         except OSError as error:
             if not self._collect_fails:
@@ -270,23 +278,6 @@ class Sender:
         else:
             self._collect_fails = False
         return count
-
-    def _fitted(self, batch: Batch) -> Batch:
-        return Batch(
-            tuple(point._replace(key=self._fit_key(point.key)) for point in batch.points),
-            tuple(self._fit(batch.params)),
-            tuple(self._fit(batch.tags)),
-        )
-
-    def _fit(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [(self._fit_key(key), fit_text(value)) for key, value in pairs]
-
-    def _fit_key(self, key: str) -> str:
-        fitted = fit_key(key)
-        if fitted != key and key not in self._told_of:
-            self._told_of.add(key)
-            _logger.warning("MLflow cannot take the key %.120r: it becomes %r", key, fitted)
-        return fitted
 
 
 def _chunks(items: list[_Item], size: int) -> Iterator[tuple[_Item, ...]]:

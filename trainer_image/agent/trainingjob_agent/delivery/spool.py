@@ -109,8 +109,14 @@ class Spool:
         except OSError as error:
             self._disk_fails(error)
 
-    def append(self, batch: Batch) -> None:
-        """Store one batch as the last; never raises for the disk's sake."""
+    def append(self, batch: Batch, patience_seconds: float = 0.0) -> None:
+        """Store one batch as the last; never raises for the disk's sake.
+
+        Args:
+            batch: what to store.
+            patience_seconds: how long nobody waits for it; it may be sent before.
+        """
+        wanted_seconds = time.monotonic() + patience_seconds
         body = batch.to_bytes()
         points = len(batch.points)
         encoded = encode_record(body, points)
@@ -121,19 +127,19 @@ class Spool:
             self._disk_fails(error)
             # What follows a torn record cannot be found again: the next one opens a new file.
             self._give_up_active()
-            self._add(Frame(points, len(body), None, None, body))
+            self._add(Frame(points, len(body), None, None, body, wanted_seconds))
             return
         if self._disk_refuses:
             _logger.info("the spool can be written again")
             self._disk_refuses = False
         self._unsynced = True
-        self._add(Frame(points, len(encoded), segment.path, record))
+        self._add(Frame(points, len(encoded), segment.path, record, None, wanted_seconds))
 
     def sync_if_due(self) -> None:
         """Sync if something waits for long, and the last sync is not of just now."""
         now = time.monotonic()
         with self._index:
-            waits = bool(self._frames) and now - self._frames[0].stored_seconds > _SYNC_SECONDS
+            waits = bool(self._frames) and now - self._frames[0].wanted_seconds > _SYNC_SECONDS
         if waits and now - self._synced_seconds > _SYNC_SECONDS:
             self.sync()
 
@@ -176,7 +182,7 @@ class Spool:
             path = directory / str(name)
             records = list(segments.recover(path))
             for record in records:
-                self._add(Frame(record.points, record.length, path, record, stored_seconds=0.0))
+                self._add(Frame(record.points, record.length, path, record, wanted_seconds=0.0))
             if not records:
                 path.unlink()
         own = [name.sequence for name in names if name.node_rank == self._node_rank]

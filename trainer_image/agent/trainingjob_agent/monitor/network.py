@@ -11,6 +11,7 @@ from trainingjob_agent.monitor.quantity import Reading
 _LOOPBACK = "lo"
 _RECEIVED, _SENT = 0, 8
 """Columns of /proc/net/dev: bytes received, bytes sent (man 5 proc_pid_net)."""
+_PORT_RECEIVED, _PORT_SENT = "port_rcv_data", "port_xmit_data"
 _INFINIBAND_WORD_BYTES = 4
 """Ports count words of four lanes (Linux, sysfs-class-infiniband)."""
 
@@ -41,13 +42,17 @@ class NetworkReader:
 
 
 class InfinibandReader:
-    """The same of each InfiniBand or RoCE port: RDMA passes the interfaces by."""
+    """The same of each InfiniBand or RoCE port: RDMA passes the interfaces by.
+
+    A virtual function may have a port without counters; it is left out.
+    """
 
     def __init__(self, devices: Path = Path("/sys/class/infiniband")) -> None:
         self._growth = Growth()
         self._ports = {
             f"{port.parents[1].name}/{port.name}": port / "counters"
             for port in sorted(devices.glob("*/ports/*"))
+            if all((port / "counters" / name).exists() for name in (_PORT_RECEIVED, _PORT_SENT))
         }
         self.read()
 
@@ -61,8 +66,8 @@ class InfinibandReader:
 
     def _read_one(self, port: str, counters: Path) -> Iterator[Reading]:
         for name, total, rate in (
-            ("port_rcv_data", q.INFINIBAND_RECEIVE, q.INFINIBAND_RECEIVE_RATE),
-            ("port_xmit_data", q.INFINIBAND_TRANSMIT, q.INFINIBAND_TRANSMIT_RATE),
+            (_PORT_RECEIVED, q.INFINIBAND_RECEIVE, q.INFINIBAND_RECEIVE_RATE),
+            (_PORT_SENT, q.INFINIBAND_TRANSMIT, q.INFINIBAND_TRANSMIT_RATE),
         ):
             counted = int((counters / name).read_text()) * _INFINIBAND_WORD_BYTES
             grown = self._growth.of(f"{port} {name}", counted, time.monotonic())

@@ -14,6 +14,10 @@ from trainingjob_agent.monitor.selection import Selection
 _FIRST_WINDOW_SECONDS = 0.2
 """How long the first sample looks at the CPU; shorter is noise."""
 
+_SAMPLES_A_CALL = 3
+_LONGEST_PATIENCE_SECONDS = 30.0
+"""A call costs three times what a sample does, however many it carries."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -27,8 +31,12 @@ class MetricSink(Protocol):
         step: int,
         timestamp_milliseconds: int | None = None,
         run_id: str | None = None,
+        patience_seconds: float = 0.0,
     ) -> None:
-        """Queue values captured at one step and time; `run_id` None means the job's run."""
+        """Queue values captured at one step and time; `run_id` None means the job's run.
+
+        For `patience_seconds` nobody waits for them.
+        """
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -78,6 +86,7 @@ class SystemMonitor(threading.Thread):
         self._selection = Selection(level)
         self._on_sample = on_sample
         self._step = 0
+        self._patience_seconds = 0.0  # the first sample shows at once that there are some
         self._stopping = threading.Event()
 
     def log_metrics_to_mlflow(self) -> None:
@@ -97,7 +106,9 @@ class SystemMonitor(threading.Thread):
             step=self._step,
             timestamp_milliseconds=sample.timestamp_milliseconds,
             run_id=self.run_id,
+            patience_seconds=self._patience_seconds,
         )
+        self._patience_seconds = _patience_seconds(self._interval_seconds)
         gpus = "; ".join(one.describe() for one in self._sampler.gpu_identities())
         if gpus != self._gpus:
             self._gpus = gpus
@@ -131,3 +142,8 @@ class SystemMonitor(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join(timeout_seconds)
+
+
+def _patience_seconds(interval_seconds: float) -> float:
+    """Return how long a sample may wait for the next ones; they outlast a SIGKILL meanwhile."""
+    return min((_SAMPLES_A_CALL - 1) * interval_seconds, _LONGEST_PATIENCE_SECONDS)

@@ -6,6 +6,8 @@ import functools
 import os
 import re
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import mlflow
@@ -21,6 +23,8 @@ _REGISTRY = utils._tracking_store_registry  # noqa: SLF001 - as old as MLflow's 
 _MLFLOWS = dict(_REGISTRY._registry)  # noqa: SLF001 - there is no other way to MLflow's own builders
 _SERVERS = ("http", "https")
 _build_mlflows: Callable[..., RestStore] = _MLFLOWS["http"]
+_ASKS_SPARK = "_get_registry_uri_from_spark_session"
+"""MLflow's function; no public one, as old as 2.3."""
 _PASSWORDS = re.compile(r"(?<=//)[^/]*@|\?.*")
 _ONLY_FOR_JOBS_SERVER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
 
@@ -52,6 +56,7 @@ def build_store(store_uri: str, **_: object) -> RestStore:
     if not _same(store_uri, job.tracking_uri) and not _has_jobs_run(store.get_host_creds(), job):
         _say_whose_choice_it_is(job, store_uri)
         return store
+    _look_for_spark_once()
     return AdoptedRunStore(store.get_host_creds, job)
 
 
@@ -69,6 +74,21 @@ def leave_choice_to_script(job: JobsRun | None) -> None:
     for scheme, build in _MLFLOWS.items():
         if scheme not in _SERVERS:
             _REGISTRY.register(scheme, _said(build, job))
+
+
+def _look_for_spark_once() -> None:
+    """Spare each call of MLflow's client two searches for a package that is not there.
+
+    It asks pyspark for a registry of models, where no registry is set. Without pyspark the search
+    takes twice the time of all the rest of `log_metrics`.
+    """
+    utils = import_module("mlflow.tracking._model_registry.utils")
+    if hasattr(utils, _ASKS_SPARK) and find_spec("pyspark") is None:
+        setattr(utils, _ASKS_SPARK, _no_registry)
+
+
+def _no_registry() -> None:
+    """Answer as MLflow's own function does without pyspark."""
 
 
 def _said(build: Callable[..., Any], job: JobsRun) -> Callable[..., Any]:

@@ -118,12 +118,3 @@ SLOW: dict[str, Call] = {
     "NVLink sent": _nvlink(q.NVLINK_TRANSMIT, "NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX"),
 }
 """Made once in a while: these block, or seldom change."""
-
-SINCE_START = frozenset({q.ENERGY, q.NVLINK_RECEIVE, q.NVLINK_TRANSMIT})
-"""Counted by the driver from its own start; shown from the monitor's."""
-
-RATIOS = {
-    q.MEMORY_UTILIZATION: (q.MEMORY_USED, q.MEMORY_CAPACITY),
-    q.POWER_UTILIZATION: (q.POWER, q.POWER_LIMIT),
-}
-"""Made from two readings of the same device."""

@@ -1,25 +1,24 @@
-"""One GPU. An error of one of its counters costs that value only."""
+"""One GPU of NVIDIA. An error of one of its counters costs that value only."""
 
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainingjob_agent.monitor.errors import ErrorLog
 from trainingjob_agent.monitor.gpu import quantities as q
-from trainingjob_agent.monitor.gpu.calls import FAST, RATIOS, SINCE_START, SLOW, Call
+from trainingjob_agent.monitor.gpu.calls import FAST, SLOW, Call
+from trainingjob_agent.monitor.gpu.derived import SinceStart, info, ratios
 from trainingjob_agent.monitor.gpu.fault import XID_FELL_OFF_THE_BUS, GpuFault, describe_xid
 from trainingjob_agent.monitor.gpu.gpm import GpmReader
-from trainingjob_agent.monitor.gpu.identity import GpuIdentity
+from trainingjob_agent.monitor.gpu.identity import GpuIdentity, sharing_of
 from trainingjob_agent.monitor.gpu.mig import find_mig_instances
 from trainingjob_agent.monitor.gpu.xid import XidEvents
-from trainingjob_agent.monitor.quantity import Quantity, Reading
+from trainingjob_agent.monitor.quantity import Reading
 
 _Value = TypeVar("_Value")
 _SLOW_SECONDS = 60.0
-_IN_RATIOS = frozenset(quantity for pair in RATIOS.values() for quantity in pair)
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ class GpuDevice:
         self._lost = False
         self._xids: XidEvents | None = None
         self._parts: dict[str, Callable[[], list[Reading]]] = {}
-        self._first: dict[Quantity, float] = {}
+        self._since_start = SinceStart()
         self._slow: list[Reading] = []
         self._slow_due_seconds = 0.0
 
@@ -49,7 +48,7 @@ class GpuDevice:
         readings: list[Reading] = []
         if self._handle is not None:
             readings += [*self._read_parts(), *self._read_slow()]
-            readings += _ratios(readings)
+            readings += ratios(readings)
         if self._xids:
             self._ask("Xid events", self._xids.poll)
             readings += self._xids.readings()
@@ -58,7 +57,7 @@ class GpuDevice:
         if self._lost:
             # What was read before it fell is history, and may have been wrong already.
             readings = [reading for reading in readings if reading.quantity is q.XID_ERRORS]
-        return [*readings, Reading(q.LOST, float(self._lost), (self._label,)), self._info()]
+        return [*readings, Reading(q.LOST, float(self._lost), (self._label,)), info(self.identity)]
 
     def fault(self) -> GpuFault | None:
         """Return what is wrong with it, as far as the last reading knows."""
@@ -71,11 +70,6 @@ class GpuDevice:
             return GpuFault(self.index, "GpuXidError", f"{self.identity}: {told}")
         return None
 
-    def _info(self) -> Reading:
-        one = self.identity
-        labels = (one.uuid, one.pci_address, one.name, one.sharing, one.driver)
-        return Reading(q.INFO, 1.0, (self._label, *labels))
-
     def _open(self) -> None:
         nvml = self._nvml
         handle = self._ask("handle", lambda: nvml.nvmlDeviceGetHandleByIndex(self.index))
@@ -87,7 +81,7 @@ class GpuDevice:
         self._parts = {what: self._bind(call) for what, call in FAST.items()}
         instances = self._ask("MIG", lambda: find_mig_instances(nvml, self.index, handle)) or []
         if instances:
-            self.identity = replace(self.identity, sharing="MIG")
+            self.identity = replace(self.identity, sharing=sharing_of(mig=True))
         for instance in instances:
             self._parts[f"memory of {instance.label}"] = instance.memory
         support = self._ask("activity", lambda: nvml.nvmlGpmQueryDeviceSupport(handle))
@@ -111,7 +105,7 @@ class GpuDevice:
             pci_address=self._ask("PCI address", lambda: nvml.nvmlDeviceGetPciInfo(handle).busId)
             or "",
             name=self._ask("name", lambda: nvml.nvmlDeviceGetName(handle)) or "",
-            sharing="MPS" if "CUDA_MPS_PIPE_DIRECTORY" in os.environ else "",
+            sharing=sharing_of(),
         )
 
     def _bind(self, call: Call) -> Callable[[], list[Reading]]:
@@ -119,7 +113,7 @@ class GpuDevice:
 
     def _read_parts(self) -> list[Reading]:
         readings = [r for what, part in self._parts.items() for r in self._ask(what, part) or ()]
-        return [self._since_start(reading) for reading in readings]
+        return [self._since_start.of(reading) for reading in readings]
 
     def _read_slow(self) -> list[Reading]:
         """Read the slow counters when they are due; else repeat the last values as not fresh."""
@@ -127,15 +121,9 @@ class GpuDevice:
             return self._slow
         self._slow_due_seconds = time.monotonic() + _SLOW_SECONDS
         asked = (self._ask(what, self._bind(call)) or [] for what, call in SLOW.items())
-        now = [self._since_start(reading) for readings in asked for reading in readings]
+        now = [self._since_start.of(reading) for readings in asked for reading in readings]
         self._slow = [replace(reading, fresh=False) for reading in now]
         return now
-
-    def _since_start(self, reading: Reading) -> Reading:
-        if reading.quantity not in SINCE_START:
-            return reading
-        first = self._first.setdefault(reading.quantity, reading.value)
-        return replace(reading, value=max(0.0, reading.value - first))
 
     def _ask(self, what: str, call: Callable[[], _Value]) -> _Value | None:
         """Make one call unless the GPU is lost; an error is logged once."""
@@ -156,16 +144,3 @@ class GpuDevice:
         if not self._lost:
             self._lost = True
             _logger.error("%s fell off the bus: its node needs a look", self.identity)
-
-
-def _ratios(readings: Iterable[Reading]) -> Iterator[Reading]:
-    """Make the ratios whose two readings are there."""
-    values = {
-        (reading.quantity, reading.labels): reading.value
-        for reading in readings
-        if reading.quantity in _IN_RATIOS
-    }
-    for ratio, (part, whole) in RATIOS.items():
-        for (quantity, labels), value in values.items():
-            if quantity is part and values.get((whole, labels)):
-                yield Reading(ratio, value / values[whole, labels], labels)

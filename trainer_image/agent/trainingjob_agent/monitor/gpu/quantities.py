@@ -106,7 +106,8 @@ PROCESSES = _gpu(
     steady=True,
 )
 INFO = Quantity(
-    "1; which GPU it is, whether it is shared by MIG or MPS, and the version of its driver",
+    "1; which GPU it is, by what it is shared (MIG, MPS, time-slicing), and the version of its "
+    "driver",
     "trainingjob_gpu_info",
     labels=("gpu", "uuid", "pci_address", "name", "sharing", "driver"),
 )

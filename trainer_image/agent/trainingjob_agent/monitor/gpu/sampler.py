@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from trainingjob_agent.monitor.bounded import BoundedCall
 from trainingjob_agent.monitor.errors import ErrorLog
+from trainingjob_agent.monitor.gpu.amd import find_amd_gpus
 from trainingjob_agent.monitor.gpu.device import GpuDevice
 from trainingjob_agent.monitor.gpu.fault import GpuFault
 from trainingjob_agent.monitor.gpu.identity import GpuIdentity, visible_gpus
@@ -21,6 +23,21 @@ _SILENCE = "the driver does not answer; values are missing until it does"
 _logger = logging.getLogger(__name__)
 
 
+class Gpu(Protocol):
+    """One GPU, of whatever make, read in one thread."""
+
+    index: int
+    identity: GpuIdentity
+
+    def read(self) -> list[Reading]:
+        """Read all that it tells."""
+        ...
+
+    def fault(self) -> GpuFault | None:
+        """Return what is wrong with it, as far as the last reading knows."""
+        ...
+
+
 class GpuSampler:
     """Reads every GPU that the driver shows to this container, and that is the job's.
 
@@ -28,16 +45,18 @@ class GpuSampler:
     returns; all others are read as before.
     """
 
-    def __init__(self, errors: ErrorLog | None = None) -> None:
+    def __init__(self, errors: ErrorLog | None = None, devices: Path = Path("/dev")) -> None:
         """Prepare; the driver is not touched before the first `ask`.
 
         Args:
             errors: where errors are counted and logged.
+            devices: where the devices of GPUs are.
         """
+        self._devices = devices
         self._errors = errors or ErrorLog()
         self._lock = threading.Lock()
         self._found = False
-        self._gpus: list[tuple[GpuDevice, BoundedCall[list[Reading]]]] = []
+        self._gpus: list[tuple[Gpu, BoundedCall[list[Reading]]]] = []
         self._discovery = BoundedCall("gpu-discovery", self._discover)
 
     def sample(self, timeout_seconds: float) -> list[Reading]:
@@ -70,6 +89,15 @@ class GpuSampler:
 
     def _discover(self) -> list[Reading]:
         """Find the GPUs. Without a driver there are none, and none will come."""
+        devices: list[Gpu] = [*self._nvidias()]
+        devices += find_amd_gpus(self._errors, len(devices), self._devices)
+        self._gpus = [
+            (device, BoundedCall(f"gpu-{device.index}", device.read)) for device in devices
+        ]
+        self._found = True
+        return []
+
+    def _nvidias(self) -> list[GpuDevice]:
         nvml: Any = import_module("pynvml")
         try:
             nvml.nvmlInit()
@@ -82,12 +110,7 @@ class GpuSampler:
             count = 0
         driver = _text(nvml, nvml.nvmlSystemGetDriverVersion) if count else ""
         visible = visible_gpus([_uuid(nvml, index) for index in range(count)])
-        devices = [GpuDevice(nvml, index, self._errors, driver) for index in visible]
-        self._gpus = [
-            (device, BoundedCall(f"gpu-{device.index}", device.read)) for device in devices
-        ]
-        self._found = True
-        return []
+        return [GpuDevice(nvml, index, self._errors, driver) for index in visible]
 
 
 def _uuid(nvml: Any, index: int) -> str:

@@ -1,0 +1,25 @@
+"""What is said of a task that cannot be found."""
+
+import pytest
+from trainingjob_trainer.task import TaskNotFoundError, load_task
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnst", "no task 'mnst': use one of mnist, mnist-denoise, or package.module:Class"),
+        ("json:Loader", "module 'json' has no class 'Loader'"),
+        (
+            "collections:OrderedDict",
+            (
+                "collections:OrderedDict is not a task: it lacks name, build_model, "
+                "build_loaders, loss, metrics, build_optimizer, build_scheduler"
+            ),
+        ),
+    ],
+)
+def test_a_task_that_is_none_is_explained(name: str, message: str) -> None:
+    with pytest.raises(TaskNotFoundError) as raised:
+        load_task(name)
+
+    assert str(raised.value) == message
