@@ -126,7 +126,7 @@ def side_by_side(
     rates = [f"{count / one.seconds:.1f}" for one in both]
     lags = [spread(behind(one.ends.last_pods, one.ends.terminal)) for one in both]
     rows = [
-        ("all ended", *(f"{one.seconds:.1f} s" for one in both), ""),
+        ("all ended", f"{plain.seconds:.1f} s", f"{training.seconds:.1f} s", ""),
         ("jobs/s", rates[0], rates[1], f"{plain.seconds / training.seconds:.2f}"),
         ("last pod's end → job ended, median", lags[0][0], lags[1][0], ""),
         ("last pod's end → job ended, p99", lags[0][1], lags[1][1], ""),

@@ -103,6 +103,13 @@ class Cluster:
             **self._scope, name=name, body={"status": fields}
         )
 
+    def release_jobs(self) -> None:
+        """Take the finalizers off all Jobs of the namespace, as where no operator is left."""
+        for job in self.batch.list_namespaced_job(self.namespace).items:
+            self.batch.patch_namespaced_job(
+                job.metadata.name, self.namespace, {"metadata": {"finalizers": None}}
+            )
+
     def has_ended(self, name: str, *states: str) -> bool:
         """Whether a TrainingJob has ended, in one of these states, and its Jobs are released."""
         if self.state(name) not in (states or TERMINAL_STATES):

@@ -33,8 +33,7 @@ def namespaces(kwok: Kwok) -> Iterator[list[Cluster]]:
     yield found
     for one in found:
         one.delete_all()
-        for job in one.jobs():
-            one.release(job["metadata"]["name"])
+        one.release_jobs()
 
 
 @pytest.fixture

@@ -92,7 +92,6 @@ def test_a_run_without_a_job_is_closed_in_any_workspace(
     wait_for("it runs", lambda: cluster.state("lost") == "Running", 120)
     operator.end()
     cluster.delete("lost")
-    cluster.release("lost")
     wait_for("it is gone", lambda: cluster.get("lost") is None, 60)
     operator.start()
     killed = {"lost": (f"{cluster.namespace}/default", "KILLED")}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn, cast
 
 import pytest
@@ -154,6 +155,10 @@ class Watched:
                 self.news.clear()
 
 
+def has_status(status: str, view: RunView) -> bool:
+    return view.status == status
+
+
 @pytest.mark.parametrize(("quick", "updates"), [(True, 1), (False, 3)])
 async def test_a_start_that_takes_its_time_is_told_as_scheduled(
     monkeypatch: pytest.MonkeyPatch, quick: bool, updates: int
@@ -169,7 +174,7 @@ async def test_a_start_that_takes_its_time_is_told_as_scheduled(
             await watched.until(lambda view: view.status == "SCHEDULED")
         for status, more in (("RUNNING", {}), ("FINISHED", {"ended_at": at(20)})):
             watched.syncer.want(KEY, intent(status, identity=None, **more))
-            await watched.until(lambda view, status=status: view.status == status)
+            await watched.until(partial(has_status, status))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert (fake.calls["runs/create"], fake.calls["runs/update"]) == (1, updates)
