@@ -244,7 +244,9 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
         return replace(held, requeue_after=EVIDENCE_SECONDS)
     cause = disruption.cause_of(child, pods) or failure.cause_of(child, pods)
     over = child is None or child.ended or child.cleared
-    ended = over or gang.all_ended(context.job, pods)
+    # A Job that somebody deletes leaves its pods alone for as long as our finalizer keeps it.
+    live = any(pod.live for pod in pods)
+    ended = (over and not live) or gang.all_ended(context.job, pods)
     if not ended and not cause.disrupted:
         return replace(held, requeue_after=stopping.LAST_POD_RECHECK)
     at, since = gang.ended_at(child, pods), gang.running_time(pods)

@@ -98,6 +98,27 @@ def test_the_pods_of_a_job_that_is_deleted_go_with_it_but_not_orphans() -> None:
     assert [plan.actions for plan in plans] == [(delete,), (), ()]
 
 
+@pytest.mark.parametrize(
+    ("job", "sibling"),
+    [
+        pytest.param(child(held=True, **DELETED), running_pod(1), id="held-by-our-finalizer"),
+        pytest.param(None, running_pod(1, job_uid=""), id="an-orphan"),
+    ],
+)
+def test_a_job_has_not_failed_while_a_rank_lives_whose_job_is_gone(
+    job: JobView | None, sibling: PodView
+) -> None:
+    plan = decide(
+        training_job(TWO, status=RUNNING),
+        Observed(job, (BAD, sibling)),
+        run("RUNNING"),
+        NOW,
+        SERVERS,
+    )
+    assert plan.actions == (Action(ActionKind.END_POD, name=sibling.name),)
+    assert wire(plan)["state"] == "Running"
+
+
 def test_a_job_is_held_until_its_end_is_recorded() -> None:
     held = replace(COMPLETE, held=True)
     end = decide(training_job(status=RUNNING), Observed(held, ()), run("RUNNING"), NOW, SERVERS)
