@@ -88,11 +88,17 @@ def test_a_run_lives_in_the_workspace_of_its_namespace(
 def test_a_run_without_a_job_is_closed_in_any_workspace(
     cluster: Cluster, shared: MlflowServer, operator: OperatorProcess
 ) -> None:
-    cluster.apply(job("lost"))
-    wait_for("it runs", lambda: cluster.state("lost") == "Running", 120)
+    """One that an outage left open: its job is gone, and an operator that starts looks for it."""
     operator.end()
-    cluster.delete("lost")
-    wait_for("it is gone", lambda: cluster.get("lost") is None, 60)
+    tags = {
+        "trainingjob.uid": "of-a-job-that-is-gone",
+        "trainingjob.name": "lost",
+        "trainingjob.namespace": cluster.namespace,
+        "trainingjob.cluster": cluster.core.read_namespace("kube-system").metadata.uid,
+    }
+    with WorkspaceContext(cluster.namespace):
+        experiment = shared.client.create_experiment(f"{cluster.namespace}/default")
+        shared.client.create_run(experiment, start_time=10**12, tags=tags, run_name="lost")
     operator.start()
     killed = {"lost": (f"{cluster.namespace}/default", "KILLED")}
     wait_for("it is closed", lambda: runs_in(shared, cluster.namespace) == killed, 60)
