@@ -2,11 +2,12 @@
 
 from tests.support.api import Cluster, Runs, manifest
 from tests.support.pods import FOREVER, end_pods, wait_for_attempt
+from tests.support.processes import OperatorProcess
 from tests.support.waiting import wait_for
 
 
 def test_nodes_that_train_without_each_other_are_a_condition_and_an_event(
-    cluster: Cluster, runs: Runs
+    cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
     cluster.apply(manifest("apart", nodes=2, annotations=FOREVER))
     wait_for_attempt(cluster, "apart", 1)
