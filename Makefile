@@ -82,9 +82,10 @@ deploy: setup # The cluster with the images on it; the two long builds run at th
 	$(LOCALCLUSTER) load operator trainer
 
 .PHONY: manifests
-manifests: setup ## Write the generated files: CRD, reference, chart README, rendered manifests
+manifests: setup ## Write the generated files: CRD, references, chart README, rendered manifests
 	$(RUN) python -m trainingjob_operator.crd
 	$(RUN) python helm/generate.py --helm "$$($(LOCALCLUSTER) tool helm)"
+	$(RUN) python client/generate.py
 
 .PHONY: screenshot
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
@@ -102,7 +103,7 @@ style: setup
 types: setup
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.10 --package trainingjob_agent
-	$(RUN) mypy --explicit-package-bases demo helm tests
+	$(RUN) mypy --explicit-package-bases demo helm tests client/generate.py
 
 .PHONY: imports
 imports: setup
@@ -115,6 +116,7 @@ actionlint: setup
 .PHONY: generated
 generated: setup # Fails when a generated file is not what its source says, or the CRD is refused
 	$(RUN) python -m trainingjob_operator.crd --check
+	$(RUN) python client/generate.py --check
 	"$$($(LOCALCLUSTER) tool crd-check)" manifests/crd.yaml
 	helm="$$($(LOCALCLUSTER) tool helm)"; \
 	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \

@@ -3,21 +3,36 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import kopf
 
 from trainingjob_operator import handlers
+from trainingjob_operator.adapters.http import Content, HttpServer
+from trainingjob_operator.adapters.kube import ApiError, Kube
 from trainingjob_operator.adapters.logs import configure_logging
+from trainingjob_operator.adapters.proxies import environment_proxy
+from trainingjob_operator.cluster.namespaces import readable
 from trainingjob_operator.settings import Settings, SettingsError, read_settings
 
 logger = logging.getLogger(__name__)
 
 RESTART_MAX_SECONDS = 30.0
 WENT_WELL_SECONDS = 60.0
+
+
+async def wait_for_signal(stop: asyncio.Event, seconds: float) -> None:
+    """Wait until a signal sets `stop`, at most so many seconds."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The handlers of a kopf that has failed heed no signal.
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def main() -> int:
@@ -30,27 +45,72 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     # kopf tells of every step of its own; what the operator does is told by the operator.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    run_to_the_end(lambda stop: live(settings, stop))
+    return asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Be there for probes and scrapes until SIGTERM, whatever becomes of kopf meanwhile."""
+    stop = asyncio.Event()
+    server = HttpServer(settings.http_host, settings.http_port)
+    try:
+        await server.start()
+    except OSError as error:
+        logger.error("cannot listen on port %d: %s", settings.http_port, error)  # noqa: TRY400 - no bug
+        return 1
+    try:
+        await run_to_the_end(lambda: live(settings, server, stop), stop)
+    finally:
+        await server.stop()
     return 0
 
 
-async def live(settings: Settings, stop: asyncio.Event) -> None:
-    """One life of kopf, until `stop` is set, as it is by SIGTERM."""
-    await kopf.operator(
-        registry=handlers.registry,
-        clusterwide=True,
-        standalone=True,
-        stop_flag=stop,
-        memo=kopf.Memo(settings=settings, stop=stop),
-    )
+async def live(settings: Settings, server: HttpServer, stop: asyncio.Event) -> None:
+    """Lives of kopf until `stop` is set, as by SIGTERM: another one for other namespaces."""
+    while True:
+        namespaces = await readable_namespaces(settings)
+        life = handlers.Life(settings, server, namespaces, stop)
+        try:
+            await kopf.operator(
+                registry=handlers.registry,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                standalone=True,
+                stop_flag=life.over,
+                memo=kopf.Memo(life=life),
+            )
+        finally:
+            server.show(Content())
+        if stop.is_set() or not life.over.is_set():
+            return
+        logger.info("beginning anew: other namespaces can be read now")
 
 
-def run_to_the_end(
-    begin: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
-    wait: Callable[[float], None] = time.sleep,
+async def readable_namespaces(settings: Settings) -> tuple[str, ...]:
+    """The watched namespaces that may be read now, all of them while none may; () for all."""
+    wanted = settings.watch_namespaces
+    if not wanted:
+        return ()
+    kube = await Kube.connect(proxy_of=environment_proxy)
+    try:
+        found = await readable(kube, wanted)
+    except ApiError as error:
+        logger.warning("cannot see which namespaces may be read: %s", error)
+        return wanted
+    finally:
+        await kube.close()
+    missing = ", ".join(one for one in wanted if one not in found)
+    if missing:
+        logger.warning("left out until they are there and may be read: %s", missing)
+    return found or wanted
+
+
+async def run_to_the_end(
+    begin: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for_signal,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run kopf until it ends in peace; when it fails, begin anew.
+    """Run kopf until it ends in peace; when it fails, begin anew, unless `stop` is set.
 
     kopf gives up for good when its watch meets an answer that it does not expect, such as an ERROR
     event. By then it has stopped all of our work, as for SIGTERM. The waits grow while it fails at
@@ -59,11 +119,8 @@ def run_to_the_end(
     failures = 0
     while True:
         began = clock()
-        # Asked for only here, when the event loop is closed: until then a signal may set it, and
-        # from then on a signal ends the process by itself.
-        stop = asyncio.Event()
         try:
-            asyncio.run(begin(stop))
+            await begin()
         except Exception:
             if stop.is_set():
                 logger.exception("kopf has failed while it was ending")
@@ -73,7 +130,9 @@ def run_to_the_end(
             seconds = min(RESTART_MAX_SECONDS, 2.0**failures)
             logger.exception("kopf has failed, beginning anew in %g s", seconds)
             failures = min(failures + 1, 10)
-            wait(seconds)
+            await wait(stop, seconds)
+            if stop.is_set():
+                return
         else:
             return
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -11,37 +12,27 @@ import aiohttp
 
 from trainingjob_operator import __version__, health
 from trainingjob_operator.adapters.events import EventWriter
-from trainingjob_operator.adapters.http import HttpServer
-from trainingjob_operator.adapters.informer import Informer
-from trainingjob_operator.adapters.kube import (
-    JOBS,
-    PODS,
-    SERVICES,
-    TRAININGJOBS,
-    ApiError,
-    Kube,
-    NotFound,
-)
+from trainingjob_operator.adapters.http import Content, HttpServer
+from trainingjob_operator.adapters.kube import TRAININGJOBS, ApiError, Kube, NotFound
 from trainingjob_operator.adapters.leader import LeaderElector
 from trainingjob_operator.adapters.metrics import OperatorMetrics
 from trainingjob_operator.adapters.proxies import environment_proxy
 from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.api import State, TrainingJob, TrainingJobStatus
-from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.cluster.claims import Claims
+from trainingjob_operator.cluster.copies import Copies
+from trainingjob_operator.cluster.namespaces import watch_access
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
-from trainingjob_operator.core import contract, reasons
-from trainingjob_operator.core.decode import job_view, pod_view, service_view
-from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
+from trainingjob_operator.core import names, reasons
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
-from trainingjob_operator.runs.sweeper import Sweeper
+from trainingjob_operator.runs.sweeper import NotServed, Sweeper
 from trainingjob_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LEASE_NAME = "trainingjob-operator"
 RESYNC_SECONDS = 600.0
 # A new leader lists anew, unless it has just done so at its start.
 FRESH_SECONDS = 2.0
@@ -49,47 +40,29 @@ MLFLOW_WORKERS = 2
 # What is under way at the end is waited for so long: cut off, it may happen after the next leader
 # has looked, who then does it again.
 DRAIN_SECONDS = 3.0
+# A namespace is claimed for so many times the time of the leader's Lease: there may be many.
+CLAIM_FACTOR = 8
 
 
 class Application:
     """One replica of the operator."""
 
-    def __init__(self, settings: Settings, kube: Kube, metrics: OperatorMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kube: Kube,
+        metrics: OperatorMetrics,
+        contact: health.Contact,
+        namespaces: tuple[str, ...],
+    ) -> None:
         self._settings = settings
         self._kube = kube
         self._metrics = metrics
+        self._contact = contact
+        self._namespaces = namespaces
         self._queue = WorkQueue()
         self._mlflow = ClientPool(settings, os.environ, metrics.on_mlflow_call)
-        ours = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
-        # kopf fills it: see handlers.py.
-        self.trainingjobs = TrainingJobCache(
-            kube.source(TRAININGJOBS), self._queue.add, metrics.on_error
-        )
-        self._jobs: Informer[JobView] = Informer(
-            kube.source(JOBS, label_selector=ours),
-            job_view,
-            owner_key,
-            self._queue.add,
-            on_error=metrics.on_error,
-        )
-        self._pods: Informer[PodView] = Informer(
-            kube.source(PODS, label_selector=ours),
-            pod_view,
-            owner_key,
-            self._queue.add,
-            on_news=self._pod_news,
-            on_gone=lambda pod: self._caches.remember_gone(pod),
-            on_error=metrics.on_error,
-        )
-        self._services: Informer[ServiceView] = Informer(
-            kube.source(SERVICES, label_selector=ours),
-            service_view,
-            owner_key,
-            self._queue.add,
-            on_gone=lambda service: self._caches.forget_service(service),
-            on_error=metrics.on_error,
-        )
-        self._caches = Caches(self.trainingjobs, self._jobs, self._pods, self._services)
+        self._copies = Copies(kube, namespaces, self._queue, metrics.on_error)
         self._runs = RunRouter(
             self._mlflow,
             self._queue.add,
@@ -101,30 +74,52 @@ class Application:
             kube,
             settings.identity,
             settings.namespace,
-            LEASE_NAME,
+            settings.installation,
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_seconds / 3,
             on_error=metrics.on_error,
         )
+        self._claims = Claims(
+            kube,
+            f"{settings.namespace}/{settings.installation}",
+            CLAIM_FACTOR * settings.lease_seconds,
+            self._copies.namespaces,
+            self._enqueue,
+            metrics.on_error,
+        )
         self._tasks: list[asyncio.Task[None]] = []
-        self._http = self._http_server()
 
     @classmethod
-    async def connect(cls, settings: Settings) -> "Application":
+    async def connect(cls, settings: Settings, namespaces: tuple[str, ...]) -> "Application":
         """Log in to the API server that the pod or KUBECONFIG names."""
         metrics = OperatorMetrics(__version__)
-        kube = await Kube.connect(on_request=metrics.on_request, proxy_of=environment_proxy)
-        return cls(settings, kube, metrics)
+        contact = health.Contact(settings.lease_seconds)
 
-    async def start(self) -> None:
-        """Begin to serve, to watch and to stand for election; returns when kopf may watch."""
-        await self._http.start()
+        def on_request(verb: str, plural: str, code: int, seconds: float) -> None:
+            metrics.on_request(verb, plural, code, seconds)
+            contact.saw(code)
+
+        kube = await Kube.connect(on_request=on_request, proxy_of=environment_proxy)
+        return cls(settings, kube, metrics, contact, namespaces)
+
+    @property
+    def trainingjobs(self) -> TrainingJobCache:
+        """The TrainingJobs, which kopf's watch brings."""
+        return self._copies.trainingjobs
+
+    async def start(self, server: HttpServer, on_access: Callable[[], None]) -> None:
+        """Begin to serve, to watch and to stand for election; returns when kopf may watch.
+
+        `on_access` is called when other namespaces may be read than when this was made.
+        """
+        server.show(self._content())
         await self._served()
         work = {
-            "jobs": self._jobs.run(),
-            "pods": self._pods.run(),
-            "services": self._services.run(),
+            **{plural: informers.run() for plural, informers in self._copies.informers.items()},
             "resync": self._resync(),
+            "access": watch_access(
+                self._kube, self._settings.watch_namespaces, self._namespaces, on_access
+            ),
             "leader": self._leader.run(self._lead, self._step_down),
         }
         self._tasks = [asyncio.create_task(job, name=name) for name, job in work.items()]
@@ -145,9 +140,10 @@ class Application:
 
     async def _served(self) -> None:
         """Wait until the API server serves TrainingJobs: kopf looks only once what it serves."""
+        source = self._kube.source(TRAININGJOBS, namespace=next(iter(self._namespaces), None))
         while True:
             try:
-                await self._kube.source(TRAININGJOBS).list_page(limit=1, continue_token=None)
+                await source.list_page(limit=1, continue_token=None)
             except ApiError as error:
                 logger.warning("TrainingJobs cannot be listed, trying again: %s", error)
                 await asyncio.sleep(1)
@@ -157,36 +153,34 @@ class Application:
     async def stop(self) -> None:
         """End what is under way, and hand the lease over at once."""
         await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._runs.drain(DRAIN_SECONDS))
-        for task in self._tasks:
+        # From here on an ended task is no sign of ill health.
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._leader.release()
-        await self._http.stop()
         await self._mlflow.close()
         await self._kube.close()
 
     async def _lead(self) -> None:
         """The leader's work, once the caches are filled."""
         # What is missing in a copy must really be missing, or an attempt would start twice.
-        await asyncio.gather(
-            self.trainingjobs.refresh(),
-            self._jobs.refresh(FRESH_SECONDS),
-            self._pods.refresh(FRESH_SECONDS),
-            self._services.refresh(FRESH_SECONDS),
-        )
+        await self._copies.refresh(FRESH_SECONDS)
         uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
-        self._enqueue_all()
+        self._enqueue()
         reconciler = Reconciler(
             self._kube,
-            self._caches,
+            self._copies.caches,
             self._runs,
             EventWriter(self._kube, self._settings.identity),
             uris,
             self._metrics.on_reconcile,
             self._count,
             self._metrics.on_error,
+            self._claims.serves,
         )
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._claims.run())
             tasks.create_task(self._runs.run(MLFLOW_WORKERS))
             tasks.create_task(
                 self._queue.run_workers(
@@ -197,15 +191,20 @@ class Application:
                 tasks.create_task(self._sweeper(uris).run())
 
     async def _cluster_uid(self) -> str:
-        """What tells this cluster's runs from others; "" where it may not be read."""
+        """What marks the runs that we look after; "" where it may not be read.
+
+        That is the uid of kube-system, which is as old as the cluster and goes with it; an
+        operator that may read some namespaces only has its own one.
+        """
+        namespace = self._settings.namespace if self._settings.watch_namespaces else "kube-system"
         while True:
             try:
-                return await self._kube.cluster_uid()
+                return await self._kube.namespace_uid(namespace)
             except ApiError as error:
                 if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
                     logger.warning("runs without a job will not be looked for: %s", error)
                     return ""
-                logger.warning("the namespace kube-system cannot be read: %s", error)
+                logger.warning("the namespace %s cannot be read: %s", namespace, error)
                 await asyncio.sleep(1)
 
     def _sweeper(self, uris: TrackingUris) -> Sweeper:
@@ -215,12 +214,10 @@ class Application:
             self._mlflow, all_uris, uris.cluster, self._lookup, closed, self._metrics.on_error
         )
 
-    def _pod_news(self, pod: PodView) -> None:
-        """An end goes before the starts of other jobs: it is what people and programs wait for."""
-        if not pod.live:
-            self._queue.add(owner_key(pod), urgent=True)
-
     async def _lookup(self, namespace: str, name: str) -> TrainingJob | None:
+        watched = not self._namespaces or namespace in self._namespaces
+        if not watched or not await self._claims.acquire(namespace):
+            raise NotServed(namespace)
         try:
             found = await self._kube.get(TRAININGJOBS, namespace, name)
         except NotFound:
@@ -249,36 +246,38 @@ class Application:
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             await self.trainingjobs.listed_again(RESYNC_SECONDS * jitter)
             await self.trainingjobs.refresh()
-            self._enqueue_all()
+            self._enqueue()
 
-    def _enqueue_all(self) -> None:
-        """All jobs, and those that are gone but for a Job that our finalizer keeps."""
-        held = {owner_key(child) for child in self._jobs.items() if child.held}
-        for key in held.union(self.trainingjobs):
-            self._queue.add(key)
+    def _enqueue(self, namespace: str | None = None) -> None:
+        """Queue the jobs of a namespace, or all jobs."""
+        for key in self._copies.all_keys():
+            if namespace is None or names.split_key(key)[0] == namespace:
+                self._queue.add(key)
 
-    def _http_server(self) -> HttpServer:
-        copies: dict[str, health.Copy] = {
-            "trainingjobs": self.trainingjobs,
-            "jobs": self._jobs,
-            "pods": self._pods,
-            "services": self._services,
-        }
+    def _content(self) -> Content:
+        parts: dict[str, health.Copy] = dict(self._copies.parts())
         self._metrics.observe_queue(lambda: len(self._queue))
         self._metrics.observe_leader(lambda: self._leader.is_leader)
-        self._metrics.observe_jobs(lambda: health.by_state(self.trainingjobs.readable()))
+        self._metrics.observe_jobs(lambda: health.by_state(self.trainingjobs.known()))
         self._metrics.observe_goodput(lambda: health.goodput_seconds(self.trainingjobs.readable()))
-        for name, copy in copies.items():
-            self._metrics.observe_informer(name, copy.age)
-        return HttpServer(
-            self._settings.http_host,
-            self._settings.http_port,
-            registry=self._metrics.registry,
-            healthy={"tasks": self._ended_task, "informers": lambda: health.stale(copies)},
+        self._metrics.observe_foreign_namespaces(lambda: len(self._claims.foreign()))
+        self._metrics.observe_informer("trainingjobs", self.trainingjobs.age)
+        for plural, informers in self._copies.informers.items():
+            self._metrics.observe_informer(plural, informers.age)
+        return Content(
+            self._metrics.registry,
+            healthy={"tasks": self._ended_task},
             ready={
-                "informers": lambda: health.stale(copies),
-                "synced": lambda: health.unsynced(copies),
+                "api server": self._contact.problem,
+                "informers": lambda: health.stale(parts),
+                "synced": lambda: health.unsynced(parts),
+                "namespaces": self._unserved,
             },
+        )
+
+    def _unserved(self) -> str | None:
+        return health.unserved(
+            self._copies.namespaces(), self._claims.foreign(), bool(self._namespaces)
         )
 
     def _ended_task(self) -> str | None:

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
 
+from trainingjob_operator.adapters.http import HttpServer
 from trainingjob_operator.api import GROUP, PLURAL, VERSION
 from trainingjob_operator.application import Application
-from trainingjob_operator.settings import SettingsError
+from trainingjob_operator.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,22 @@ registry = kopf.OperatorRegistry()
 # What fails at kopf's own times is not tried again by kopf, which waits a minute: it ends the
 # operator, and __main__ begins anew.
 FAILS = kopf.ErrorsMode.PERMANENT
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life of kopf, which ends when `over` is set; `stop` says that no other one follows."""
+
+    settings: Settings
+    server: HttpServer
+    namespaces: tuple[str, ...]
+    stop: asyncio.Event
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end_all(self) -> None:
+        """End the process."""
+        self.stop.set()
+        self.over.set()
 
 
 class NothingToCompare(kopf.DiffBaseStorage):
@@ -50,6 +68,8 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     kopf's annotations, events from logs, peering and scanning cost writes, rights or time, and
     none of them is needed by an operator that decides from what is stored.
     """
+    # kopf would kill the process, minutes after a life that failed and whatever came of it.
+    settings.process.ultimate_exiting_timeout = None
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
@@ -63,15 +83,16 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     # An outage is over when the server answers, not up to 21 s later; after 45 s of errors kopf
     # ends, and all begins anew.
     settings.networking.error_backoffs = (0.2, 0.5, 1, 2, *(5,) * 8)
+    life: Life = memo.life
     try:
-        memo.application = await Application.connect(memo.settings)
+        memo.application = await Application.connect(life.settings, life.namespaces)
     except SettingsError as error:
         raise kopf.PermanentError(str(error)) from error
-    await memo.application.start()
+    await memo.application.start(life.server, life.over.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         # In place of kopf's own handlers, which it sets while this begins: they forget a signal
         # that comes while kopf fails.
-        asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, life.end_all)
 
 
 @kopf.on.login(registry=registry, errors=FAILS)

@@ -1,16 +1,19 @@
 """The operator's settings, from its environment."""
 
 import json
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from trainingjob_operator.core.tracking_uris import TrackingUris
+from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 
+# RFC 1123, as the API server has it.
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PREFIX = "TRAININGJOB_OPERATOR_"
 
 
@@ -18,15 +21,35 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable."""
 
 
-class ServerSettings(BaseModel):
-    """A further MLflow server: where it is, and the files of its login and its CA certificate."""
+# In patterns and templates of names.
+PLACEHOLDER = "{namespace}"
+# The template of a workspace's name (MLflow's WorkspaceNameValidator) for a namespace, or for `*`.
+Workspace = Annotated[str, Field(pattern=r"^([a-z0-9-]|\{namespace\}){1,63}$")]
+Workspaces = dict[Annotated[str, Field(pattern=r"^([a-z0-9-]{1,63}|\*)$")], Workspace]
+
+
+class SettingsPart(BaseModel):
+    """A part of the settings that is JSON, with names in camelCase."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class PodTokenSettings(SettingsPart):
+    """The ServiceAccount token by which the pods of jobs log in to an MLflow server."""
+
+    audience: str = ""
+    expiration_seconds: int = Field(default=3600, ge=600)
+
+
+class ServerSettings(SettingsPart):
+    """A further MLflow server: where it is, and the files of its login and its CA certificate."""
 
     uri: str = Field(pattern=r"^https?://[^/]+")
     ui_url: str | None = None
     login_directory: Path | None = None
     ca_path: str = ""
+    workspaces: Workspaces = {}
+    pod_token: PodTokenSettings | None = None
 
     @field_validator("uri", "ui_url")
     @classmethod
@@ -41,15 +64,22 @@ class Settings(BaseModel):
 
     namespace: str = "trainingjob-system"
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
+    # The name of the replicas' Lease; with `namespace` it names the installation.
+    installation: str = "trainingjob-operator"
+    watch_namespaces: tuple[str, ...] = ()
     mlflow_tracking_uri: str = Field(pattern=r"^https?://[^/]+")
     mlflow_ui_url: str | None = None
     mlflow_login_directory: Path | None = None
     mlflow_allowed_tracking_uris: frozenset[str] = frozenset()
     mlflow_servers: tuple[ServerSettings, ...] = ()
+    mlflow_experiment_pattern: str = Field(default="", max_length=256)
+    mlflow_workspaces: Workspaces = {}
+    mlflow_pod_token: PodTokenSettings | None = None
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
     workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
-    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other hosts
+    # Empty: all addresses, of IPv4 and IPv6.
+    http_host: str = ""
     http_port: int = Field(default=8080, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "plain"] = "json"
@@ -66,7 +96,30 @@ class Settings(BaseModel):
             return value
         return frozenset(uri.strip().rstrip("/") for uri in value.split(",") if uri.strip())
 
-    @field_validator("mlflow_servers", mode="before")
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _namespaces(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+    @field_validator("watch_namespaces")
+    @classmethod
+    def _dns_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in value if not DNS_LABEL.fullmatch(name)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: not the name of a namespace; no patterns here")
+        return value
+
+    @field_validator("mlflow_experiment_pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        """A mistyped {namespace} would allow one experiment of that very name, and no other."""
+        if set("{}").intersection(value.replace(PLACEHOLDER, "")):
+            raise ValueError(f"{value} may have {PLACEHOLDER} and *, and no other braces")
+        return value
+
+    @field_validator("mlflow_servers", "mlflow_workspaces", "mlflow_pod_token", mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
@@ -86,12 +139,21 @@ class Settings(BaseModel):
     @property
     def tracking_uris(self) -> TrackingUris:
         """Which MLflow servers jobs may use."""
-        others = self.mlflow_servers
+        uri, others = self.mlflow_tracking_uri, self.mlflow_servers
+        workspaces = {uri: self.mlflow_workspaces, **{one.uri: one.workspaces for one in others}}
+        tokens = {uri: self.mlflow_pod_token, **{one.uri: one.pod_token for one in others}}
         return TrackingUris(
-            default_uri=self.mlflow_tracking_uri,
-            ui_url=self.mlflow_ui_url or self.mlflow_tracking_uri,
+            default_uri=uri,
+            ui_url=self.mlflow_ui_url or uri,
             allowed_uris=self.mlflow_allowed_tracking_uris | {one.uri for one in others},
             ui_urls=tuple((one.uri, one.ui_url) for one in others if one.ui_url),
+            experiment_pattern=self.mlflow_experiment_pattern,
+            workspaces={server: mapped for server, mapped in workspaces.items() if mapped},
+            pod_tokens={
+                server: PodToken(token.audience, token.expiration_seconds)
+                for server, token in tokens.items()
+                if token is not None
+            },
         )
 
 

@@ -17,6 +17,7 @@ import urllib3
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.intent import RunIdentity
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.bench.report import report
 from tests.support.api import GROUP, VERSION, Cluster
@@ -85,7 +86,10 @@ def put_job(api: Api, namespace: str, number: int) -> None:
     api.send("POST", base, made)
     answer = api.send("PATCH", f"{base}/job-{number}/status", {"status": running()})
     child = manifests.child_job(
-        TrainingJob.model_validate(answer), 1, RunIdentity("1", "f" * 32), "http://mlflow:5000"
+        TrainingJob.model_validate(answer),
+        1,
+        RunIdentity("1", "f" * 32),
+        Tracking("http://mlflow:5000"),
     )
     child["spec"]["managedBy"] = NOBODY
     stored = api.send("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", child)

@@ -199,7 +199,8 @@ def operator_writes(
 ) -> list[str]:
     """The operator's writes in a namespace by the audit log, as "verb resource/subresource".
 
-    All of them, since a refused one costs the API server as much, or the accepted ones.
+    All of them, since a refused one costs the API server as much, or the accepted ones. Those of
+    the Lease by which an installation serves the namespace belong to no job.
     """
     found = []
     with audit_log.open() as lines:
@@ -209,6 +210,8 @@ def operator_writes(
             target = entry.get("objectRef", {})
             ours = entry.get("userAgent", "").startswith(("trainingjob-operator", "kopf"))
             if accepted and entry["responseStatus"]["code"] >= HTTPStatus.BAD_REQUEST:
+                continue
+            if target.get("resource") == "leases":
                 continue
             if ours and entry["verb"] in WRITES and target.get("namespace") == namespace:
                 part = f"/{target['subresource']}" if target.get("subresource") else ""

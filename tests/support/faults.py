@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# What MLflow tells with 400 BAD_REQUEST where all connections to its database are in use.
+POOL_TIMEOUT = (
+    "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00 "
+    "(Background on this error at: https://sqlalche.me/e/20/3o7r)"
+)
+
+
 @dataclass(frozen=True)
 class Request:
     """What a client asked."""

@@ -12,6 +12,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 SERVERS = TrackingUris(
     "http://mlflow:5000", "https://mlflow.example.com", frozenset({"http://other"})
 )
+TRACKING = SERVERS.tracking("http://mlflow:5000", "")
 RUN = RunIdentity("7", "f00d")
 # In everything that belongs to the job `mnist`.
 OWNER = {

@@ -129,11 +129,9 @@ class FakeMlflow:
         return web.json_response({"runs": found} if found else {})
 
     def _search_models(self, body: Body) -> web.Response:
-        found = [
-            model
-            for model in self.models.values()
-            if f"'{model['info']['source_run_id']}'" in body["filter"]
-        ]
+        first, _, _ = body["filter"].partition(" AND ")
+        matches = _has_source(first) if first.startswith("source_run_id") else _clause(first)
+        found = [model for model in self.models.values() if matches(model)]
         return web.json_response({"models": found} if found else {})
 
     def _history(self, body: Body) -> web.Response:
@@ -164,6 +162,10 @@ def refuse(status: int, code: str) -> web.Response:
     return web.json_response({"error_code": code, "message": "why"}, status=status)
 
 
+def _has_source(text: str) -> Callable[[Body], bool]:
+    return lambda model: f"'{model['info']['source_run_id']}'" in text
+
+
 def _clause(text: str) -> Callable[[Body], bool]:
     """One comparison of a filter of runs/search, as far as the operator writes them."""
     if match := re.fullmatch(r"attributes\.run_id IN \((.*)\)", text):
@@ -177,8 +179,10 @@ def _clause(text: str) -> Callable[[Body], bool]:
         return lambda run: bool(run["info"]["start_time"] >= since)
     [(key, _, value)] = re.findall(r"^tags\.`(.*)` (= '(.*)'|LIKE '%')$", text)
 
-    def has_tag(run: Body) -> bool:
-        tags = {one["key"]: one["value"] for one in run["data"]["tags"]}
+    def has_tag(found: Body) -> bool:
+        """Of a run, or of a model."""
+        told = found["data"] if "data" in found else found["info"]
+        tags = {one["key"]: one["value"] for one in told.get("tags", [])}
         return key in tags and (not value or tags[key] == value)
 
     return has_tag

@@ -6,7 +6,13 @@ from typing import Any
 
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import decide as decision
-from trainingjob_operator.core.contract import TAG_FAILURE, TAG_GOODPUT, TAG_OUTCOME
+from trainingjob_operator.core.contract import (
+    TAG_COMMAND,
+    TAG_FAILURE,
+    TAG_GOODPUT,
+    TAG_IMAGE,
+    TAG_OUTCOME,
+)
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus, RunView
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.tracking_uris import TrackingUris
@@ -28,11 +34,14 @@ ENDED = started(
 def decide(
     job: TrainingJob, observed: Observed, run: RunView, now: datetime, servers: TrackingUris
 ) -> Plan:
-    """decide() without the tags that tell what became of attempts: test_run_tags.py has those."""
+    """decide() without the tags of the run's page, and those that tell what became of attempts.
+
+    test_run_page.py and test_run_tags.py have them.
+    """
     plan = decision.decide(job, observed, run, now, servers)
     if plan.run is None:
         return plan
-    told = (TAG_OUTCOME, TAG_FAILURE, TAG_GOODPUT)
+    told = (TAG_OUTCOME, TAG_FAILURE, TAG_GOODPUT, TAG_IMAGE, TAG_COMMAND, "mlflow.")
     tags = tuple(tag for tag in plan.run.tags if not tag[0].startswith(told))
     return replace(plan, run=replace(plan.run, tags=tags))
 

@@ -17,6 +17,11 @@ from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
 
+def take_interrupts() -> None:
+    """For `preexec_fn`: a child of a shell's background process would ignore SIGINT as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def free_port() -> int:
     """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
@@ -79,9 +84,12 @@ class Process:
 
 
 class MlflowServer(Process):
-    """A real MLflow server on SQLite; a restart keeps address and data."""
+    """A real MLflow server on SQLite; a restart keeps address and data.
 
-    def __init__(self, directory: Path) -> None:
+    `options` are further ones of `mlflow server`.
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.directory = directory
@@ -97,6 +105,7 @@ class MlflowServer(Process):
                 "--host=127.0.0.1",
                 f"--port={self.port}",
                 "--workers=1",
+                *options,
             ],
             environment={
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -145,8 +154,8 @@ class OperatorProcess(Process):
         self.port = free_port()
         self.identity = name
         settings = {
-            **settings,
             "NAMESPACE": "trainingjob-system",
+            **settings,
             "IDENTITY": name,
             "MLFLOW_TRACKING_URI": mlflow_uri,
             "HTTP_HOST": "127.0.0.1",

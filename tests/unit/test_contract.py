@@ -10,10 +10,12 @@ from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
 from trainingjob_agent.monitor.gpu.identity import sharing_of
-from trainingjob_operator.core import contract, manifests
+from trainingjob_agent.supervisor.node_watch import NODES_NOT_JOINED, WARNING_TAG
+from trainingjob_operator.core import conditions, contract, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
+from trainingjob_operator.core.tracking_uris import Tracking
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
 
@@ -24,7 +26,9 @@ INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 def pod_environment(spec: dict[str, Any], rank: int, with_run: bool = True) -> dict[str, str]:
     """The environment that the kubelet makes of the operator's manifest for one rank."""
-    job = manifests.child_job(training_job(spec), 2, RUN if with_run else None, "http://mlflow")
+    job = manifests.child_job(
+        training_job(spec), 2, RUN if with_run else None, Tracking("http://mlflow")
+    )
     [container] = job["spec"]["template"]["spec"]["containers"]
     return {
         one["name"]: one["value"] if "value" in one else field(one["valueFrom"], rank)
@@ -52,6 +56,7 @@ def test_the_trainer_reads_all_that_the_operator_sets() -> None:
         tracking_uri="http://mlflow",
         experiment_id="7",
         run_id="f00d",
+        run_url="http://mlflow/#/experiments/7/runs/f00d",
         rank=1,
         world_size=2,
     )
@@ -71,6 +76,10 @@ def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_th
     context = json.loads(pod_environment({}, rank=0)["MLFLOW_RUN_CONTEXT"])
     assert context == {contract.TAG_OPENED_BY: "u-1"}
     assert contract.TAG_OPENED_BY == OPENED_BY_TAG
+
+
+def test_the_operator_knows_the_warning_of_an_agent() -> None:
+    assert (contract.TAG_WARNING, conditions.NODES_NOT_JOINED) == (WARNING_TAG, NODES_NOT_JOINED)
 
 
 def test_tags_that_the_user_gives_to_runs_of_the_pods_stay() -> None:

@@ -9,6 +9,12 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+- name: TRAININGJOB_OPERATOR_INSTALLATION
+  value: {{ include "trainingjob-operator.fullname" . | quote }}
+{{- with .Values.watchNamespaces }}
+- name: TRAININGJOB_OPERATOR_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI
   value: {{ include "trainingjob-operator.trackingUri" . | quote }}
 {{- with $mlflow.uiUrl }}
@@ -23,6 +29,18 @@
 - name: TRAININGJOB_OPERATOR_MLFLOW_SERVERS
   value: {{ include "trainingjob-operator.mlflowServers" . | quote }}
 {{- end }}
+{{- with $mlflow.experimentPattern }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_EXPERIMENT_PATTERN
+  value: {{ . | quote }}
+{{- end }}
+{{- with $mlflow.workspaces }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_WORKSPACES
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- if $mlflow.serviceAccountToken.enabled }}
+- name: TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN
+  value: {{ include "trainingjob-operator.podToken" $mlflow.serviceAccountToken | quote }}
+{{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS
   value: {{ $mlflow.pollSeconds | quote }}
 - name: TRAININGJOB_OPERATOR_WORKERS
@@ -33,7 +51,10 @@
   value: {{ .Values.operator.logLevel | quote }}
 - name: TRAININGJOB_OPERATOR_LOG_FORMAT
   value: {{ .Values.operator.logFormat | quote }}
-{{- if $mlflow.existingSecret }}
+{{- if and $mlflow.existingSecret $mlflow.serviceAccountToken.enabled }}
+{{- fail "mlflow.existingSecret and mlflow.serviceAccountToken.enabled are both set: the operator logs in by one of them" }}
+{{- end }}
+{{- if or $mlflow.existingSecret $mlflow.serviceAccountToken.enabled }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_LOGIN_DIRECTORY
   value: /etc/mlflow-login
 {{- end }}

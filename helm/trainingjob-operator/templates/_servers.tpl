@@ -6,10 +6,16 @@
 {{- if and $ca.configMap $ca.secret -}}
 {{- fail (printf "mlflow.servers[%d].ca: configMap and secret are both set" $index) -}}
 {{- end -}}
+{{- $token := $server.serviceAccountToken | default dict -}}
+{{- if and $server.existingSecret $token.enabled -}}
+{{- fail (printf "mlflow.servers[%d]: existingSecret and serviceAccountToken.enabled are both set" $index) -}}
+{{- end -}}
 {{- $files := printf "/etc/mlflow-servers/%d" $index -}}
 {{- $told := dict "uri" $server.uri -}}
 {{- with $server.uiUrl }}{{ $_ := set $told "uiUrl" . }}{{ end -}}
-{{- if $server.existingSecret }}{{ $_ := set $told "loginDirectory" (printf "%s/login" $files) }}{{ end -}}
+{{- with $server.workspaces }}{{ $_ := set $told "workspaces" . }}{{ end -}}
+{{- if or $server.existingSecret $token.enabled }}{{ $_ := set $told "loginDirectory" (printf "%s/login" $files) }}{{ end -}}
+{{- if $token.enabled }}{{ $_ := set $told "podToken" (include "trainingjob-operator.podToken" $token | fromJson) }}{{ end -}}
 {{- if or $ca.configMap $ca.secret -}}
 {{- $_ := set $told "caPath" (printf "%s/ca/%s" $files ($ca.key | default "ca.crt")) -}}
 {{- end -}}
@@ -20,7 +26,7 @@
 
 {{- define "trainingjob-operator.mlflowServerMounts" -}}
 {{- range $index, $server := . }}
-{{- if $server.existingSecret }}
+{{- if or $server.existingSecret ($server.serviceAccountToken | default dict).enabled }}
 - name: mlflow-{{ $index }}-login
   mountPath: /etc/mlflow-servers/{{ $index }}/login
   readOnly: true
@@ -40,6 +46,12 @@
   secret:
     secretName: {{ . }}
 {{- end }}
+{{- with $server.serviceAccountToken }}
+{{- if .enabled }}
+- name: mlflow-{{ $index }}-login
+{{ include "trainingjob-operator.tokenProjection" . | trim | indent 2 }}
+{{- end }}
+{{- end }}
 {{- with $server.ca }}
 - name: mlflow-{{ $index }}-ca
   {{- if .configMap }}
@@ -51,4 +63,21 @@
   {{- end }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The token that training pods log in with, as the setting tells it (JSON). */}}
+{{- define "trainingjob-operator.podToken" -}}
+{{- dict "audience" (.audience | default "") "expirationSeconds" (int (.expirationSeconds | default 3600)) | toJson -}}
+{{- end -}}
+
+{{/* The operator's own token, in a file of the name that a login in files has. */}}
+{{- define "trainingjob-operator.tokenProjection" -}}
+projected:
+  sources:
+    - serviceAccountToken:
+        path: MLFLOW_TRACKING_TOKEN
+        expirationSeconds: {{ int (.expirationSeconds | default 3600) }}
+        {{- with .audience }}
+        audience: {{ . | quote }}
+        {{- end }}
 {{- end -}}

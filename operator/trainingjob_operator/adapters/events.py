@@ -1,4 +1,4 @@
-"""Kubernetes Events (events.k8s.io/v1) about TrainingJobs, each written once."""
+"""Kubernetes Events (events.k8s.io/v1) about TrainingJobs; one that is repeated counts up."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ class EventApi(Protocol):
 
     async def create_event(self, namespace: str, body: JsonObject) -> bool:
         """Create the Event; False if one of that name is there."""
+
+    async def repeat_event(self, namespace: str, name: str, last_observed: str) -> None:
+        """Count the Event of that name once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class EventWriter:
         *,
         attempt: int,
     ) -> bool:
-        """Write one Event; False if it was there already or could not be written."""
+        """Write one Event, or count the one that is there; False if neither was possible."""
         body = build_event(
             subject,
             kind=kind,
@@ -113,12 +116,16 @@ class EventWriter:
             now=self._now(),
         )
         try:
-            return await self._api.create_event(subject.namespace, body)
+            if not await self._api.create_event(subject.namespace, body):
+                name, at = body["metadata"]["name"], body["eventTime"]
+                await self._api.repeat_event(subject.namespace, name, at)
         except Exception as error:
             logger.warning(
                 "cannot write the event %s: %s", reason, error, exc_info=isinstance(error, BUGS)
             )
             return False
+        else:
+            return True
 
 
 def _cut(note: str) -> str:

@@ -1,42 +1,44 @@
-"""The operator's own web server: /metrics, /healthz and /readyz."""
+"""The operator's own web server: /metrics, /healthz and /readyz, on IPv4 and IPv6."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
 
 # Returns what is wrong, None if nothing is.
 Check = Callable[[], str | None]
+BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The metrics of a registry, and two sets of named checks."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    healthy: Mapping[str, Check] = field(default_factory=dict)
+    ready: Mapping[str, Check] = field(default_factory=lambda: {"operator": lambda: "is starting"})
 
 
 class HttpServer:
-    """Serves the metrics of a registry and two sets of named checks.
+    """Serves whatever content it was given last; at first it is healthy, and not ready.
 
     A check endpoint answers 200 "ok", or 503 with a line "name: problem" for each that fails.
+    Without a host it listens on all addresses, of IPv6 where the machine has it.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        registry: CollectorRegistry,
-        healthy: Mapping[str, Check],
-        ready: Mapping[str, Check],
-    ) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._registry = registry
+        self._content = Content()
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/healthz", _checks_handler(healthy))
-        application.router.add_get("/readyz", _checks_handler(ready))
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(application, access_log=None)
 
     @property
@@ -45,10 +47,17 @@ class HttpServer:
         port: int = self._runner.addresses[0][1]
         return port
 
+    def show(self, content: Content) -> None:
+        """Serve this from now on."""
+        self._content = content
+
     async def start(self) -> None:
         """Listen; raises OSError when the address is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        if self._host:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        else:
+            await web.SockSite(self._runner, _every_address(self._port)).start()
 
     async def stop(self) -> None:
         """Stop listening and close what is open."""
@@ -56,17 +65,39 @@ class HttpServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+        body = encode(self._content.registry)
+        return _last(web.Response(body=body, headers={"Content-Type": content_type}))
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return _answer(self._content.healthy)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return _answer(self._content.ready)
 
 
-def _checks_handler(
-    checks: Mapping[str, Check],
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def handle(_: web.Request) -> web.StreamResponse:
-        results = {name: check() for name, check in checks.items()}
-        problems = [f"{name}: {problem}" for name, problem in results.items() if problem]
-        if problems:
-            return web.Response(status=503, text="\n".join(problems) + "\n")
-        return web.Response(text="ok\n")
+def _every_address(port: int) -> socket.socket:
+    """A socket for IPv6 that takes IPv4, too; one for IPv4 where a machine has no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
+            )
+        except OSError:
+            # IPv6 may be switched off (net.ipv6.conf.all.disable_ipv6). A port that is taken is
+            # taken for IPv4, too, and raises below.
+            pass
+    return socket.create_server(("", port), backlog=BACKLOG)
 
-    return handle
+
+def _answer(checks: Mapping[str, Check]) -> web.Response:
+    results = {name: check() for name, check in checks.items()}
+    problems = [f"{name}: {problem}" for name, problem in results.items() if problem]
+    if problems:
+        return _last(web.Response(status=503, text="\n".join(problems) + "\n"))
+    return _last(web.Response(text="ok\n"))
+
+
+def _last(response: web.Response) -> web.Response:
+    """No connection is kept: kopf, which ends now and then, would wait for its task."""
+    response.force_close()
+    return response

@@ -55,8 +55,9 @@ class LeaderElector:
 
     Another's lease counts as expired when it has not changed for its duration by our own
     monotonic clock. The lease is renewed each `renew_seconds`, by default a third of its
-    duration. We give up leading when two thirds of the duration have passed since we
-    sent the last renewal that succeeded, so that the work has stopped before another begins.
+    duration; what fails is tried again after `retry_seconds`, by default a fifth of that. We give
+    up leading when two thirds of the duration have passed since we sent the last renewal that
+    succeeded, so that the work has stopped before another begins.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LeaderElector:
         *,
         lease_seconds: float = 15.0,
         renew_seconds: float | None = None,
+        retry_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -76,9 +78,10 @@ class LeaderElector:
         self._identity = identity
         self._namespace = namespace
         self._name = name
+        self._names = (identity, namespace, name)
         self._lease_seconds = lease_seconds
         self._renew_seconds = lease_seconds / 3 if renew_seconds is None else renew_seconds
-        self._retry_seconds = self._renew_seconds / 5
+        self._retry_seconds = self._renew_seconds / 5 if retry_seconds is None else retry_seconds
         self._clock = clock
         self._lease: JsonObject | None = None
         self._observed_at = clock()
@@ -89,6 +92,11 @@ class LeaderElector:
     def is_leader(self) -> bool:
         """Whether we lead now; false as soon as the lease may end, even if run() is stuck."""
         return self._leading and self._clock() < self._deadline()
+
+    @property
+    def other_holder(self) -> str | None:
+        """Who else held the lease when we last looked; None if nobody did."""
+        return None if self._holder() in ("", self._identity) else self._holder()
 
     async def run(
         self,
@@ -105,12 +113,12 @@ class LeaderElector:
         failures = 0
         while True:
             await self._acquire()
-            logger.info("leading as %s", self._identity)
+            logger.info("%s holds the lease %s/%s", *self._names)
             began = self._clock()
             try:
                 await self._lead(on_started, on_stopped)
             except LeadershipLost as error:
-                logger.warning("no longer leading as %s: %s", self._identity, error)
+                logger.warning("%s has lost the lease %s/%s: %s", *self._names, error)
             except Exception:
                 logger.exception("the leader's work has failed, giving up the lease")
                 self._on_error("leader")
@@ -178,8 +186,8 @@ class LeaderElector:
         while True:
             await asyncio.sleep(self._renewed_at + self._renew_seconds - self._clock())
             while not await self._renew():
-                if self._holder() not in ("", self._identity):
-                    raise LeadershipLost(f"the lease is held by {self._holder()}")
+                if self.other_holder is not None:
+                    raise LeadershipLost(f"the lease is held by {self.other_holder}")
                 if self._clock() >= self._deadline():
                     raise LeadershipLost("could not renew the lease in time")
                 await asyncio.sleep(self._retry_seconds)

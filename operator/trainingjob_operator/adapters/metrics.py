@@ -26,6 +26,9 @@ class OperatorMetrics:
         self.build_info = self._gauge("build_info", "Always 1, labelled by version.", "version")
         self.build_info.labels(version).set(1)
         self.leader = self._gauge("leader", "1 while this replica leads, else 0.")
+        self.foreign_namespaces = self._gauge(
+            "foreign_namespaces", "Namespaces that another installation serves."
+        )
         self._outcomes()
         self._reconcile()
         self._queue()
@@ -64,6 +67,10 @@ class OperatorMetrics:
     def observe_leader(self, is_leader: Callable[[], bool]) -> None:
         """Read whether this replica leads at every scrape."""
         self.leader.set_function(is_leader)
+
+    def observe_foreign_namespaces(self, count: Callable[[], float]) -> None:
+        """Read in how many namespaces this replica leaves the work to others at every scrape."""
+        self.foreign_namespaces.set_function(count)
 
     def observe_jobs(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Read the number of TrainingJobs by state at every scrape."""

@@ -137,7 +137,8 @@ class Lifecycle(ApiModel):
         max_length=63,
         json_schema_extra=object_name_rules("queueName"),
         description="Kueue LocalQueue of the job. Its batch/v1 Jobs are created suspended, with "
-        "the label kueue.x-k8s.io/queue-name, and wait for Kueue to admit them.",
+        "the label kueue.x-k8s.io/queue-name, and wait for Kueue to admit them. Can be changed "
+        "while the job is suspended. Default: that label of the TrainingJob, if it has it.",
     )
     managed_by: str | None = Field(
         default=None,
@@ -151,10 +152,19 @@ class Lifecycle(ApiModel):
         ge=0,
         le=1000,
         description="Number of new attempts after failures that retry allows. Attempts that the "
-        "cluster ended (eviction, preemption, a lost node) do not count. Default: 0.",
+        "cluster ended (eviction, preemption, a lost node) do not count. Can be raised at any "
+        "time. Default: 0.",
     )
     retry: Retry | None = Field(
         default=None, description="Which exit codes are worth another attempt."
+    )
+    attempt_history_limit: int = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="Number of attempts before the current or last one whose Jobs and pods are "
+        "kept, for kubectl logs; older ones are deleted, and stay in status.attempts. Can be "
+        "changed at any time. Default: 3.",
     )
     active_deadline_seconds: int | None = Field(
         default=None,

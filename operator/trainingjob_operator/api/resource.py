@@ -33,7 +33,7 @@ class TrainingJob(ApiModel):
     kind: Literal["TrainingJob"] = "TrainingJob"
     metadata: ObjectMeta
     spec: TrainingJobSpec = Field(
-        description="What to train. Only suspend, the deadlines and the time to live can change.",
+        description="What to train. Only what steers the life of the job can change.",
     )
     status: TrainingJobStatus = Field(
         default=TrainingJobStatus(),

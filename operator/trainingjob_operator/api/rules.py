@@ -6,6 +6,7 @@ from pydantic.config import JsonDict
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
 SHARED_MEMORY_VOLUME = "shared-memory"
 CHECKPOINT_VOLUME = "trainingjob-checkpoints"
+TOKEN_VOLUME = "trainingjob-mlflow-token"  # noqa: S105 - the name of a volume
 MAX_NAME_LENGTH = 50
 VOLUME_SOURCES = (
     "configMap",
@@ -23,8 +24,14 @@ MUTABLE = (
     "activeDeadlineSeconds",
     "preRunningDeadlineSeconds",
     "ttlSecondsAfterFinished",
+    "attemptHistoryLimit",
 )
-_RESERVED_VARIABLES = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID")
+_RESERVED_VARIABLES = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_WORKSPACE",
+)
 
 
 def rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
@@ -42,6 +49,11 @@ def validations(*rules: dict[str, JsonValue]) -> JsonDict:
     return {"x-kubernetes-validations": list(rules)}
 
 
+def _same(field: str) -> str:
+    new, old = f"self.{field}", f"oldSelf.{field}"
+    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
+
+
 # The multi-node Service has the job's name, and Service names start with a letter.
 NAME_RULE = rule(
     f"self.metadata.name.size() <= {MAX_NAME_LENGTH}"
@@ -49,6 +61,23 @@ NAME_RULE = rule(
     " && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
     f"metadata.name must have at most {MAX_NAME_LENGTH} characters, only a-z, 0-9 and '-', "
     "start with a letter and end with a letter or digit",
+)
+
+_RAISED_OR_WHILE_SUSPENDED = ("backoffLimit", "queueName")
+_CHANGES = (
+    rule(
+        "self.backoffLimit >= oldSelf.backoffLimit",
+        "spec.backoffLimit can be raised, not lowered: to make no further attempt, set "
+        "spec.suspend or delete the TrainingJob",
+        "backoffLimit",
+        "FieldValueForbidden",
+    ),
+    rule(
+        f"(has(oldSelf.suspend) && oldSelf.suspend) || {_same('queueName')}",
+        "spec.queueName can be changed while the job is suspended: set spec.suspend to true first",
+        "queueName",
+        "FieldValueForbidden",
+    ),
 )
 
 _SPEC_RULES = (
@@ -103,6 +132,12 @@ _SPEC_RULES = (
         "volumeMounts",
     ),
     rule(
+        f"!has(self.volumes) || self.volumes.all(v, v.name != '{TOKEN_VOLUME}')",
+        f"spec.volumes must not have the name {TOKEN_VOLUME}, which is the operator's: choose "
+        "another name",
+        "volumes",
+    ),
+    rule(
         "!has(self.checkpoint) || !has(self.volumes)"
         f" || self.volumes.all(v, v.name != '{CHECKPOINT_VOLUME}')",
         f"spec.volumes must not have the name {CHECKPOINT_VOLUME} when spec.checkpoint is set: "
@@ -113,23 +148,20 @@ _SPEC_RULES = (
 
 
 def spec_rules(schema: JsonDict) -> None:
-    """Add the rules across fields to the schema of the spec, one against changes of its fields."""
+    """Add the rules across fields to the schema of the spec, and those against changes."""
     properties = schema["properties"]
     assert isinstance(properties, dict)  # noqa: S101 - pydantic gives an object
-    fixed = [name for name in properties if name not in MUTABLE]
+    free = (*MUTABLE, *_RAISED_OR_WHILE_SUSPENDED)
+    fixed = [name for name in properties if name not in free]
     unchanged = rule(
         " && ".join(_same(name) for name in fixed),
-        f"spec cannot be changed but for {', '.join(MUTABLE)}: "
-        "delete the TrainingJob and create it again; the claim of checkpoint.claimTemplate is "
-        "deleted with it unless it has a checkpoint.claimName or claimRetention is Keep",
+        f"spec cannot be changed but for {', '.join(MUTABLE)}, a higher backoffLimit and, while "
+        "the job is suspended, queueName: delete the TrainingJob and create it again; the claim "
+        "of checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "
+        "claimRetention is Keep",
         reason="FieldValueForbidden",
     )
-    schema.update(validations(unchanged, *_SPEC_RULES))
-
-
-def _same(field: str) -> str:
-    new, old = f"self.{field}", f"oldSelf.{field}"
-    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
+    schema.update(validations(unchanged, *_CHANGES, *_SPEC_RULES))
 
 
 CHECKPOINT_PATH_RULES = validations(
@@ -227,10 +259,19 @@ EXPERIMENT_RULES = validations(
     )
 )
 
+WORKSPACE_RULES = validations(
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "spec.mlflow.workspace must have only a-z, 0-9 and '-', and start and end with a letter "
+        "or digit",
+    )
+)
+
 TAG_RULES = validations(
     rule(
-        "self.all(key, key != '' && !key.startsWith('mlflow.') && !key.startsWith('trainingjob.'))",
-        "spec.mlflow.tags must not have keys that are empty or start with mlflow. or "
-        "trainingjob.: choose other keys",
+        "self.all(key, key != '' && !key.startsWith('trainingjob.') && (!key.startsWith('mlflow.')"
+        " || key.startsWith('mlflow.source.') || key in ['mlflow.user', 'mlflow.note.content']))",
+        "spec.mlflow.tags must not have keys that are empty or start with trainingjob. or mlflow., "
+        "but for mlflow.user, mlflow.note.content and mlflow.source.*: choose other keys",
     )
 )

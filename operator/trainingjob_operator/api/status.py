@@ -32,8 +32,8 @@ class Condition(ApiModel):
 
     type: str = Field(
         max_length=316,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable or "
-        "RunConflict.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
+        "RunConflict or NodesJoined.",
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(
@@ -132,6 +132,10 @@ class MlflowStatus(ApiModel):
         description="MLflow server of the run. A job keeps it to its end, whatever becomes of the "
         "operator's settings.",
     )
+    workspace: str | None = Field(
+        default=None,
+        description="Workspace of the run on that server; none: the default one. Kept likewise.",
+    )
     experiment_id: str | None = Field(default=None, description="Id of the experiment.")
     run_id: str | None = Field(default=None, description="Id of the run.")
     status: str | None = Field(
@@ -212,8 +216,8 @@ class TrainingJobStatus(ApiModel):
     conditions: list[Condition] = Field(
         default=[],
         max_length=32,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable and "
-        "RunConflict.",
+        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
+        "RunConflict and NodesJoined.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

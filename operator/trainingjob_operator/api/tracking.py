@@ -3,7 +3,12 @@ from typing import Annotated
 from pydantic import Field
 
 from trainingjob_operator.api.base import ApiModel
-from trainingjob_operator.api.rules import EXPERIMENT_RULES, TAG_RULES, TRACKING_URI_RULES
+from trainingjob_operator.api.rules import (
+    EXPERIMENT_RULES,
+    TAG_RULES,
+    TRACKING_URI_RULES,
+    WORKSPACE_RULES,
+)
 
 
 class Mlflow(ApiModel):
@@ -20,7 +25,17 @@ class Mlflow(ApiModel):
         default=None,
         max_length=256,
         json_schema_extra=EXPERIMENT_RULES,
-        description="Experiment of the run, created when missing. Default: the namespace's name.",
+        description="Experiment of the run, created when missing. It must match the operator's "
+        "mlflow.experimentPattern, if there is one. Default: the namespace's name, or what the "
+        "pattern makes of it.",
+    )
+    workspace: str | None = Field(
+        default=None,
+        min_length=2,
+        max_length=63,
+        json_schema_extra=WORKSPACE_RULES,
+        description="Workspace of the experiment, on a server that has workspaces. Default: that "
+        "of the namespace by the operator's settings, else the server's default one.",
     )
     run_name: str | None = Field(
         default=None,
@@ -32,7 +47,9 @@ class Mlflow(ApiModel):
         default={},
         max_length=64,
         json_schema_extra=TAG_RULES,
-        description="Tags of the run. Keys that start with mlflow. or trainingjob. are refused.",
+        description="Tags of the run. Its page shows mlflow.user, mlflow.note.content (the "
+        "description, in Markdown) and mlflow.source.*; other keys that start with mlflow. or "
+        "trainingjob. are refused.",
     )
 
 

@@ -8,8 +8,8 @@ its Job is seen to fail: how it ended is kept for a while.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
-from trainingjob_operator.adapters.informer import Informer
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.memory import Memory
 from trainingjob_operator.cluster.trainingjobs import Known, TrainingJobCache
@@ -22,15 +22,28 @@ MEMORY_SECONDS = 30.0
 ENDING_SECONDS = 30.0
 
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Copy(Protocol[T_co]):
+    """What a watch keeps of one resource."""
+
+    def get(self, namespace: str, name: str) -> T_co | None:
+        """Return the value of one object, None if there is none."""
+
+    def by_index(self, key: str) -> tuple[T_co, ...]:
+        """Return the values of one owner."""
+
+
 class Caches:
     """Reads for the reconciler; `remember_*` is called with what a write answered."""
 
     def __init__(
         self,
         trainingjobs: TrainingJobCache,
-        jobs: Informer[JobView],
-        pods: Informer[PodView],
-        services: Informer[ServiceView],
+        jobs: Copy[JobView],
+        pods: Copy[PodView],
+        services: Copy[ServiceView],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trainingjobs = trainingjobs

@@ -9,7 +9,6 @@ from trainingjob_operator.adapters.events import EventWriter, Subject
 from trainingjob_operator.adapters.kube import (
     CLAIMS,
     JOBS,
-    NAMESPACES,
     SERVICES,
     TRAININGJOBS,
     ApiError,
@@ -19,6 +18,7 @@ from trainingjob_operator.adapters.kube import (
     Resource,
 )
 from trainingjob_operator.api import KIND, TrainingJob, TrainingJobStatus
+from trainingjob_operator.cluster import namespaces
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.ends import Ends
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
@@ -200,11 +200,7 @@ class Executor:
 
     async def namespace_goes(self, job: TrainingJob) -> bool:
         """Whether the job's namespace is being deleted, as the API server has it now."""
-        try:
-            found = await self._kube.get(NAMESPACES, "", job.metadata.namespace)
-        except NotFound:
-            return True
-        return "deletionTimestamp" in found["metadata"]
+        return await namespaces.goes(self._kube, job.metadata.namespace)
 
     async def resolve_doubt(self, key: str, job: TrainingJob) -> None:
         """Ask for a Job whose creation had no answer: it may be there before any watch tells."""

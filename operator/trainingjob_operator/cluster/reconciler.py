@@ -19,11 +19,14 @@ from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.cluster.event_reader import EventReader
 from trainingjob_operator.cluster.executor import Executor, OnStored
+from trainingjob_operator.cluster.memory import Memory
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
 from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
+from trainingjob_operator.core import names
 from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
-from trainingjob_operator.core.intent import Plan
+from trainingjob_operator.core.intent import EventIntent, Plan
+from trainingjob_operator.core.policies import deleting
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.router import RunRouter
 
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 # While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
 # tells both; MLflow being slow or down holds nothing up.
 CONFIRMATION_SECONDS = 0.25
+# Seconds after which a deletion that still waits is reported again.
+TOLD_SECONDS = 600.0
 RECONCILE_FAILED = "ReconcileFailed"
 
 
@@ -59,6 +64,7 @@ class Reconciler:
         on_reconcile: OnReconcile,
         on_stored: OnStored,
         on_error: Callable[[str], None],
+        serves: Callable[[str], bool],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._caches = caches
@@ -66,8 +72,10 @@ class Reconciler:
         self._events = events
         self._uris = uris
         self._on_reconcile = on_reconcile
+        self._serves = serves
         self._now = now
         self._refusals = Refusals()
+        self._told: Memory[tuple[str, str], None] = Memory(TOLD_SECONDS, time.monotonic)
         self._warnings = EventReader(kube, on_error)
         self._executor = Executor(kube, caches, runs, events, self._refusals, on_stored)
         self._unreadable = UnreadableJobs(kube, caches, now)
@@ -80,6 +88,11 @@ class Reconciler:
         """
         started, result = time.monotonic(), "error"
         try:
+            if not self._serves(names.split_key(key)[0]):
+                # Its run is another installation's, too; when the Lease is ours the key comes back.
+                self._runs.forget(key)
+                result = "unserved"
+                return None
             job = self._caches.trainingjob(key)
             await self._executor.release_leftovers(key, job)
             if job is None:
@@ -128,6 +141,7 @@ class Reconciler:
         plan = decide(job, observed, run, now, self._uris)
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
             plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
+        await self._tell_wait(job, plan, deleting.waits_for(job, observed, run, now))
         if plan.run is not None:
             self._runs.want(key, plan.run)
             if plan.status is not None and self._runs.settling(key, CONFIRMATION_SECONDS):
@@ -146,6 +160,18 @@ class Reconciler:
                 return "refused", TERMINATING_RECHECK
             return "refused", self._refusals.note(job, answer.refusal)
         return "changed", 0.0
+
+    async def _tell_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
+        """Report a deletion that waits in an Event; its TrainingJob may take no status any more."""
+        waits = not plan.actions and plan.requeue_after is not None
+        if event is None or not waits or (job.metadata.uid, event.reason) in self._told:
+            return
+        self._told.keep((job.metadata.uid, event.reason), None)
+        subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)
+        logger.warning("%s", event.message)
+        await self._events.write(
+            subject, event.type, event.reason, event.message, attempt=job.status.attempt
+        )
 
 
 def _ends_badly(job: TrainingJob, plan: Plan) -> bool:

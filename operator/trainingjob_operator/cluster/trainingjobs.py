@@ -79,6 +79,10 @@ class TrainingJobCache:
         """Return one object, None if there is none."""
         return self._known.get(key)
 
+    def known(self) -> tuple[Known, ...]:
+        """Return all objects."""
+        return tuple(self._known.values())
+
     def readable(self) -> tuple[TrainingJob, ...]:
         """Return all objects that this release can read."""
         return tuple(job for job in self._known.values() if isinstance(job, TrainingJob))

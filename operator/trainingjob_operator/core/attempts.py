@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from trainingjob_operator.api import Attempt, Failure, State, TrainingJobStatus
-from trainingjob_operator.core import goodput, names
+from trainingjob_operator.core import goodput, inherited, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 
@@ -35,7 +35,7 @@ def begun(context: Context, since: datetime | None = None) -> TrainingJobStatus:
     )
     status = old.model_copy(
         update={
-            "state": State.QUEUED if context.job.spec.queue_name else State.STARTING,
+            "state": State.QUEUED if inherited.queue(context.job) else State.STARTING,
             "attempt": number,
             "attempts": [*old.attempts, record][-KEPT:],
             "start_time": old.start_time or context.now,

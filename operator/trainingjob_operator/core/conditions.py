@@ -27,6 +27,8 @@ RUN_DELETED = "RunDeleted"
 UPDATING = "Updating"
 RUN_CONFLICT = "RunConflict"
 FOREIGN_RUN = "ForeignRun"
+NODES_JOINED = "NodesJoined"
+NODES_NOT_JOINED = "NodesNotJoined"
 
 
 def with_conditions(
@@ -141,6 +143,8 @@ def _of_run(
     known = run.status or (status.mlflow.status if status.mlflow else None)
     if run.foreign is not None:
         told.append((RUN_CONFLICT, "True", FOREIGN_RUN, run.foreign))
+    if run.unjoined is not None:
+        told.append((NODES_JOINED, "False", NODES_NOT_JOINED, run.unjoined))
     if run.problem is not None:
         told.append((MLFLOW_SYNCED, "False", problem_reason(run), run.problem))
     elif run.status == wanted:

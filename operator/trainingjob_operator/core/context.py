@@ -5,7 +5,7 @@ from datetime import datetime
 
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
 from trainingjob_operator.core.intent import RunIdentity, RunView
-from trainingjob_operator.core.tracking_uris import TrackingUris
+from trainingjob_operator.core.tracking_uris import Tracking, TrackingUris
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Context:
     run: RunView
     now: datetime
     uris: TrackingUris
-    tracking_uri: str | None
+    tracking: Tracking | None
 
     def having(self, status: TrainingJobStatus) -> "Context":
         """The same with a status that is not stored."""

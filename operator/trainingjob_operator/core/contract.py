@@ -14,6 +14,8 @@ LABEL_UID = f"{GROUP}/uid"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 # Kueue's own: the LocalQueue that a Job waits in.
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+# Whom the page of the run names as its user; a client may set it.
+ANNOTATION_USER = f"{GROUP}/user"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "trainingjob-operator"
 
@@ -32,6 +34,11 @@ TAG_CLUSTER = "trainingjob.cluster"
 TAG_REPLACES = "trainingjob.replaces"
 # The job whose pods opened this run besides the job's own: its uid.
 TAG_OPENED_BY = "trainingjob.opened_by"
+# What the agent of a node has to say: "<reason>: <message>".
+TAG_WARNING = "trainingjob.warning"
+# What the pods run.
+TAG_IMAGE = "trainingjob.image"
+TAG_COMMAND = "trainingjob.command"
 # How the last attempt ended, or the job; the cause of the last failure; where the time went.
 TAG_OUTCOME = "trainingjob.outcome"
 TAG_FAILURE = "trainingjob.failure."

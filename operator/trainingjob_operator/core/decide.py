@@ -18,6 +18,7 @@ from trainingjob_operator.core.plans import (
     conflict,
     deletion,
     ending,
+    history,
     launch,
     outcome,
     status,
@@ -31,6 +32,7 @@ from trainingjob_operator.core.policies import (
     failure,
     retry,
     stall,
+    tenancy,
 )
 from trainingjob_operator.core.policies.completion import Verdict
 from trainingjob_operator.core.run_status import TERMINAL_STATES
@@ -50,34 +52,25 @@ def decide(
     """The next plan for one job; an empty plan where all is as it should be."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
-    context = Context(job, run, now, uris, _tracking_uri(job, uris))
+    context = Context(job, run, now, uris, tenancy.tracking(job, uris))
     if job.metadata.deletion_timestamp is not None:
-        return deletion.decide_deletion(context, observed)
+        plan = deletion.decide_deletion(context, observed)
+        return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
     uid = job.metadata.uid
     if contract.FINALIZER not in job.metadata.finalizers:
         return Plan(actions=(Action(ActionKind.ADD_FINALIZER),))
-    if not job.status.attempts and uris.resolve(job.spec.mlflow.tracking_uri) is None:
-        return outcome.refused(context)
+    refusal = None if job.status.attempts else tenancy.refusal(job, uris)
+    if refusal is not None:
+        return outcome.refused(context, refusal)
     released = ending.release(tuple(one for one in observed.earlier if one.owner_uid == uid))
     plan, left = _alive(context, observed), deadlines.seconds_left(context)
-    plan = replace(plan, actions=(*released, *plan.actions))
+    old = history.prune(job, observed)
+    plan = replace(plan, actions=(*released, *old, *plan.actions))
     if left is None:
         return plan
     return replace(plan, requeue_after=min(left, plan.requeue_after or left))
-
-
-def _tracking_uri(job: TrainingJob, uris: TrackingUris) -> str | None:
-    """The MLflow server of the job, None where it may not use the one that it asks for.
-
-    One that has begun keeps its server: its run is there, and its pods write to it, whatever the
-    operator's settings say by now.
-    """
-    stored = job.status.mlflow
-    if stored is not None and stored.tracking_uri and (stored.run_id or job.status.attempts):
-        return stored.tracking_uri
-    return uris.resolve(job.spec.mlflow.tracking_uri)
 
 
 def _alive(context: Context, observed: Observed) -> Plan:

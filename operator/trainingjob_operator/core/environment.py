@@ -6,16 +6,21 @@ from typing import Any
 from trainingjob_operator.api import TrainingJob, TrainingJobSpec
 from trainingjob_operator.core import contract, names
 from trainingjob_operator.core.intent import RunIdentity
+from trainingjob_operator.core.tracking_uris import Tracking
 
 Variable = dict[str, Any]
 
 GPU = "nvidia.com/gpu"
 # Read by MLflow's own SystemEnvironmentContext (mlflow/tracking/context).
 RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
+TOKEN_FILE = "MLFLOW_TRACKING_TOKEN_FILE"  # noqa: S105 - the name of a variable
+# Read by MLflow's own Kubernetes login (mlflow/tracking/request_auth).
+API_TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a mount point
+TOKEN_DIRECTORY = "/var/run/secrets/trainingjob.dev/mlflow"  # noqa: S105 - a mount point
 
 
 def contract_env(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
 ) -> list[Variable]:
     """All contract variables of one pod; without `run` the trainer finds its run by the uid tag."""
     monitoring = job.spec.monitoring
@@ -31,7 +36,8 @@ def contract_env(
         _variable("TRAININGJOB_MONITOR_INTERVAL", monitoring.interval_seconds),
         _variable("TRAININGJOB_METRICS_PORT", monitoring.port),
         *_shared_gpus(job.spec),
-        *_mlflow(run, tracking_uri),
+        *_mlflow(run, tracking),
+        *_mlflow_token(job.spec, tracking),
         *_run_context(job),
         *_torchrun(job, attempt),
         *_launchers(job, attempt),
@@ -48,17 +54,36 @@ def _checkpoint(spec: TrainingJobSpec) -> list[Variable]:
     ]
 
 
-def _mlflow(run: RunIdentity | None, tracking_uri: str) -> list[Variable]:
-    server = _variable("MLFLOW_TRACKING_URI", tracking_uri)
+def _mlflow(run: RunIdentity | None, tracking: Tracking) -> list[Variable]:
+    server = [_variable("MLFLOW_TRACKING_URI", tracking.uri)]
+    if tracking.workspace:
+        # MLflow's own name: its client sends it as a header with each request.
+        server.append(_variable("MLFLOW_WORKSPACE", tracking.workspace))
     if run is None:
-        return [server]
+        return server
     return [
-        server,
+        *server,
         _variable("MLFLOW_EXPERIMENT_ID", run.experiment_id),
         # MLflow's own name: a user's fluent script adopts the run instead of making a second one.
         _variable("MLFLOW_RUN_ID", run.run_id),
         _variable("TRAININGJOB_MLFLOW_RUN_ID", run.run_id),
+        _variable("TRAININGJOB_MLFLOW_RUN_URL", tracking.run_url(run)),
     ]
+
+
+def token_directory(spec: TrainingJobSpec) -> str:
+    """Where the token for MLflow is mounted: where MLflow's own Kubernetes login looks for one.
+
+    A pod with a ServiceAccount of its author's has that one's token for the API server there.
+    """
+    return API_TOKEN_DIRECTORY if spec.service_account_name is None else TOKEN_DIRECTORY
+
+
+def _mlflow_token(spec: TrainingJobSpec, tracking: Tracking) -> list[Variable]:
+    """The file that the agent reads before each call; one that the user names counts instead."""
+    if tracking.token is None or any(one.get("name") == TOKEN_FILE for one in spec.env):
+        return []
+    return [_variable(TOKEN_FILE, f"{token_directory(spec)}/token")]
 
 
 def _run_context(job: TrainingJob) -> list[Variable]:

@@ -59,6 +59,7 @@ class RunIntent:
     create: bool = True
     watch: StepWatch | None = None
     replaces: str | None = None
+    workspace: str = ""
 
     @property
     def wanted(self) -> tuple[object, ...]:
@@ -87,7 +88,8 @@ class RunView:
 
     `status` is the last one that MLflow confirmed; `problem` is why MLflow could not be told of
     the wanted one; `missing` says that MLflow answered and has no run of this job, `deleted` that
-    somebody deleted the run. `foreign` names runs with the job's uid that are not its own.
+    somebody deleted the run. `foreign` names runs with the job's uid that are not its own,
+    `unjoined` is what an agent says of nodes that train without each other.
     """
 
     identity: RunIdentity | None = None
@@ -98,6 +100,7 @@ class RunView:
     metrics: tuple[tuple[str, float], ...] = ()
     steps: StepView | None = None
     foreign: str | None = None
+    unjoined: str | None = None
 
 
 class ActionKind(StrEnum):

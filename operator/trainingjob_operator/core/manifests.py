@@ -8,9 +8,11 @@ from trainingjob_operator.api.rules import (
     CHECKPOINT_VOLUME,
     SHARED_MEMORY_PATH,
     SHARED_MEMORY_VOLUME,
+    TOKEN_VOLUME,
 )
-from trainingjob_operator.core import contract, environment, names
+from trainingjob_operator.core import contract, environment, inherited, names
 from trainingjob_operator.core.intent import RunIdentity
+from trainingjob_operator.core.tracking_uris import PodToken, Tracking
 
 Manifest = dict[str, Any]
 
@@ -25,7 +27,7 @@ DISRUPTED = {
 
 
 def child_job(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
 ) -> Manifest:
     """The batch/v1 Indexed Job of one attempt.
 
@@ -34,7 +36,7 @@ def child_job(
     failed: the Job controller would delete them, and their logs with them, and would do so even
     where only a sidecar failed. podReplacementPolicy Failed: no two pods of one rank at a time.
     """
-    metadata = job.metadata
+    metadata, queue = job.metadata, inherited.queue(job)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -42,16 +44,18 @@ def child_job(
             "name": names.child_job(metadata.name, attempt),
             "namespace": metadata.namespace,
             "labels": {
+                **inherited.by_job(metadata.labels),
                 **names.labels(metadata.name, metadata.uid, attempt),
-                **_optional(**{contract.LABEL_QUEUE: job.spec.queue_name}),
+                **_optional(**{contract.LABEL_QUEUE: queue}),
             },
+            **_optional(annotations=inherited.by_job(metadata.annotations)),
             "ownerReferences": [_owner_reference(job)],
             # A Job that is deleted meanwhile stays until the end of its attempt is recorded.
             "finalizers": [contract.ATTEMPT_FINALIZER],
         },
         "spec": {
             # The queue admits the Job by ending its suspension.
-            **_optional(suspend=job.spec.queue_name is not None),
+            **_optional(suspend=queue is not None),
             "completionMode": "Indexed",
             "completions": job.spec.num_nodes,
             "parallelism": job.spec.num_nodes,
@@ -61,12 +65,18 @@ def child_job(
             "template": {
                 "metadata": {
                     "labels": {
+                        **inherited.by_pods(metadata.labels),
                         **job.spec.pod_labels,
                         **names.labels(metadata.name, metadata.uid, attempt),
                     },
-                    **_optional(annotations=dict(job.spec.pod_annotations)),
+                    **_optional(
+                        annotations={
+                            **inherited.by_pods(metadata.annotations),
+                            **job.spec.pod_annotations,
+                        }
+                    ),
                 },
-                "spec": _pod_spec(job, attempt, run, tracking_uri),
+                "spec": _pod_spec(job, attempt, run, tracking),
             },
         },
     }
@@ -133,7 +143,7 @@ def _owner_reference(job: TrainingJob) -> Manifest:
 
 
 def _pod_spec(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
 ) -> Manifest:
     spec = job.spec
     return {
@@ -148,10 +158,10 @@ def _pod_spec(
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(job, attempt, run, tracking_uri)],
+        "containers": [_container(job, attempt, run, tracking)],
         **_optional(
             subdomain=job.metadata.name if spec.num_nodes > 1 else None,
-            volumes=_volumes(job),
+            volumes=_volumes(job, tracking),
             nodeSelector=spec.node_selector,
             tolerations=spec.tolerations,
             affinity=spec.affinity,
@@ -165,7 +175,7 @@ def _pod_spec(
 
 
 def _container(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking_uri: str
+    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
 ) -> Manifest:
     spec = job.spec
     port = {"name": contract.METRICS_PORT_NAME, "containerPort": spec.monitoring.port}
@@ -174,7 +184,7 @@ def _container(
         "image": spec.image,
         # The user's variables first: a reference like $(NAME) resolves only backwards, and the
         # contract's variables win where the API server's validation was off.
-        "env": [*spec.env, *environment.contract_env(job, attempt, run, tracking_uri)],
+        "env": [*spec.env, *environment.contract_env(job, attempt, run, tracking)],
         # A script that writes no termination message leaves its last log lines as the cause.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
@@ -189,12 +199,12 @@ def _container(
             workingDir=spec.working_dir,
             envFrom=spec.env_from,
             resources=spec.resources_per_node,
-            volumeMounts=_volume_mounts(spec),
+            volumeMounts=_volume_mounts(spec, tracking),
         ),
     }
 
 
-def _volumes(job: TrainingJob) -> list[Manifest]:
+def _volumes(job: TrainingJob, tracking: Tracking) -> list[Manifest]:
     volumes = [*job.spec.volumes]
     claim = _claim_name(job)
     if claim is not None:
@@ -203,7 +213,20 @@ def _volumes(job: TrainingJob) -> list[Manifest]:
     if job.spec.shared_memory is not None:
         memory = {"medium": "Memory", "sizeLimit": job.spec.shared_memory}
         volumes.append({"name": SHARED_MEMORY_VOLUME, "emptyDir": memory})
+    if tracking.token is not None:
+        volumes.append({"name": TOKEN_VOLUME, "projected": _projection(tracking.token)})
     return volumes
+
+
+def _projection(token: PodToken) -> Manifest:
+    """The token, which the kubelet renews, beside the namespace as MLflow's own login reads it."""
+    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
+    source = {
+        "path": "token",
+        "expirationSeconds": token.expiration_seconds,
+        **_optional(audience=token.audience),
+    }
+    return {"sources": [{"serviceAccountToken": source}, {"downwardAPI": {"items": [namespace]}}]}
 
 
 def _claim_name(job: TrainingJob) -> str | None:
@@ -213,11 +236,14 @@ def _claim_name(job: TrainingJob) -> str | None:
     return checkpoint.claim_name or names.checkpoint_claim(job.metadata.name, job.metadata.uid)
 
 
-def _volume_mounts(spec: TrainingJobSpec) -> list[Manifest]:
+def _volume_mounts(spec: TrainingJobSpec, tracking: Tracking) -> list[Manifest]:
     mounts = [*spec.volume_mounts, *_checkpoint_mount(spec)]
-    if spec.shared_memory is None:
-        return mounts
-    return [*mounts, {"name": SHARED_MEMORY_VOLUME, "mountPath": SHARED_MEMORY_PATH}]
+    if spec.shared_memory is not None:
+        mounts.append({"name": SHARED_MEMORY_VOLUME, "mountPath": SHARED_MEMORY_PATH})
+    if tracking.token is not None:
+        path = environment.token_directory(spec)
+        mounts.append({"name": TOKEN_VOLUME, "mountPath": path, "readOnly": True})
+    return mounts
 
 
 def _checkpoint_mount(spec: TrainingJobSpec) -> list[Manifest]:

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DISRUPTION_LIMIT_EXCEEDED = "DisruptionLimitExceeded"
+    EXPERIMENT_NOT_ALLOWED = "ExperimentNotAllowed"
     FAILED_CREATE = "FailedCreate"
     INVALID_SPEC = "InvalidSpec"
     JOB_DELETED = "JobDeleted"
@@ -25,6 +26,7 @@ class Reason(StrEnum):
     STALLED = "Stalled"
     STOPPED = "Stopped"
     TRACKING_URI_NOT_ALLOWED = "TrackingUriNotAllowed"
+    WORKSPACE_NOT_ALLOWED = "WorkspaceNotAllowed"
     # Ends of pods and containers by Kubernetes.
     DISRUPTED = "Disrupted"
     EVICTED = "Evicted"

@@ -1,8 +1,45 @@
-"""Which MLflow servers jobs may use, and where their pages are."""
+"""Which MLflow servers jobs may use, what of them, and where their pages are."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from trainingjob_operator.core.intent import RunIdentity
+
+DEFAULT_WORKSPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class PodToken:
+    """The ServiceAccount token by which pods log in (core/v1 ServiceAccountTokenProjection).
+
+    Without an audience it is that of the API server.
+    """
+
+    audience: str = ""
+    expiration_seconds: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Where a job's run is kept, and how its pods log in there.
+
+    Without a `workspace` it is the server's default one, or the server has none. People open the
+    server's pages at `ui_url`; without one at `uri`.
+    """
+
+    uri: str
+    workspace: str = ""
+    token: PodToken | None = None
+    ui_url: str = ""
+
+    def run_url(self, run: RunIdentity) -> str:
+        """The run's page in the MLflow UI."""
+        base = self.ui_url or self.uri
+        page = f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        if self.workspace in ("", DEFAULT_WORKSPACE):
+            return page
+        return f"{page}?workspace={quote(self.workspace, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +47,9 @@ class TrackingUris:
     """The operator's default tracking server, its allow-list of others, and where their UIs are.
 
     `cluster` tells the runs of one cluster from those of another on the same server.
+    `experiment_pattern` binds experiments to namespaces, `workspaces` those of a server: by its
+    URI, from namespace to workspace. In both `{namespace}` stands for the job's; `*` stands in the
+    pattern for any text, and as a namespace for all that are not named.
     """
 
     default_uri: str
@@ -17,6 +57,9 @@ class TrackingUris:
     allowed_uris: frozenset[str] = frozenset()
     ui_urls: tuple[tuple[str, str], ...] = ()
     cluster: str = ""
+    experiment_pattern: str = ""
+    workspaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pod_tokens: Mapping[str, PodToken] = field(default_factory=dict)
 
     def resolve(self, asked: str | None) -> str | None:
         """The tracking URI to use for `spec.mlflow.trackingUri`; None where it is not allowed."""
@@ -25,8 +68,7 @@ class TrackingUris:
         uri = asked.rstrip("/")
         return uri if uri == self.default_uri or uri in self.allowed_uris else None
 
-    def run_url(self, tracking_uri: str, run: RunIdentity) -> str:
-        """The run's page in the MLflow UI."""
+    def tracking(self, uri: str, workspace: str) -> Tracking:
+        """One of these servers, for a job that uses the workspace."""
         pages = {**dict(self.ui_urls), self.default_uri: self.ui_url}
-        base = pages.get(tracking_uri, tracking_uri)
-        return f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        return Tracking(uri, workspace, self.pod_tokens.get(uri), pages.get(uri, ""))

@@ -4,23 +4,25 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi
+from trainingjob_operator.adapters.mlflow_rest import (
+    LOGIN,
+    Credentials,
+    FileLogin,
+    Login,
+    LoginError,
+    MlflowApi,
+)
 from trainingjob_operator.adapters.proxies import environment_proxy
 from trainingjob_operator.settings import Settings, SettingsError
 
-# MLflow's own names: of the files of a login, and of environment variables for the default server.
-LOGIN = {
-    "username": "MLFLOW_TRACKING_USERNAME",
-    "password": "MLFLOW_TRACKING_PASSWORD",
-    "token": "MLFLOW_TRACKING_TOKEN",
-}
+# MLflow's own name, for the default server.
 CA_PATH = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 
 OnCall = Callable[[str, str, float], None]
 
 
 class ClientPool:
-    """Gives the client of a tracking URI; those with a login are made at once.
+    """Gives the client of a workspace on a server; those with a login are made at once.
 
     Raises:
         SettingsError: a login or a CA certificate cannot be read; the message names the file.
@@ -30,47 +32,34 @@ class ClientPool:
         self._on_call = on_call
         self._clients: dict[str, MlflowApi] = {}
         default = {field: environment.get(name, "") for field, name in LOGIN.items()}
-        if settings.mlflow_login_directory:
-            default |= _login(settings.mlflow_login_directory)
         self._open(
             settings.mlflow_tracking_uri,
             Credentials(**default, ca_path=environment.get(CA_PATH, "")),
+            settings.mlflow_login_directory,
         )
         for server in settings.mlflow_servers:
-            login = _login(server.login_directory) if server.login_directory else {}
-            self._open(server.uri, Credentials(**login, ca_path=server.ca_path))
+            self._open(server.uri, Credentials(ca_path=server.ca_path), server.login_directory)
 
-    def __call__(self, uri: str) -> MlflowApi:
+    def __call__(self, uri: str, workspace: str = "") -> MlflowApi:
         """The client of a server; one that is only allowed gets no credentials."""
-        return self._clients.get(uri) or self._open(uri, Credentials())
+        server = self._clients.get(uri) or self._open(uri, Credentials(), None)
+        return server.in_workspace(workspace) if workspace else server
 
     async def close(self) -> None:
         """Close all connections."""
         for client in self._clients.values():
             await client.close()
 
-    def _open(self, uri: str, credentials: Credentials) -> MlflowApi:
+    def _open(self, uri: str, credentials: Credentials, directory: Path | None) -> MlflowApi:
         proxy = environment_proxy(uri)
         try:
-            client = MlflowApi(uri, credentials, self._on_call, proxy=proxy)
+            login: Login = FileLogin(directory, credentials) if directory else credentials
+            client = MlflowApi(uri, login, self._on_call, proxy=proxy)
+        except LoginError as error:
+            raise SettingsError(str(error)) from error
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"CA certificate {credentials.ca_path} of {uri}: {error}"
             ) from error
         self._clients[uri] = client
         return client
-
-
-def _login(directory: Path) -> dict[str, str]:
-    """The parts of a login that are there; a Secret is mounted as one file for each key."""
-    parts: dict[str, str] = {}
-    try:
-        for field, name in LOGIN.items():
-            if (directory / name).exists():
-                parts[field] = (directory / name).read_text().rstrip("\n")
-    except OSError as error:
-        raise SettingsError(f"login in {directory}: {error}") from error
-    if not parts.get("token") and not parts.get("username"):
-        names = f"{LOGIN['token']} or {LOGIN['username']}"
-        raise SettingsError(f"login in {directory}: there is no {names}")
-    return parts

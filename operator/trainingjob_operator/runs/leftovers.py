@@ -2,10 +2,12 @@
 
 A process that was killed cannot close them, and nobody else knows when it is over. Jobs that end
 at the same time share the searches: while one is under way, the others gather for the next.
+Pods may open runs in any experiment of the workspace, so that all of them are searched.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 PARENT_TAG = "mlflow.parentRunId"
 IDS_PER_SEARCH = 100
+# A list of experiments serves the ends of so many seconds. What is left in an experiment that was
+# made later, just before the end, is missed.
+LISTED_SECONDS = 10.0
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +44,8 @@ class Leftovers:
         self._server = server
         self._waiting: list[Ending] = []
         self._turn = asyncio.Lock()
+        self._listed: list[str] = []
+        self._listed_at = -LISTED_SECONDS
 
     async def close(self, ending: Ending, status: RunStatus, end_ms: int) -> None:
         """Close the runs with the status of the job's, and fail models that are still pending.
@@ -61,33 +68,43 @@ class Leftovers:
         for one in together:
             one.searched = True
         runs = [one.run_id for one in together]
+        uids = [one.uid for one in together]
+        since = min(one.started_ms for one in together)
         try:
-            opened, below, _ = await asyncio.gather(
-                self._open_runs(together, contract.TAG_OPENED_BY, [one.uid for one in together]),
-                self._open_runs(together, PARENT_TAG, runs),
-                self._fail_models(together, runs),
+            places = await self._experiments(together)
+            opened, below, _, _ = await asyncio.gather(
+                self._open_runs(places, since, contract.TAG_OPENED_BY, uids),
+                self._open_runs(places, since, PARENT_TAG, runs),
+                self._fail_models(places, runs),
+                self._fail_opened_models(places, since, uids),
             )
             first = [run.run_id for run in (*opened, *below)]
             if len(together) == 1 and first:
-                below = await self._open_runs(together, PARENT_TAG, [*runs, *first])
+                below = await self._open_runs(places, since, PARENT_TAG, [*runs, *first])
             found = {run.run_id: run for run in (*opened, *below)}
             for one in together:
                 one.left = _left(one, found.values())
-            await self._fail_models(together, [run.run_id for one in together for run in one.left])
+            await self._fail_models(places, [run.run_id for one in together for run in one.left])
         except MlflowError as error:
             for one in together:
                 one.error = error
 
+    async def _experiments(self, together: list[Ending]) -> list[str]:
+        """Those of the ends' runs, and the newest others."""
+        now = time.monotonic()
+        if now - self._listed_at >= LISTED_SECONDS:
+            self._listed = await self._server.newest_experiment_ids()
+            self._listed_at = now
+        return sorted({*self._listed, *(one.experiment_id for one in together)})
+
     async def _open_runs(
-        self, together: list[Ending], tag: str, values: list[str]
+        self, places: list[str], since: int, tag: str, values: list[str]
     ) -> list[RunInfo]:
-        """The open runs with a tag; MLflow's filters have no OR, so that several ask for any."""
-        wanted = f"= '{values[0]}'" if len(values) == 1 else "LIKE '%'"
-        since = min(one.started_ms for one in together)
+        """The open runs with a tag."""
         return await self._server.all_runs(
-            sorted({one.experiment_id for one in together}),
+            places,
             f"attributes.status = '{RunStatus.RUNNING}' AND attributes.start_time >= {since}"
-            f" AND tags.`{tag}` {wanted}",
+            f" AND tags.`{tag}` {_any_of(values)}",
         )
 
     async def _close(self, run: RunInfo, status: RunStatus, end_ms: int) -> None:
@@ -98,14 +115,21 @@ class Leftovers:
         else:
             logger.info("run %s was left open: %s", run.run_id, status)
 
-    async def _fail_models(self, together: list[Ending], runs: list[str]) -> None:
+    async def _fail_models(self, places: list[str], runs: list[str]) -> None:
         """A model that is pending when no process is left was never uploaded as a whole."""
-        experiments = sorted({one.experiment_id for one in together})
         for start in range(0, len(runs), IDS_PER_SEARCH):
             some = runs[start : start + IDS_PER_SEARCH]
-            for model in await self._server.models_of(experiments, some):
+            for model in await self._server.models_of(places, some):
                 if model.pending:
                     await self._fail_model(model.model_id)
+
+    async def _fail_opened_models(self, places: list[str], since: int, uids: list[str]) -> None:
+        """Those of runs that have ended, too: MLflow's fluent API tags models as it does runs."""
+        for model in await self._server.models_with_tag(
+            places, contract.TAG_OPENED_BY, _any_of(uids), since
+        ):
+            if model.pending and model.opened_by in uids:
+                await self._fail_model(model.model_id)
 
     async def _fail_model(self, model_id: str) -> None:
         try:
@@ -114,6 +138,11 @@ class Leftovers:
             logger.warning("model %s was left pending: %s", model_id, error)
         else:
             logger.info("model %s was left pending: failed", model_id)
+
+
+def _any_of(values: list[str]) -> str:
+    """The end of a comparison; MLflow's filters have no OR, so that several ask for any."""
+    return f"= '{values[0]}'" if len(values) == 1 else "LIKE '%'"
 
 
 def _left(ending: Ending, found: Iterable[RunInfo]) -> list[RunInfo]:

@@ -238,7 +238,8 @@ class RunPoller:
             self._sync(key)
             if record.recovered():
                 self._changed(key)
-        if record.take_metrics(info.metrics):
+        news = [record.take_metrics(info.metrics), record.take_warning(info.tags)]
+        if any(news):
             self._changed(key)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from trainingjob_operator.adapters.mlflow_rest import CONNECTION_FAILED, MlflowError, RunInfo
 from trainingjob_operator.core import contract
+from trainingjob_operator.core.conditions import NODES_NOT_JOINED
 from trainingjob_operator.core.intent import RunIdentity, RunIntent, RunStatus, RunView
 from trainingjob_operator.runs.steps import Steps
 
@@ -18,7 +19,8 @@ class RunRecord:
     `new` says that no run of the job can exist yet, `answering_since` since when every poll of
     the run had an answer, `unread` how many had none since. `held_up` counts the tries of what
     comes before an end, `cleared` says that nothing is left of what the pods opened, `foreign`
-    names runs that carry the job's uid and are not its own.
+    names runs that carry the job's uid and are not its own, `unjoined` is what an agent says of
+    nodes that train without each other.
     """
 
     intent: RunIntent
@@ -37,6 +39,7 @@ class RunRecord:
     held_up: int = 0
     cleared: bool = False
     foreign: str | None = None
+    unjoined: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -66,6 +69,7 @@ class RunRecord:
             metrics=tuple(metrics.items()),
             steps=self.steps.view(since) if since and self.intent.watch else None,
             foreign=self.foreign,
+            unjoined=self.unjoined,
         )
 
     def _identity(self) -> RunIdentity | None:
@@ -142,6 +146,14 @@ class RunRecord:
         if self.confirmed == self.intent.status and self.tags == self.intent.tags:
             self.problem = None
         return self.problem is None
+
+    def take_warning(self, tags: dict[str, str]) -> bool:
+        """Keep what an agent says of the nodes; whether that is new."""
+        reason, _, message = tags.get(contract.TAG_WARNING, "").partition(": ")
+        if reason != NODES_NOT_JOINED or message == self.unjoined:
+            return False
+        self.unjoined = message
+        return True
 
     def take_metrics(self, metrics: dict[str, float]) -> bool:
         """Keep the metrics that the status shows; whether the progress is another one."""

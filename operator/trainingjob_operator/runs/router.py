@@ -1,7 +1,8 @@
 """Keeps each job's MLflow run as its intent says, outside the path of the reconciles.
 
 The reconciler only states what it wants and reads what is known. Each server has workers and polls
-of its own: one that hangs costs the jobs on it their run, and those on others nothing.
+of its own: one that hangs costs the jobs on it their run, and those on others nothing. So has each
+of a server's workspaces, since a search is about one of them.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ class RunRouter:
 
     def __init__(
         self,
-        server: Callable[[str], MlflowApi],
+        server: Callable[[str, str], MlflowApi],
         changed: Changed,
         corrected: Correction,
         on_error: OnError,
@@ -34,7 +35,7 @@ class RunRouter:
         self._corrected = corrected
         self._on_error = on_error
         self._poll_seconds = poll_seconds
-        self._servers: dict[str, RunSyncer] = {}
+        self._servers: dict[tuple[str, str], RunSyncer] = {}
         self._new: dict[str, str] = {}
         self._start: Callable[[RunSyncer], object] | None = None
 
@@ -45,7 +46,7 @@ class RunRouter:
 
     def want(self, key: str, intent: RunIntent) -> None:
         """State how a job's run ought to be; returns at once."""
-        server, place = self._of(intent.tracking_uri), self._place(key)
+        server, place = self._of(intent.tracking_uri, intent.workspace), self._place(key)
         if place is not None and place is not server:
             # That was an earlier job of the name.
             place.drop(key)
@@ -104,15 +105,19 @@ class RunRouter:
     def _place(self, key: str) -> RunSyncer | None:
         return next((server for server in self._servers.values() if key in server), None)
 
-    def _of(self, uri: str) -> RunSyncer:
-        """The tracking of a server, which begins with the first job on it."""
-        known = self._servers.get(uri)
+    def _of(self, uri: str, workspace: str) -> RunSyncer:
+        """The tracking of a server's workspace, which begins with the first job in it."""
+        known = self._servers.get((uri, workspace))
         if known is not None:
             return known
         made = RunSyncer(
-            self._server(uri), self._changed, self._corrected, self._on_error, self._poll_seconds
+            self._server(uri, workspace),
+            self._changed,
+            self._corrected,
+            self._on_error,
+            self._poll_seconds,
         )
-        self._servers[uri] = made
+        self._servers[uri, workspace] = made
         if self._start is not None:
             self._start(made)
         return made

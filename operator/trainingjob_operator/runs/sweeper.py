@@ -24,11 +24,19 @@ SWEEP_SECONDS = 600.0
 EXPERIMENTS_PER_SEARCH = 200
 OPEN = (RunStatus.SCHEDULED, RunStatus.RUNNING)
 
+
+class NotServed(Exception):  # noqa: N818 - says what happened, not that it is an error
+    """Another installation serves the namespace: it looks after the runs of its jobs."""
+
+
 Lookup = Callable[[str, str], Awaitable[TrainingJob | None]]
 
 
 class Sweeper:
-    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache."""
+    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache.
+
+    It raises NotServed for a namespace that is not ours.
+    """
 
     def __init__(
         self,
@@ -56,13 +64,28 @@ class Sweeper:
     async def sweep_all(self) -> None:
         """Look at each server once; one that fails keeps no other from it."""
         for uri in self._uris:
-            try:
-                await self._sweep(self._server(uri))
-            except MlflowError as error:
-                logger.warning("runs without a job are not looked for: %s", error)
-            except Exception:
-                logger.exception("runs without a job are not looked for on %s", uri)
-                self._on_error("sweep")
+            for server in await self._places(uri):
+                await self._keep_going(uri, self._sweep(server))
+
+    async def _places(self, uri: str) -> list[MlflowApi]:
+        """The server's workspaces; the server itself where it has none."""
+        server = self._server(uri)
+        found: list[str] = []
+
+        async def ask() -> None:
+            found.extend(await server.workspaces())
+
+        await self._keep_going(uri, ask())
+        return [server.in_workspace(name) for name in found] or [server]
+
+    async def _keep_going(self, uri: str, call: Awaitable[None]) -> None:
+        try:
+            await call
+        except MlflowError as error:
+            logger.warning("runs without a job are not looked for: %s", error)
+        except Exception:
+            logger.exception("runs without a job are not looked for on %s", uri)
+            self._on_error("sweep")
 
     async def _sweep(self, server: MlflowApi) -> None:
         experiments = await server.experiment_ids()
@@ -91,6 +114,8 @@ class Sweeper:
             return
         try:
             job = await self._lookup(*place)
+        except NotServed:
+            return
         except (ApiError, ValueError) as error:
             logger.warning("run %s: the job %s/%s is not known: %s", run.run_id, *place, error)
             return

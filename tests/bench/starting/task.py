@@ -4,12 +4,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 from tests.bench.starting import mlp
 
 
-class StartingTask(Task):
+class StartingTask(ImageTask):
     """Says when the second step begins: the first one is done."""
 
     name = "starting"
@@ -24,7 +25,7 @@ class StartingTask(Task):
         train = DataLoader(data, request.batch_size, sampler=sampler)
         return Loaders(train=train, validation=mlp.loader(request.batch_size))
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         self.steps += 1
         if self.steps > 1:
             print("stepped", flush=True)

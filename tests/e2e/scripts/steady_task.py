@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 BATCHES = 100
 QUICK_STEPS = 5
@@ -21,7 +22,7 @@ STEP_SECONDS = 2.0 if os.environ["TRAININGJOB_ATTEMPT"] == "1" else 0.0
 HURRY = Path("/tmp/hurry")  # noqa: S108 - the pod's, not this machine's
 
 
-class SteadyTask(Task):
+class SteadyTask(ImageTask):
     name = "steady"
 
     def __init__(self) -> None:
@@ -39,13 +40,13 @@ class SteadyTask(Task):
         # Without validation there is no model to log, which would take longer than the training.
         return Loaders(train=train, validation=[])
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         self._steps += 1
         if self._steps > QUICK_STEPS and not HURRY.exists():
             time.sleep(STEP_SECONDS)
         return functional.cross_entropy(output, batch["label"])
 
 
-def collate(items: list[tuple[Tensor, Tensor]]) -> Batch:
+def collate(items: list[tuple[Tensor, Tensor]]) -> ImageBatch:
     images, labels = zip(*items, strict=True)
     return {"image": torch.stack(images), "label": torch.stack(labels)}

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -182,12 +183,12 @@ async def test_informer_lists_more_than_a_page(kube: Kube, namespace: str) -> No
         assert len(watched.informer.by_index("x")) == count
 
 
-async def test_event_is_written_once(kube: Kube, namespace: str) -> None:
+async def test_a_repeated_event_counts_up(kube: Kube, namespace: str) -> None:
     subject = Subject(namespace, "mnist", str(uuid.uuid4()))
-    for instance in ("operator-0", "operator-1"):  # as after a restart
-        writer = EventWriter(kube, instance, lambda: datetime.now(UTC))
-        new = await writer.write(subject, "Normal", "Running", "all ranks run", attempt=0)
-        assert new == (instance == "operator-0")
+    for second, instance in enumerate(("operator-0", "operator-1", "operator-1")):
+        # Each is a writer of its own, as after a restart.
+        writer = EventWriter(kube, instance, partial(datetime, 2030, 1, 1, 0, 0, second, 0, UTC))
+        assert await writer.write(subject, "Normal", "Running", "all ranks run", attempt=0)
     page = await kube.list_page(
         EVENTS,
         namespace=namespace,
@@ -206,6 +207,8 @@ async def test_event_is_written_once(kube: Kube, namespace: str) -> None:
         "operator-0",
     ]
     assert event["regarding"]["uid"] == subject.uid
+    assert event["eventTime"] == "2030-01-01T00:00:00.000000Z"
+    assert event["series"] == {"count": 3, "lastObservedTime": "2030-01-01T00:00:02.000000Z"}
 
 
 async def work() -> None:

@@ -133,6 +133,7 @@ def test_a_job_that_cannot_be_read_says_so_and_can_be_deleted(
     wait_for("both run", lambda: set(cluster.states().values()) == {"Running"}, 60)
     start = cluster.status("odd")["startTime"]
 
+    unreadable = 'trainingjob_operator_trainingjobs{state="Unreadable"}'
     cluster.patch_status("odd", startTime=YEAR_0)
     wait_for("it says so", lambda: _readable(cluster) == ("False", "UnreadableField"), 30)
     told = cluster.condition("odd", "Readable")
@@ -142,6 +143,7 @@ def test_a_job_that_cannot_be_read_says_so_and_can_be_deleted(
     assert running is not None
     assert running["status"] == "True"
     assert len(cluster.core.list_namespaced_pod(cluster.namespace).items) == 2
+    assert operator.metric(unreadable) == 1
 
     cluster.patch_status("odd", startTime=start)
     wait_for("it is read again", lambda: _readable(cluster) == ("True", "Read"), 30)

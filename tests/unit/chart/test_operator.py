@@ -72,6 +72,10 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                                 "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
                             },
                             {
+                                "name": "TRAININGJOB_OPERATOR_INSTALLATION",
+                                "value": "trainingjob-operator",
+                            },
+                            {
                                 "name": "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI",
                                 "value": "https://mlflow.example.com",
                             },

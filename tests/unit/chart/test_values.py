@@ -15,6 +15,7 @@ Template = Callable[..., subprocess.CompletedProcess[str]]
         (['mlflow.trackingUri="mlflow:5000"'], "does not match pattern"),
         (['mlflow.allowedTrackingUris=["a,b"]'], "does not match pattern"),
         (['mlflow.tracking_uri="http://a"'], "additional properties 'tracking_uri' not allowed"),
+        (['watchNamespaces=["team-*"]'], "does not match pattern"),
         (["replicaCount=2"], "additional properties 'replicaCount' not allowed"),
         (['replicas="2"'], "got string, want integer"),
         (['operator.logLevel="LOUD"'], "value must be one of"),

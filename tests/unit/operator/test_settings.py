@@ -2,7 +2,7 @@
 
 import pytest
 from trainingjob_operator.core.intent import RunIdentity
-from trainingjob_operator.core.tracking_uris import TrackingUris
+from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
 
 URI = {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "http://mlflow:5000/"}
@@ -12,6 +12,10 @@ WRONG = [
     (
         {"TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI": "mlflow:5000"},
         "TRAININGJOB_OPERATOR_MLFLOW_TRACKING_URI: String should match pattern",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": "a,team-*"},
+        "team-*: not the name of a namespace; no patterns here",
     ),
     ({**URI, "TRAININGJOB_OPERATOR_WORKERS": "0"}, "TRAININGJOB_OPERATOR_WORKERS: Input should be"),
     (
@@ -29,6 +33,18 @@ WRONG = [
     (
         {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "http://mlflow:5000/"}]'},
         "http://mlflow:5000 is there twice, or is the default server",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_EXPERIMENT_PATTERN": "{team}/*"},
+        "{team}/* may have {namespace} and *, and no other braces",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_WORKSPACES": '{"ml": "Vision"}'},
+        "TRAININGJOB_OPERATOR_MLFLOW_WORKSPACES: String should match pattern",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN": '{"expirationSeconds": 60}'},
+        "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN: Input should be greater than or equal to 600",
     ),
     (
         {
@@ -57,7 +73,7 @@ def test_further_servers_are_allowed_and_have_pages_of_their_own() -> None:
         (("https://a", "https://ui.a"),),
     )
     run = RunIdentity("7", "f00d")
-    urls = [settings.tracking_uris.run_url(f"https://{name}", run) for name in "ab"]
+    urls = [settings.tracking_uris.tracking(f"https://{name}", "").run_url(run) for name in "ab"]
     assert urls == [f"{page}/#/experiments/7/runs/f00d" for page in ("https://ui.a", "https://b")]
 
 
@@ -72,3 +88,45 @@ def test_servers_are_compared_without_their_last_slash() -> None:
     assert settings.tracking_uris == TrackingUris(
         "http://mlflow:5000", "http://mlflow:5000", frozenset({"http://a", "https://b"})
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("", ()), ("team", ("team",)), (" b, a ,b,", ("b", "a"))]
+)
+def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str, ...]) -> None:
+    settings = read_settings({**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": written})
+    assert settings.watch_namespaces == read
+
+
+def test_what_tenants_may_use() -> None:
+    settings = read_settings(
+        {
+            **URI,
+            "TRAININGJOB_OPERATOR_MLFLOW_EXPERIMENT_PATTERN": "{namespace}/*",
+            "TRAININGJOB_OPERATOR_MLFLOW_WORKSPACES": '{"*": "{namespace}", "ml": "learning"}',
+            "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN": "{}",
+            "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": """[{"uri": "https://a",
+                "workspaces": {"ml": "vision"},
+                "podToken": {"audience": "mlflow", "expirationSeconds": 600}}]""",
+        }
+    )
+    assert settings.tracking_uris == TrackingUris(
+        "http://mlflow:5000",
+        "http://mlflow:5000",
+        frozenset({"https://a"}),
+        experiment_pattern="{namespace}/*",
+        workspaces={
+            "http://mlflow:5000": {"*": "{namespace}", "ml": "learning"},
+            "https://a": {"ml": "vision"},
+        },
+        pod_tokens={"http://mlflow:5000": PodToken(), "https://a": PodToken("mlflow", 600)},
+    )
+
+
+def test_the_page_of_a_run_in_a_workspace() -> None:
+    """As MLflow's own client prints it; the default workspace is left out there, too."""
+    uris = TrackingUris("http://mlflow", "https://ui")
+    run = RunIdentity("7", "f00d")
+    pages = [uris.tracking("http://mlflow", name).run_url(run) for name in ("vision", "default")]
+    page = "https://ui/#/experiments/7/runs/f00d"
+    assert pages == [f"{page}?workspace=vision", page]

@@ -3,7 +3,7 @@
 import os
 
 from torch import Tensor
-from trainingjob_trainer.task import Batch
+from trainingjob_trainer.tasks.images import ImageBatch
 from trainingjob_trainer.tasks.mnist import MnistTask
 
 
@@ -11,7 +11,7 @@ class FailingTask(MnistTask):
     name = "failing"
     steps = 0
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         self.steps += 1
         if os.environ.get("RANK", "0") == "1" and self.steps == 2:
             raise ValueError("label 11 is out of range")

@@ -4,13 +4,13 @@ import ctypes
 import os
 
 from torch import Tensor
-from trainingjob_trainer.task import Batch
+from trainingjob_trainer.tasks.images import ImageBatch
 
 from tests.unit.trainer.tiny_task import TinyTask
 
 
 class HangingTask(TinyTask):
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         if self.rank == 1 and int(self.counting.count) == 3:
             self.hang()
         return super().loss(output, batch)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.faults import POOL_TIMEOUT, Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer
 from tests.unit.trainer.conftest import wait_until
 from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
@@ -34,6 +34,26 @@ def test_what_mlflow_refuses_is_found_by_halving(
         text for text in caplog.messages if "refused" in text
     ]
     assert sender.dropped._value.get() == 1
+
+
+def test_a_database_without_a_free_connection_refuses_nothing(
+    mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MLflow answers 400 to that, as to what it does not take."""
+    answers = iter([Answer.error(400, "BAD_REQUEST", POOL_TIMEOUT)] * 2)
+
+    def busy(_: Request, forward: Callable[[], Answer]) -> Answer:
+        return next(answers, None) or forward()
+
+    with FaultyServer(busy, mlflow_server.uri) as proxy:
+        sender = sender_to(proxy.uri, run_id)
+        log_steps(sender, 1, 200)
+        sender.start()
+        assert sender.close(within_seconds=300)
+
+    assert history(mlflow_server, run_id) == all_of(1, 200)
+    assert "refuses" not in caplog.text
+    assert sender.dropped._value.get() == 0
 
 
 def test_ten_thousand_keys_of_which_some_are_very_long(

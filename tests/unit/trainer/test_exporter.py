@@ -222,8 +222,8 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
     assert list(metrics.collect()) == [], "a script that logs nothing has none"
 
     metrics.show("train/loss", 0.5, 10)
-    metrics.show("progress/percentage", 25.0, 10)
-    metrics.show("progress/epoch", 2.0, 2)
+    for key, value in (("step", 12), ("percentage", 25.0), ("epoch", 2)):
+        metrics.show(f"progress/{key}", value, 1_767_225_600_000)  # their step is their time
     for layer in range(300):
         metrics.show(f"layer/{layer}", 1.0, 3)
     metrics.show("train/loss", 0.25, 11)
@@ -233,7 +233,7 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
     assert (
         told.items()
         >= {
-            ("trainingjob_step",): 11,
+            ("trainingjob_step",): 12,
             ("trainingjob_progress_ratio",): 0.25,
             ("trainingjob_epoch",): 2,
             ("trainingjob_script_metric", "train/loss"): 0.25,
@@ -245,7 +245,8 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
 def test_the_page_of_the_monitor_lists_the_metrics_of_a_script() -> None:
     page = (Path(__file__).parents[3] / "docs" / "trainer" / "monitor.md").read_text()
     metrics = ScriptMetrics()
-    metrics.show("progress/percentage", 25.0, 10)
+    for key in ("train/loss", "progress/percentage", "progress/epoch"):
+        metrics.show(key, 25.0, 10)
 
     rows = [
         f"| `{f.name}{'{metric}' * (f.name.endswith('_metric'))}` | {f.type} | {f.documentation} |"

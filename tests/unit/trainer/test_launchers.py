@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from trainingjob_agent.supervisor.first_step import is_alone
 from trainingjob_operator.core import manifests
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import RUN, training_job
 from tests.support.processes import MlflowServer, free_port
@@ -26,7 +27,7 @@ ACCELERATE = (
 def pods(nodes: int, processes: int) -> list[dict[str, str]]:
     """The environment that the operator gives each pod, but with its nodes on this machine."""
     spec: dict[str, Any] = {"numNodes": nodes, "numProcPerNode": processes}
-    job = manifests.child_job(training_job(spec), 1, RUN, "")
+    job = manifests.child_job(training_job(spec), 1, RUN, Tracking(""))
     [container] = job["spec"]["template"]["spec"]["containers"]
     here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     changed = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from trainingjob_agent.delivery import Intake, Outbox, outbox
 from trainingjob_agent.delivery.batch import Batch
+from trainingjob_agent.delivery.outbox import outbox_of_process
 from trainingjob_agent.delivery.point import Point, Subject
 from trainingjob_agent.delivery.records import encode_record
 
@@ -59,6 +60,17 @@ def test_a_process_that_is_killed_leaves_all_that_it_appended(tmp_path: Path) ->
 def append_and_die(directory: Path, batches: list[Batch]) -> None:
     append(directory, batches)
     os.kill(os.getpid(), 9)
+
+
+def test_all_that_logs_in_a_process_shares_its_outbox(tmp_path: Path) -> None:
+    """MLflow builds a store for each spelling of an address, and progress goes through none."""
+    one, other, intake = outbox_of_process(tmp_path), outbox_of_process(tmp_path), Intake(tmp_path)
+    taken: list[Batch] = []
+    for step in range(1, 9):
+        (one if step % 2 else other).append(point(step))
+        taken += intake.take()
+
+    assert taken == points(1, 8)
 
 
 def test_a_forked_process_has_files_of_its_own(tmp_path: Path) -> None:

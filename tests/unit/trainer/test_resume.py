@@ -98,8 +98,13 @@ def test_after_sigkill_the_repeated_steps_are_the_same(
         ((), {"TINY_LOADER": "shuffle"}),
         # After the signal its step still needs more batches than the workers have made.
         (("--accumulate", "15"), {"TINY_WORKERS": "2"}),
+        (("--steps-per-epoch", "11"), {"TINY_LOADER": "stream"}),
+        (("--steps-per-epoch", "11"), {}),
     ],
-    ids=["fp16", "bf16", "a loader without our sampler", "a loader with workers"],
+    ids=[
+        *("fp16", "bf16", "a loader without our sampler", "a loader with workers"),
+        *("a stream", "less than all of the data"),
+    ],
 )
 def test_scalers_and_other_loaders_resume_too(
     tmp_path: Path,

@@ -64,7 +64,7 @@ def test_a_model_that_cannot_take_the_images(
 ) -> None:
     failed = errors()
 
-    assert save_sample_predictions(model, [batch(4, 1, 8, 8)], device, 1, tmp_path) is None  # type: ignore[list-item]  # a Batch in all but name
+    assert save_sample_predictions(model, [batch(4, 1, 8, 8)], device, 1, tmp_path) is None
 
     assert errors() == failed + 1
     assert re.search(cause, caplog.text)
@@ -85,7 +85,7 @@ def test_no_memory_is_held(tmp_path: Path, fails: bool) -> None:
                 raise RuntimeError("out of memory")
             return scores
 
-    file = save_sample_predictions(Watched(), [batch(4, 1, 8, 8)], "cpu", 1, tmp_path)  # type: ignore[list-item]  # a Batch in all but name
+    file = save_sample_predictions(Watched(), [batch(4, 1, 8, 8)], "cpu", 1, tmp_path)
 
     assert (file is None) is fails
     assert [reference() for reference in given] == [None, None]
@@ -117,7 +117,7 @@ print(file, sample_errors._value.get())
 def test_a_directory_that_is_read_only(anybody: None, caplog: pytest.LogCaptureFixture) -> None:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o555)
-        file = save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], "cpu", 1, directory)  # type: ignore[list-item]  # a Batch in all but name
+        file = save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], "cpu", 1, directory)
         Path(directory).chmod(0o755)
 
     assert file is None
@@ -140,6 +140,6 @@ def test_a_directory_that_cannot_be_written_is_an_error_like_any_other(
     (tmp_path / "file").write_text("")
 
     target = tmp_path / "file" / "samples"
-    assert save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], "cpu", 1, target) is None  # type: ignore[list-item]  # a Batch in all but name
+    assert save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], "cpu", 1, target) is None
 
     assert "NotADirectoryError" in caplog.text

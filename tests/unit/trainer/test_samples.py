@@ -92,7 +92,7 @@ def test_what_is_told_of_a_classification() -> None:
     scores = torch.tensor([[0.0, 5.0], [0.0, 5.0], [float("nan"), 0.0]])
     data = {"image": torch.rand(3, 1, 4, 4), "label": torch.tensor([1, 0, 0])}
 
-    samples = predict(Answer(scores), [data], torch.device("cpu"))  # type: ignore[list-item]  # a Batch in all but name
+    samples = predict(Answer(scores), data)
 
     assert [(s.caption, s.correct, len(s.tiles)) for s in samples] == [
         (("1  (99.3 %)", "target 1"), True, 1),
@@ -105,7 +105,7 @@ def test_one_score_is_that_of_class_1() -> None:
     scores = torch.tensor([[5.0], [-5.0], [5.0], [float("nan")]])
     data = {"image": torch.rand(4, 1, 4, 4), "label": torch.tensor([1, 0, 0, 1])}
 
-    samples = predict(Answer(scores), [data], torch.device("cpu"))  # type: ignore[list-item]  # a Batch in all but name
+    samples = predict(Answer(scores), data)
 
     assert [(s.caption, s.correct) for s in samples] == [
         (("1  (99.3 %)", "target 1"), True),
@@ -123,7 +123,7 @@ def test_what_is_told_of_an_image_to_image_task() -> None:
         "target": torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]).repeat(2, 1, 1, 1),
     }
 
-    samples = predict(Answer(answers), [data], torch.device("cpu"))  # type: ignore[list-item]  # a Batch in all but name
+    samples = predict(Answer(answers), data)
 
     assert [(s.caption, s.correct) for s in samples] == [
         (("", "mean error 0.5"), None),
@@ -165,7 +165,7 @@ def test_without_a_directory_the_file_is_a_temporary_one(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    file = save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], torch.device("cpu"), 1)  # type: ignore[list-item]  # a Batch in all but name
+    file = save_sample_predictions(Classifier(), [batch(4, 1, 8, 8)], torch.device("cpu"), 1)
 
     assert file == str(tmp_path / "trainingjob-samples" / "epoch_001.png")
 
@@ -178,7 +178,7 @@ def test_while_mlflow_is_down_pictures_are_drawn_and_reach_it_later(
     for epoch in (1, 2):
         file = save_sample_predictions(
             Classifier(),
-            [batch(4, 1, 8, 8)],  # type: ignore[list-item]  # a Batch in all but name
+            [batch(4, 1, 8, 8)],
             "cpu",
             epoch,
             tmp_path / "samples",

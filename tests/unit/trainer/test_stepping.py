@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from trainingjob_trainer.options import OptionError, RunOptions, Schedule
 from trainingjob_trainer.stepping import Stepper, check_compiler, learning_rate_factor
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 CPU = torch.device("cpu")
 
 
-class Line(Task):
+class Line(ImageTask):
     """y = w·x, by plain gradient descent."""
 
     name = "line"
@@ -29,11 +30,11 @@ class Line(Task):
     def build_loaders(self, request: DataRequest) -> Loaders:
         raise NotImplementedError
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         return (output.float() - batch["target"]).square().mean()
 
 
-def batch(*values: float) -> Batch:
+def batch(*values: float) -> ImageBatch:
     images = torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1, 1)
     return {"image": images, "target": 3 * images.reshape(-1, 1)}
 
@@ -54,7 +55,7 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     expected = whole.step(iter([batch(1, 2, 3, 4)]), 1)
 
     assert weight(parts) == pytest.approx(weight(whole))
-    assert means.images == expected.images == 4
+    assert means.samples == expected.samples == 4
     assert means.means()["loss"] == pytest.approx(expected.means()["loss"])
 
 

@@ -58,10 +58,17 @@ def test_the_digits_lose_their_noise(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digits", "no task 'digits': use one of mnist, mnist-denoise, or package.module:Class"),
+        (
+            "digits",
+            "no task 'digits': use one of mnist, mnist-denoise, text, wine, or ",
+        ),
         ("json:Absent", "module 'json' has no class 'Absent'"),
         ("json:JSONDecoder", "json:JSONDecoder is not a task: it lacks name, build_model"),
-        ("half:Half", "half:Half is not a task: Can't instantiate abstract class Half"),
+        (
+            "half:Half",
+            "half:Half is not a task: it lacks build_model, build_loaders, forward, loss, count; ",
+        ),
+        ("half:Plain", "half:Plain is not a task: it lacks forward, count, metrics, "),
     ],
 )
 def test_what_is_no_task_is_told_why(
@@ -70,6 +77,7 @@ def test_what_is_no_task_is_told_why(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "half.py").write_text(
         "from trainingjob_trainer.task import Task\n\nclass Half(Task):\n    name = 'half'\n"
+        "class Plain:\n    name = 'plain'\n    build_model = build_loaders = loss = print\n"
     )
 
     with pytest.raises(TaskNotFoundError) as raised:

@@ -5,6 +5,8 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -37,7 +40,7 @@ class Counting(nn.Module):
         return images
 
 
-class TinyTask(Task):
+class TinyTask(ImageTask):
     """Uses everything that a resume has to put back: running statistics and all generators."""
 
     def __init__(self) -> None:
@@ -64,6 +67,9 @@ class TinyTask(Task):
         match os.environ.get("TINY_LOADER"):
             case "shuffle":
                 train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
+            case "stream":
+                stream = Stream(data, request)
+                train = DataLoader(stream, request.batch_size, collate_fn=collate)
             case "unequal":
                 share = Subset(data, range(request.rank * request.batch_size, SAMPLES))
                 train = DataLoader(share, request.batch_size, collate_fn=collate)
@@ -84,7 +90,7 @@ class TinyTask(Task):
         share = Subset(data, range(ranks.index(request.rank), 20, len(ranks)))
         return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         if not output.requires_grad:
             return functional.cross_entropy(output, batch["label"])
         noise = 1 + (random.random() + float(np.random.rand())) / 10  # noqa: S311 - no secret
@@ -96,6 +102,23 @@ class TinyTask(Task):
         if os.environ.get("TINY_SIGNAL") == f"{count} {self.rank}":
             send_as_torchrun(getattr(signal, os.environ["TINY_SIGNAL_NAME"]))
         return loss
+
+
+class Stream(IterableDataset[tuple[Tensor, Tensor]]):
+    """Rank's share of samples without end, another one in each epoch."""
+
+    def __init__(self, data: TensorDataset, request: DataRequest) -> None:
+        self.data = data
+        self.request = request
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for number in count(self.request.rank, self.request.world_size):
+            image, label = self.data[(number + 7 * self.epoch) % SAMPLES]
+            yield image, label
 
 
 def send_as_torchrun(number: int) -> None:
@@ -115,6 +138,6 @@ def slow_down_disk(seconds: float) -> None:
     os.fsync = slow
 
 
-def collate(items: list[tuple[Tensor, Tensor]]) -> Batch:
+def collate(items: list[tuple[Tensor, Tensor]]) -> ImageBatch:
     images, labels = zip(*items, strict=True)
     return {"image": torch.stack(images), "label": torch.stack(labels)}

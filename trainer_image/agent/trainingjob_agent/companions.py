@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Closing, RunConnection, Sender, Spool, Uploader
+from trainingjob_agent.delivery import Bundles, Closing, RunConnection, Sender, Spool, Uploader
 from trainingjob_agent.exporter import Exporter
 from trainingjob_agent.monitor import GpuFault, SystemMonitor, SystemSample, find_gpu_faults
 
@@ -73,6 +73,7 @@ class Companions:
             )
         served = [*collectors, *(self.sender.collectors if self.sender else [])]
         self._exporter = Exporter(contract, served)
+        self._run_url = contract.run_url
         self._closing = Closing()
 
     def start(self) -> None:
@@ -82,6 +83,8 @@ class Companions:
                 service.start()
         if self.sender is None:
             _logger.info("no MLflow run given: metrics go to this log and to Prometheus only")
+        elif self._run_url:
+            _logger.info("the run in MLflow: %s", self._run_url)
 
     def log_metrics(
         self,
@@ -111,6 +114,12 @@ class Companions:
         """Queue a file as an artifact of the run."""
         if self.uploader:
             self.uploader.file(file, directory, then_delete=then_delete)
+
+    def make_calls(self, bundles: Bundles, pending_id: str, *, ended: bool) -> None:
+        """Queue what waits in `bundles`; after the end of the script also what is not whole."""
+        if self.uploader:
+            for bundle in bundles.take(ended=ended):
+                self.uploader.bundle(bundle, bundles, pending_id)
 
     def gpu_faults(self) -> list[GpuFault]:
         """Look at the node's GPUs now, for a few seconds at most; return what is wrong."""

@@ -12,6 +12,7 @@ LOCAL_NAME = "local"
 
 MonitorLevel = Literal["basic", "full"]
 LOCAL_NAMESPACE = "default"
+RUN_URL = "TRAININGJOB_MLFLOW_RUN_URL"
 OPENED_BY_TAG = "trainingjob.opened_by"
 """Tag with the uid of the job whose pods opened a run besides the job's own."""
 
@@ -42,6 +43,7 @@ class Contract:
     tracking_uri: str | None = None
     experiment_id: str | None = None
     run_id: str | None = None
+    run_url: str | None = None
     termination_log: Path = DEFAULT_TERMINATION_LOG
     rank: int = 0
     local_rank: int = 0
@@ -73,6 +75,7 @@ class Contract:
             tracking_uri=read.text("MLFLOW_TRACKING_URI"),
             experiment_id=read.text("MLFLOW_EXPERIMENT_ID"),
             run_id=read.text("TRAININGJOB_MLFLOW_RUN_ID") or read.text("MLFLOW_RUN_ID"),
+            run_url=read.text(RUN_URL),
             termination_log=cls.termination_log_of(environment),
             rank=read.integer("RANK", 0),
             local_rank=read.integer("LOCAL_RANK", 0),

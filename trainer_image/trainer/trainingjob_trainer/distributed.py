@@ -150,9 +150,9 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def means_over_ranks(
-    sums: Mapping[str, float], images: int, ranks: Ranks, device: torch.device
+    sums: Mapping[str, float], samples: int, ranks: Ranks, device: torch.device
 ) -> dict[str, float]:
-    """Return the means of named sums over the images of all ranks; some ranks may have none.
+    """Return the means of named sums over the samples of all ranks; some ranks may have none.
 
     Raises:
         ValueError: what the ranks have are not sums of the same names.
@@ -162,7 +162,7 @@ def means_over_ranks(
     for others in named:
         if set(others) != set(names):
             raise ValueError(f"metrics differ between the ranks: {names} and {others}")
-    total, *totals = _sum_over_ranks([images, *(sums.get(name, 0.0) for name in names)], device)
+    total, *totals = _sum_over_ranks([samples, *(sums.get(name, 0.0) for name in names)], device)
     return {name: value / total for name, value in zip(names, totals, strict=True)} if total else {}
 
 

@@ -17,15 +17,15 @@ from trainingjob_trainer.best import BestEpoch
 from trainingjob_trainer.best_model import BestModel
 from trainingjob_trainer.checkpoint import Checkpointer
 from trainingjob_trainer.distributed import Ranks, means_over_ranks, share_buffers
+from trainingjob_trainer.epochs import Epochs
 from trainingjob_trainer.options import OptionError, RunOptions
 from trainingjob_trainer.progress import Means, Progress, check_same_batches
 from trainingjob_trainer.reporting import Reporter, Timed
 from trainingjob_trainer.resume import check_same_training, newest_usable, seen_by_all
-from trainingjob_trainer.samples import save_sample_predictions
-from trainingjob_trainer.sampling import start_epoch
+from trainingjob_trainer.samples import save_samples
 from trainingjob_trainer.stepping import Stepper
 from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
-from trainingjob_trainer.task import Batch, Loaders, Task
+from trainingjob_trainer.task import Batch, Loaders, Task, length_of
 
 _logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ class TrainingLoop:
         samples_dir: Path,
         checkpointer: Checkpointer | None = None,
     ) -> None:
-        if len(loaders.train) == 0:
-            raise ValueError("the training loader is empty")
+        self._epochs = Epochs(loaders.train, options.steps_per_epoch, options.accumulate)
         random_state.seed_everything(options.seed)
-        steps = math.ceil(len(loaders.train) / options.accumulate)
+        steps = math.ceil(self._epochs.batches / options.accumulate)
+        self.task = task
         self.loaders = loaders
         self.progress = Progress(options.epochs, steps, time.monotonic())
         self.best = BestEpoch(options.best_metric, options.best_mode, options.patience)
@@ -92,7 +92,9 @@ class TrainingLoop:
         """
         self._resume()
         self.progress.started_seconds = time.monotonic()
-        self._validation_calls = max(self._ranks.of_all(len(self.loaders.validation)))
+        lengths = self._ranks.of_all(length_of(self.loaders.validation))
+        known = [length for length in lengths if length is not None]
+        self._validation_calls = max(known) if len(known) == len(lengths) else None
         while self.progress.epoch < self.progress.epochs or not self.progress.validated:
             if self.best.exhausted:
                 self._end_early()
@@ -117,12 +119,14 @@ class TrainingLoop:
         while left > 0:
             count = min(self._accumulate, left)
             means = self._stepper.step(islice(timed, count), count)
-            if not means.images:
-                raise ValueError("the training loader gave fewer batches than its length says")
+            if not means.samples:
+                raise ValueError(
+                    "the training loader gave fewer batches than its length or --steps-per-epoch"
+                )
             left -= count
             progress.step += 1
             progress.batches += count
-            progress.samples += means.images * self._place.world_size
+            progress.samples += means.samples * self._place.world_size
             self._means.include(means)
             self._reporter.step(means, self._stepper.learning_rate, timed.take_seconds())
             self._stop_or_save(last=left == 0)
@@ -146,7 +150,7 @@ class TrainingLoop:
             self._save()
 
     def _validate(self) -> dict[str, float]:
-        """Return the means over the validation images of all ranks."""
+        """Return the means over the validation samples of all ranks."""
         self._validation_random = random_state.capture(self._place.device)
         share_buffers(self.model)
         self.model.eval()
@@ -154,16 +158,19 @@ class TrainingLoop:
         calls = self._validation_calls
         with torch.no_grad():
             for batch in self.loaders.validation:
-                means.add(self._stepper.evaluate(batch), len(batch["image"]))
-                self._stop_if_asked()
-                calls -= 1
-        # The other ranks ask once for each of their batches, so this one does, too.
-        for _ in range(calls):
+                means.include(self._stepper.evaluate(batch))
+                self._hooks.alive()
+                if calls is not None:
+                    self._stop_if_asked()
+                    calls -= 1
+        # The other ranks ask once for each of their batches, so this one does, too. Nobody asks
+        # where a rank has a stream: it would be asked for ever, or never.
+        for _ in range(calls or 0):
             self._stop_if_asked()
         self._validation_random = None
         # The question under way is not that of the next step, which asks for more.
         self._ranks.settle()
-        return means_over_ranks(means.sums(), means.images, self._ranks, self._place.device)
+        return means_over_ranks(means.sums(), means.samples, self._ranks, self._place.device)
 
     def _stop_if_asked(self) -> None:
         self._hooks.alive()
@@ -177,7 +184,8 @@ class TrainingLoop:
         self._reporter.end_epoch(self._means, validation)
         is_best = bool(validation) and self._is_best(validation)
         if self._place.rank == 0:
-            file = save_sample_predictions(
+            file = save_samples(
+                self.task.draw_samples,
                 self.model,
                 self.loaders.validation,
                 self._place.device,
@@ -265,14 +273,14 @@ class TrainingLoop:
             progress.begin_epoch(progress.epoch + 1)
             self._means = Means()
             self._epoch_random = random_state.capture(device)
-            return start_epoch(self.loaders.train, progress.epoch)
+            return self._epochs.start(progress.epoch)
         own = self._resumed or {}
         if own:
             self._means.restore(own["means"], device)
             self._epoch_random = own["epoch_random"]
             random_state.restore(own["epoch_random"], device)
-        started = start_epoch(
-            self.loaders.train, progress.epoch, batches=progress.batches, samples=progress.samples
+        started = self._epochs.start(
+            progress.epoch, batches=progress.batches, samples=progress.samples
         )
         if own:
             random_state.restore(own["random"], device)

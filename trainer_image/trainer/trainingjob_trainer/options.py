@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from trainingjob_agent.contract import MonitorLevel
 
+from trainingjob_trainer.reading import boolean, integer, number, one_of
 from trainingjob_trainer.settings import Given
 
 PREFIX = "TRAININGJOB_OPTION_"
@@ -26,40 +27,6 @@ class OptionError(ValueError):
     """A value that cannot be used; says where it comes from."""
 
 
-def _integer(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"must be at least {minimum}, not {value}")
-        return value
-
-    return parse
-
-
-def _number(*, zero: bool) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not 0 <= value < float("inf") or (value == 0 and not zero):
-            limit = "at least 0" if zero else "above 0"
-            raise argparse.ArgumentTypeError(f"must be a number {limit}, not {text}")
-        return value
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, not {text!r}")
-        return text
-
-    return parse
-
-
-def _boolean(text: str) -> bool:
-    return _one_of("true", "false")(text.lower()) == "true"
-
-
 def _read(parse: Callable[[str], Any], help_text: str) -> dict[str, Any]:
     """Say how an option is read from text, and what it is."""
     return {"parse": parse, "help": help_text}
@@ -69,53 +36,55 @@ def _read(parse: Callable[[str], Any], help_text: str) -> dict[str, Any]:
 class RunOptions:
     """How to train. `batch_size` is that of one process; seconds are wall clock."""
 
-    task: str = field(metadata=_read(str, "mnist, or package.module:Class"))
-    epochs: int = field(default=5, metadata=_read(_integer(1), "passes through the training data"))
+    task: str = field(metadata=_read(str, "a built-in one, or package.module:Class"))
+    epochs: int = field(default=5, metadata=_read(integer(1), "passes through the training data"))
     batch_size: int = field(
-        default=64, metadata=_read(_integer(1), "images in one batch of one process")
+        default=64, metadata=_read(integer(1), "samples in one batch of one process")
+    )
+    steps_per_epoch: int | None = field(
+        default=None,
+        metadata=_read(integer(1), "steps of an epoch, for a stream or less than all of the data"),
     )
     accumulate: int = field(
-        default=1, metadata=_read(_integer(1), "batches whose gradients make one step")
+        default=1, metadata=_read(integer(1), "batches whose gradients make one step")
     )
-    learning_rate: float = field(
-        default=2e-3, metadata=_read(_number(zero=False), "at its highest")
-    )
+    learning_rate: float = field(default=2e-3, metadata=_read(number(zero=False), "at its highest"))
     schedule: Schedule = field(
         default="constant",
         metadata=_read(
-            _one_of("constant", "linear", "cosine"),
+            one_of("constant", "linear", "cosine"),
             "of the learning rate: constant, or to 0 by linear or cosine",
         ),
     )
     warmup_steps: int = field(
-        default=0, metadata=_read(_integer(0), "steps in which the learning rate rises from 0")
+        default=0, metadata=_read(integer(0), "steps in which the learning rate rises from 0")
     )
     clip_norm: float | None = field(
         default=None,
-        metadata=_read(_number(zero=False), "longest gradient; a longer one is shortened to it"),
+        metadata=_read(number(zero=False), "longest gradient; a longer one is shortened to it"),
     )
     precision: Precision = field(
         default="fp32",
-        metadata=_read(_one_of("fp32", "bf16", "fp16"), "of the forward pass: fp32, bf16 or fp16"),
+        metadata=_read(one_of("fp32", "bf16", "fp16"), "of the forward pass: fp32, bf16 or fp16"),
     )
-    compile: bool = field(default=False, metadata=_read(_boolean, "run the model by torch.compile"))
+    compile: bool = field(default=False, metadata=_read(boolean, "run the model by torch.compile"))
     seed: int = field(
-        default=0, metadata=_read(_integer(0), "of weights, noise and the order of images")
+        default=0, metadata=_read(integer(0), "of weights, noise and the order of samples")
     )
     best_metric: str = field(
         default="loss", metadata=_read(str, "validation metric by which an epoch is the best")
     )
     best_mode: Mode = field(
-        default="min", metadata=_read(_one_of("min", "max"), "of the best metric: min or max")
+        default="min", metadata=_read(one_of("min", "max"), "of the best metric: min or max")
     )
     patience: int | None = field(
         default=None,
-        metadata=_read(_integer(1), "epochs without a better one, after which training ends"),
+        metadata=_read(integer(1), "epochs without a better one, after which training ends"),
     )
     report_seconds: float = field(
         default=5.0,
         metadata=_read(
-            _number(zero=True), "from one report of training metrics to the next; 0: each step"
+            number(zero=True), "from one report of training metrics to the next; 0: each step"
         ),
     )
     checkpoint_dir: Path | None = field(
@@ -125,35 +94,35 @@ class RunOptions:
     checkpoint_every_seconds: float = field(
         default=300.0,
         metadata=_read(
-            _number(zero=True), "from one checkpoint to the next; one more at each epoch's end"
+            number(zero=True), "from one checkpoint to the next; one more at each epoch's end"
         ),
     )
     checkpoint_keep: int = field(
-        default=3, metadata=_read(_integer(1), "checkpoints kept; older ones go")
+        default=3, metadata=_read(integer(1), "checkpoints kept; older ones go")
     )
     stop_seconds: float = field(
         default=15.0,
         metadata=_read(
-            _number(zero=False), "after SIGTERM, to end the step and write the checkpoint"
+            number(zero=False), "after SIGTERM, to end the step and write the checkpoint"
         ),
     )
     hang_seconds: float = field(
         default=300.0,
         metadata=_read(
-            _number(zero=True),
+            number(zero=True),
             "without a step, after which the stacks of all ranks are logged; 0: never",
         ),
     )
     monitor_level: MonitorLevel = field(
         default="basic",
         metadata=_read(
-            _one_of("basic", "full"), "of system metrics in MLflow: basic, or full for all of them"
+            one_of("basic", "full"), "of system metrics in MLflow: basic, or full for all of them"
         ),
     )
     model_dir: Path | None = field(
         default=None,
         metadata=_read(
-            Path, "where sample images are kept; by default in the checkpoint directory or /tmp"
+            Path, "where samples are kept; by default in the checkpoint directory or /tmp"
         ),
     )
 
@@ -222,7 +191,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         parse, text = item.metadata["parse"], item.metadata["help"]
         if item.name == "task":
             run.add_argument("task", nargs="?", help=text)
-        elif parse is _boolean:
+        elif parse is boolean:
             run.add_argument(_flag(item), action=argparse.BooleanOptionalAction, help=text)
         else:
             shown = "" if item.default is None else f" (default: {item.default})"

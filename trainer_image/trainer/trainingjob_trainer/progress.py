@@ -9,42 +9,42 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class Means:
-    """Means of named values over images; tensors stay on their device until asked for."""
+    """Means of named values over samples; tensors stay on their device until asked for."""
 
-    images: int = 0
+    samples: int = 0
     _sums: dict[str, Tensor] = field(default_factory=dict)
 
-    def add(self, values: dict[str, Tensor], images: int) -> None:
-        """Add the means of one batch of `images` images."""
+    def add(self, values: dict[str, Tensor], samples: int) -> None:
+        """Add the means of one batch of `samples` samples."""
         # Half precision has no room for sums: at 16,384 bf16 goes in steps of 128.
-        weighted = {name: value.detach().float() * images for name, value in values.items()}
-        self._add(weighted, images)
+        weighted = {name: value.detach().float() * samples for name, value in values.items()}
+        self._add(weighted, samples)
 
     def include(self, other: "Means") -> None:
         """Add all that `other` has."""
-        self._add(other.state()["sums"], other.images)
+        self._add(other.state()["sums"], other.samples)
 
     def sums(self) -> dict[str, float]:
-        """Return each mean times the number of images."""
+        """Return each mean times the number of samples."""
         return {name: float(total) for name, total in self._sums.items()}
 
     def means(self) -> dict[str, float]:
         """Return each mean; waits for the device."""
-        return {name: total / self.images for name, total in self.sums().items()}
+        return {name: total / self.samples for name, total in self.sums().items()}
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
-        return {"images": self.images, "sums": self._sums}
+        return {"samples": self.samples, "sums": self._sums}
 
     def restore(self, state: dict[str, Any], device: Any) -> None:
         """Go on from a checkpoint."""
-        self.images = state["images"]
+        self.samples = state["samples"]
         self._sums = {name: total.to(device) for name, total in state["sums"].items()}
 
-    def _add(self, weighted: dict[str, Tensor], images: int) -> None:
+    def _add(self, weighted: dict[str, Tensor], samples: int) -> None:
         for name, value in weighted.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self.images += images
+        self.samples += samples
 
 
 @dataclass(slots=True)

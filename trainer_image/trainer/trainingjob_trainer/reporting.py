@@ -52,36 +52,36 @@ class Reporter:
         self._every_seconds = every_seconds
         self._window = Means()
         self._reported = False
-        self._epoch_images = 0
+        self._epoch_samples = 0
         self._epoch_speed = 0.0
         self._epoch_began = self._window_began = self._step_began = time.monotonic()
 
     def begin_epoch(self) -> None:
         """Start the clocks anew: what came between two epochs is no time of training."""
         self._metrics.epoch.set(self._progress.epoch)
-        self._epoch_images = 0
+        self._epoch_samples = 0
         self._epoch_began = self._window_began = self._step_began = time.monotonic()
 
     def step(self, means: Means, learning_rate: float, data_wait_seconds: float) -> None:
         """Take one step, which is done."""
         now = time.monotonic()
         self._metrics.steps.inc()
-        self._metrics.samples.inc(means.images)
+        self._metrics.samples.inc(means.samples)
         self._metrics.data_wait.observe(data_wait_seconds)
         self._metrics.step_duration.observe(now - self._step_began)
         self._step_began = now
         self._window.include(means)
-        self._epoch_images += means.images
+        self._epoch_samples += means.samples
         if not self._reported or now - self._window_began >= self._every_seconds:
             self.flush(learning_rate)
 
     def flush(self, learning_rate: float) -> None:
         """Report the steps since the last report, if there are any."""
-        if not self._window.images:
+        if not self._window.samples:
             return
         now = time.monotonic()
         means = self._window.means()
-        speed = self._speed(self._window.images, now - self._window_began)
+        speed = self._speed(self._window.samples, now - self._window_began)
         self._window, self._window_began, self._reported = Means(), now, True
         self._metrics.loss.labels("train").set(means["loss"])
         self._metrics.samples_per_second.set(speed / self._world_size)
@@ -101,7 +101,7 @@ class Reporter:
     def end_training(self, learning_rate: float) -> None:
         """Report the last steps of an epoch, before its validation."""
         self.flush(learning_rate)
-        self._epoch_speed = self._speed(self._epoch_images, time.monotonic() - self._epoch_began)
+        self._epoch_speed = self._speed(self._epoch_samples, time.monotonic() - self._epoch_began)
 
     def end_epoch(self, train: Means, validation: Mapping[str, float]) -> None:
         """Report an epoch: its validation and its log line."""
@@ -112,7 +112,7 @@ class Reporter:
             self._metrics.loss.labels("validation").set(validation["loss"])
             self._log_metrics({f"val/{k}": v for k, v in validation.items()}, progress.step)
         _logger.info(
-            "epoch %d/%d | train %s | validation %s | %s images/s | %s left",
+            "epoch %d/%d | train %s | validation %s | %s samples/s | %s left",
             progress.epoch,
             progress.epochs,
             _readable(train.means()),
@@ -126,8 +126,8 @@ class Reporter:
         if self._log_metrics is not None:
             self._log_metrics(self._progress.metrics(time.monotonic()), self._progress.step)
 
-    def _speed(self, images: int, seconds: float) -> float:
-        return images * self._world_size / max(seconds, 1e-9)
+    def _speed(self, samples: int, seconds: float) -> float:
+        return samples * self._world_size / max(seconds, 1e-9)
 
 
 def _readable(means: Mapping[str, float]) -> str:

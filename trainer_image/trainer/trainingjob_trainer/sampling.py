@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Sampler
 from torch.utils.data.distributed import DistributedSampler
 
-from trainingjob_trainer.task import Batch, DataRequest, Loader
+from trainingjob_trainer.task import Batch, DataRequest, Loader, length_of
 
 
 class ResumableSampler(Sampler[int]):
@@ -43,12 +43,12 @@ class ResumableSampler(Sampler[int]):
 
 def start_epoch(
     loader: Loader, epoch: int, *, batches: int = 0, samples: int = 0
-) -> tuple[Iterator[Batch], int]:
-    """Return the batches of `epoch` after the first ones, and how many these are.
+) -> tuple[Iterator[Batch], int | None]:
+    """Return the batches of `epoch` after the first ones, and how many these are, if that is known.
 
     With a `ResumableSampler` the first samples are never loaded. Any other loader gives its first
     batches for nothing: that takes their time, and repeats the order if the random generators are
-    as they were at the start of the epoch.
+    as they were at the start of the epoch. A data set with `set_epoch` gets to know the epoch.
 
     Args:
         loader: of this rank.
@@ -59,10 +59,13 @@ def start_epoch(
     sampler = getattr(loader, "sampler", None)
     if isinstance(sampler, ResumableSampler):
         sampler.start_at(epoch, samples)
-        return iter(loader), len(loader)
+        return iter(loader), length_of(loader)
     if isinstance(sampler, DistributedSampler):
         sampler.set_epoch(epoch)
-    iterator = iter(loader)
+    set_epoch = getattr(getattr(loader, "dataset", None), "set_epoch", None)
+    if callable(set_epoch):
+        set_epoch(epoch)
+    iterator, length = iter(loader), length_of(loader)
     for _ in range(batches):
         next(iterator)
-    return iterator, len(loader) - batches
+    return iterator, None if length is None else length - batches

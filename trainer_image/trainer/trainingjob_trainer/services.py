@@ -166,9 +166,13 @@ class Services(Companions):
             self.sender.log_params(params)
 
     def upload_samples(self, file: Path, epoch: int) -> None:
-        """Queue the picture of one epoch."""
-        if self.uploader:
+        """Queue the samples of one epoch; a picture also becomes a step of the run's images."""
+        if self.uploader is None:
+            return
+        if file.suffix == ".png":
             self.uploader.sample_image(file, epoch)
+        else:
+            self.uploader.file(file, "samples")
 
     def log_models(
         self,

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 
+from trainingjob_trainer.batches import place
 from trainingjob_trainer.distributed import parallel, without_averaging
 from trainingjob_trainer.options import OptionError, RunOptions, Schedule
 from trainingjob_trainer.progress import Means
@@ -35,7 +36,8 @@ class Stepper:
         if options.compile:
             check_compiler(device)
         # compile() is lazy: the compiler runs in the first step.
-        self._forward = torch.compile(self._parallel) if options.compile else self._parallel
+        compiled = torch.compile(self._parallel) if options.compile else self._parallel
+        self._forward = cast("nn.Module", compiled)
         self._optimizer = task.build_optimizer(self.model, options.learning_rate)
         self._scheduler = task.build_scheduler(self._optimizer, total_steps) or LambdaLR(
             self._optimizer,
@@ -55,18 +57,20 @@ class Stepper:
         self._optimizer.zero_grad(set_to_none=True)
         means = Means()
         for number, unplaced in enumerate(batches, start=1):
-            batch = self._to_device(unplaced)
+            batch = place(unplaced, self._device)
             last = number == count
             with nullcontext() if last else without_averaging(self._parallel):
                 values, loss = self._evaluate(self._forward, batch)
                 self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-            means.add(values, len(batch["image"]))
+            means.add(values, self._task.count(batch))
         self._update()
         return means
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def evaluate(self, batch: Batch) -> Means:
         """Return loss and metrics of a batch. The caller chooses the mode and switches grad off."""
-        return self._evaluate(self.model, self._to_device(batch))[0]
+        placed, means = place(batch, self._device), Means()
+        means.add(self._evaluate(self.model, placed)[0], self._task.count(placed))
+        return means
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
@@ -85,11 +89,9 @@ class Stepper:
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
 
-    def _evaluate(
-        self, forward: Callable[[Tensor], Tensor], batch: Batch
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def _evaluate(self, model: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         with torch.autocast(self._device.type, self._type, enabled=self._type is not None):
-            output = forward(batch["image"])
+            output = self._task.forward(model, batch)
             loss = self._task.loss(output, batch)
         with torch.no_grad():
             return {"loss": loss, **self._task.metrics(output, batch)}, loss
@@ -104,13 +106,6 @@ class Stepper:
         # The scaler left out a step whose gradients were infinite, and lowered its scale.
         if self._scaler.get_scale() >= scale:
             self._scheduler.step()
-
-    def _to_device(self, batch: Batch) -> Batch:
-        moved = {
-            name: value.to(self._device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name, value in batch.items()
-        }
-        return cast("Batch", moved)
 
 
 def check_compiler(device: torch.device) -> None:

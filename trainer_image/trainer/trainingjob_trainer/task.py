@@ -3,41 +3,36 @@
 import importlib
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NotRequired, Protocol, TypedDict, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _MEMBERS = (
-    *("name", "build_model", "build_loaders", "loss"),
-    *("metrics", "build_optimizer", "build_scheduler"),
+    *("name", "build_model", "build_loaders", "forward", "loss", "count"),
+    *("metrics", "build_optimizer", "build_scheduler", "example", "draw_samples"),
 )
 BUILT_IN_TASKS = {
     "mnist": "trainingjob_trainer.tasks.mnist:MnistTask",
     "mnist-denoise": "trainingjob_trainer.tasks.denoise:DenoiseTask",
+    "text": "trainingjob_trainer.tasks.text:TextTask",
+    "wine": "trainingjob_trainer.tasks.wine:WineTask",
 }
+_IMAGE_TASK = "trainingjob_trainer.tasks.images.ImageTask"
+
+Batch = Any
+"""What a loader gives at once: tensors, or any nesting of dicts, lists, tuples and dataclasses."""
 
 
 class TaskNotFoundError(ValueError):
     """No task of that name, or what it names is not a task."""
 
 
-class Batch(TypedDict):
-    """One batch: `image` (N, C, H, W), floating, and what the model is to say of it.
-
-    `label` (N,), integral class indices, or `target` (N, C, H, W), another image.
-    """
-
-    image: Tensor
-    label: NotRequired[Tensor]
-    target: NotRequired[Tensor]
-
-
-class Loader(Sized, Protocol):
-    """A torch `DataLoader`, or anything else that has a length and gives batches."""
+class Loader(Protocol):
+    """A torch `DataLoader`, or anything else that gives batches; it may have a length."""
 
     def __iter__(self) -> Iterator[Batch]:
         """Start one pass."""
@@ -65,9 +60,17 @@ class Loaders:
     validation: Loader
 
 
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """Samples of one epoch: the suffix of their file, such as ".png" or ".txt", and its content."""
+
+    suffix: str
+    content: bytes
+
+
 @runtime_checkable
 class Task(Protocol):
-    """A supervised image task. Constructed once in every process, with its settings.
+    """What is trained, on batches of any kind. Made once in every process, with its settings.
 
     The settings are the arguments of its constructor: they come from flags, environment and file.
 
@@ -78,7 +81,7 @@ class Task(Protocol):
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """Build the model on the CPU, from (N, C, H, W) images."""
+        """Build the model on the CPU."""
         ...
 
     @abstractmethod
@@ -87,11 +90,21 @@ class Task(Protocol):
         ...
 
     @abstractmethod
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def forward(self, model: nn.Module, batch: Batch) -> Any:
+        """Run the model on a batch that is on its device."""
+        ...
+
+    @abstractmethod
+    def loss(self, output: Any, batch: Batch) -> Tensor:
         """Return the scalar loss, a mean over the batch."""
         ...
 
-    def metrics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - the default
+    @abstractmethod
+    def count(self, batch: Batch) -> int:
+        """Return how many samples a batch holds: its weight in means."""
+        ...
+
+    def metrics(self, output: Any, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - the default
         """Return scalars such as `accuracy`, each a mean over the batch; by default none."""
         return {}
 
@@ -101,6 +114,28 @@ class Task(Protocol):
 
     def build_scheduler(self, optimizer: Optimizer, total_steps: int) -> LRScheduler | None:  # noqa: ARG002 - the default
         """Build what changes the learning rate after each step; by default the options say it."""
+        return None
+
+    def example(self, batch: Batch) -> Tensor | None:  # noqa: ARG002 - the default
+        """Return a few inputs of the model, which describe it in MLflow; by default none.
+
+        With none there is neither signature nor input example, and only weights are logged.
+        """
+        return None
+
+    def draw_samples(self, model: nn.Module, batch: Batch, epoch: int) -> SampleFile | None:  # noqa: ARG002 - the default
+        """Show what the model says about a validation batch after an epoch; by default nothing.
+
+        The model is in evaluation mode, the batch on its device. An error is logged and counted.
+        """
+        return None
+
+
+def length_of(loader: Loader) -> int | None:
+    """Return the number of batches, None for a stream."""
+    try:
+        return len(loader)  # type: ignore[arg-type]  # asked for, not known
+    except TypeError:
         return None
 
 
@@ -130,13 +165,20 @@ def load_task(name: str, settings: Mapping[str, object] | None = None) -> Task:
         ImportError: the module itself fails to import.
     """
     factory, path = find_task(name), BUILT_IN_TASKS.get(name, name)
-    try:
-        task = factory(**(settings or {}))
-    except TypeError as error:
-        if not inspect.isabstract(factory):
-            raise
-        raise TaskNotFoundError(f"{path} is not a task: {error}") from error
+    if inspect.isabstract(factory):
+        raise _lacking(path, [one for one in _MEMBERS if _is_abstract(factory, one)])
+    task = factory(**(settings or {}))
     if not isinstance(task, Task):
-        missing = ", ".join(member for member in _MEMBERS if not hasattr(task, member))
-        raise TaskNotFoundError(f"{path} is not a task: it lacks {missing}")
+        raise _lacking(path, [member for member in _MEMBERS if not hasattr(task, member)])
     return task
+
+
+def _is_abstract(factory: object, member: str) -> bool:
+    return getattr(getattr(factory, member, None), "__isabstractmethod__", False)
+
+
+def _lacking(path: str, members: Sequence[str]) -> TaskNotFoundError:
+    hint = ""
+    if "forward" in members:
+        hint = f'; where batches have an "image", inherit from {_IMAGE_TASK}, which has it'
+    return TaskNotFoundError(f"{path} is not a task: it lacks {', '.join(members)}{hint}")

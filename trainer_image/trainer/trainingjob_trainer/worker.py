@@ -158,7 +158,7 @@ class Worker:
             if best is not None:
                 models.append(TrainedModel("best_model", best, loop.best.step))
         self._services.log_models(
-            models, _images_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
+            models, _example_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
         )
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
@@ -217,18 +217,21 @@ class Worker:
         )
 
 
-def _images_of(loop: TrainingLoop) -> Tensor | None:
-    """Return images to describe a model by; None if none can be had."""
+def _example_of(loop: TrainingLoop) -> Tensor | None:
+    """Return a few inputs to describe a model by; None if none can be had."""
     try:
         with torch.no_grad():
             batch = next(iter(loop.loaders.validation), None)
-        if batch is not None:
-            return batch["image"][:4]
+        if batch is None:
+            _logger.warning("only weights go to MLflow: there is no validation batch")
+            return None
+        example = loop.task.example(batch)
     except Exception:
-        _logger.exception("only weights go to MLflow: no validation image can be had")
-    else:
-        _logger.warning("only weights go to MLflow: there is no validation image")
-    return None
+        _logger.exception("only weights go to MLflow: the task gives no example of its inputs")
+        return None
+    if example is None:
+        _logger.warning("only weights go to MLflow: %s.example gives none", loop.task.name)
+    return example
 
 
 def _nothing() -> None:

@@ -176,9 +176,9 @@ class Kube:
         """Return the list and watch of one resource, for an informer."""
         return BoundSource(self, resource, namespace, label_selector)
 
-    async def cluster_uid(self) -> str:
-        """The uid of the namespace kube-system, which is as old as the cluster and goes with it."""
-        namespace = await self.get(NAMESPACES, "", "kube-system")
+    async def namespace_uid(self, name: str) -> str:
+        """The uid of a namespace, which no other one of any cluster has."""
+        namespace = await self.get(NAMESPACES, "", name)
         return str(namespace["metadata"]["uid"])
 
     async def get_lease(self, namespace: str, name: str) -> JsonObject | None:
@@ -209,6 +209,16 @@ class Kube:
         except Conflict:
             return False
         return True
+
+    async def repeat_event(self, namespace: str, name: str, last_observed: str) -> None:
+        """Count an Event that is there once more, at a time (events.k8s.io/v1, EventSeries).
+
+        Raises NotFound when it is there no more: the API server keeps Events for an hour.
+        """
+        found = await self.get(EVENTS, namespace, name)
+        count = int((found.get("series") or {}).get("count") or 1) + 1
+        series = {"count": count, "lastObservedTime": last_observed}
+        await self.patch(EVENTS, namespace, name, {"series": series})
 
 
 @dataclass(frozen=True, slots=True)

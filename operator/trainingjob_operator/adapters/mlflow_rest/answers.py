@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainingjob_operator.adapters.mlflow_rest.values import ModelInfo, RunInfo, ShapeError
 from trainingjob_operator.core import border
+from trainingjob_operator.core.contract import TAG_OPENED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,16 @@ def experiment_page(answer: JsonObject) -> Page[str]:
     """The ids of a page of experiments (experiments/search)."""
     found = _page(answer, "experiments")
     return [_identifier(border.mapping(one), "experiment_id") for one in found], _token(answer)
+
+
+def has_workspaces(answer: JsonObject) -> bool:
+    """Whether a server has workspaces (server-info, REST API 3.0)."""
+    return answer.get("workspaces_enabled") is True
+
+
+def workspaces(answer: JsonObject) -> list[str]:
+    """The names of workspaces (workspaces, REST API 3.0)."""
+    return [_identifier(border.mapping(one), "name") for one in _page(answer, "workspaces")]
 
 
 def model_page(answer: JsonObject) -> Page[ModelInfo]:
@@ -134,7 +145,13 @@ def _decode_run(run: object) -> RunInfo:
 def _decode_model(model: object) -> ModelInfo:
     """Decode a LoggedModel of the API; raises ShapeError where it has no id or status."""
     info = border.mapping(border.mapping(model).get("info"))
-    return ModelInfo(_identifier(info, "model_id"), _identifier(info, "status") == MODEL_PENDING)
+    tags = [border.mapping(one) for one in border.sequence(info.get("tags"))]
+    opened_by = (one.get("value") for one in tags if one.get("key") == TAG_OPENED_BY)
+    return ModelInfo(
+        _identifier(info, "model_id"),
+        _identifier(info, "status") == MODEL_PENDING,
+        border.text(next(opened_by, None), VALUE_LIMIT),
+    )
 
 
 def _identifier(source: JsonObject, name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.adapters.mlflow_rest import answers
 from trainingjob_operator.adapters.mlflow_rest.transport import Transport
 from trainingjob_operator.adapters.mlflow_rest.values import (
-    Credentials,
+    Login,
     MlflowError,
     ModelInfo,
     RunInfo,
@@ -25,6 +26,7 @@ PAGE_SIZE = 1000
 # A server whose pages never end is no MLflow.
 PAGES_AT_MOST = 100
 POINTS_PER_PAGE = 10_000
+V3 = "3.0"
 
 
 class MlflowApi:
@@ -38,14 +40,23 @@ class MlflowApi:
     def __init__(
         self,
         uri: str,
-        credentials: Credentials,
+        login: Login,
         on_call: Callable[[str, str, float], None],
         concurrency: int = 8,
         timeout: float = 10.0,
         proxy: str | None = None,
     ) -> None:
         self.uri = uri.rstrip("/")
-        self._transport = Transport(self.uri, credentials, on_call, concurrency, timeout, proxy)
+        self._transport = Transport(self.uri, login, on_call, concurrency, timeout, proxy)
+
+    def in_workspace(self, workspace: str) -> MlflowApi:
+        """The same server, for what is in one of its workspaces; "" is the default one.
+
+        Both share connections and the limit of calls at once.
+        """
+        other = copy.copy(self)
+        other._transport = self._transport.in_workspace(workspace)  # noqa: SLF001 - its own class's
+        return other
 
     async def close(self) -> None:
         """Close the connections."""
@@ -203,6 +214,30 @@ class MlflowApi:
             body["page_token"] = token
         return found
 
+    async def newest_experiment_ids(self) -> list[str]:
+        """Return the ids of the newest active experiments (experiments/search), a thousand."""
+        body: JsonObject = {
+            "max_results": PAGE_SIZE,
+            "view_type": "ACTIVE_ONLY",
+            "order_by": ["creation_time DESC"],
+        }
+        ids, _ = await self._transport.post("experiments/search", body, answers.experiment_page)
+        return ids
+
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces that the login sees; none where the server tells of none.
+
+        REST API 3.0, server-info and workspaces; both are unknown before MLflow 3.10, and one
+        that has no workspaces answers the second as one that is down does.
+        """
+        try:
+            if await self._transport.get("server-info", {}, answers.has_workspaces, V3):
+                return await self._transport.get("workspaces", {}, answers.workspaces, V3)
+        except MlflowError as error:
+            if error.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                raise
+        return []
+
     async def models_of(
         self, experiment_ids: Iterable[str], run_ids: Iterable[str]
     ) -> list[ModelInfo]:
@@ -211,10 +246,18 @@ class MlflowApi:
         An MLflow before version 3 has none.
         """
         ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        body: JsonObject = {
-            "experiment_ids": list(experiment_ids),
-            "filter": f"source_run_id IN ({ids})",
-        }
+        return await self._models(experiment_ids, f"source_run_id IN ({ids})")
+
+    async def models_with_tag(
+        self, experiment_ids: Iterable[str], tag: str, comparison: str, since_ms: int
+    ) -> list[ModelInfo]:
+        """Return the LoggedModels made since then whose tag compares so (logged-models/search)."""
+        return await self._models(
+            experiment_ids, f"tags.`{tag}` {comparison} AND creation_timestamp >= {since_ms}"
+        )
+
+    async def _models(self, experiment_ids: Iterable[str], filter_string: str) -> list[ModelInfo]:
+        body: JsonObject = {"experiment_ids": list(experiment_ids), "filter": filter_string}
         found: list[ModelInfo] = []
         for _ in range(PAGES_AT_MOST):
             try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
@@ -12,13 +14,15 @@ import orjson
 from trainingjob_operator.adapters.mlflow_rest.values import (
     CONNECTION_FAILED,
     UNEXPECTED_ANSWER,
-    Credentials,
+    WORKSPACE_HEADER,
+    Login,
     MlflowError,
     ShapeError,
 )
 from trainingjob_operator.core import border
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
 JsonObject = dict[str, Any]
@@ -27,13 +31,18 @@ T = TypeVar("T")
 # A server may answer with a whole stack trace; its first characters are for people to read.
 MESSAGE_LIMIT = 1000
 CODE_LIMIT = 100
+# SQLAlchemy's name of a time-out of its pool of connections (sqlalche.me/e/20/3o7r), for which
+# MLflow answers 400 BAD_REQUEST.
+NO_CONNECTION_LEFT = "/3o7r)"
 # A thousand runs with a hundred metrics each are a tenth of this.
 BODY_LIMIT = 64 * 1024 * 1024
 CHUNK = 64 * 1024
+# Of MLflow's REST API.
+VERSION = "2.0"
 
 
 class Transport:
-    """Calls endpoints below /api/2.0/mlflow/ and raises MlflowError for all that goes wrong.
+    """Calls endpoints below /api/VERSION/mlflow/ and raises MlflowError for all that goes wrong.
 
     `read` makes a value of the JSON object that a call answers; a ShapeError of it says that the
     answer is not MLflow's.
@@ -42,42 +51,51 @@ class Transport:
     def __init__(
         self,
         uri: str,
-        credentials: Credentials,
+        login: Login,
         on_call: Callable[[str, str, float], None],
         concurrency: int,
         timeout: float,
         proxy: str | None = None,
     ) -> None:
         self._uri = uri
-        self._headers = credentials.headers()
-        self._ssl = credentials.ssl_context()
+        self._login = login
+        self._workspace: dict[str, str] = {}
         self._on_call = on_call
         self._slots = asyncio.Semaphore(concurrency)
         self._timeout = timeout
         self._proxy = proxy
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = _Connections(login.ssl_context(), timeout)
+
+    def in_workspace(self, workspace: str) -> Transport:
+        """The same connections and slots, for calls about one workspace of the server."""
+        other = copy.copy(self)
+        other._workspace = {WORKSPACE_HEADER: workspace} if workspace else {}  # noqa: SLF001 - its own class's
+        return other
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the connections, also those of other workspaces."""
+        await self._connections.close()
 
     async def get(
-        self, endpoint: str, params: Mapping[str, str], read: Callable[[JsonObject], T]
+        self,
+        endpoint: str,
+        params: Mapping[str, str],
+        read: Callable[[JsonObject], T],
+        version: str = VERSION,
     ) -> T:
-        """GET an endpoint."""
-        return await self._call(endpoint, "GET", endpoint, params, None, read)
+        """GET an endpoint, by default of REST API 2.0."""
+        return await self._call(endpoint, "GET", f"{version}/mlflow/{endpoint}", params, None, read)
 
     async def post(self, endpoint: str, body: JsonObject, read: Callable[[JsonObject], T]) -> T:
         """POST an object to an endpoint."""
-        return await self._call(endpoint, "POST", endpoint, {}, orjson.dumps(body), read)
+        path = f"{VERSION}/mlflow/{endpoint}"
+        return await self._call(endpoint, "POST", path, {}, orjson.dumps(body), read)
 
     async def patch(
         self, endpoint: str, name: str, body: JsonObject, read: Callable[[JsonObject], T]
     ) -> T:
         """PATCH one object below an endpoint, which is counted without the object's name."""
-        path = f"{endpoint}/{name}"
+        path = f"{VERSION}/mlflow/{endpoint}/{name}"
         return await self._call(endpoint, "PATCH", path, {}, orjson.dumps(body), read)
 
     async def _call(
@@ -92,7 +110,7 @@ class Transport:
         async with self._slots:
             started, outcome = time.monotonic(), "ok"
             try:
-                status, answer = await self._exchange(method, path, params, body)
+                status, answer = await self._logged_in(method, path, params, body)
                 return self._read(status, answer, read)
             except MlflowError as error:
                 outcome = _outcome(error)
@@ -107,14 +125,33 @@ class Transport:
             message = f"{self._uri} answered not as MLflow does: {error}"
             raise MlflowError(status, UNEXPECTED_ANSWER, message, retryable=True) from error
 
-    async def _exchange(
+    async def _logged_in(
         self, method: str, path: str, params: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, bytes]:
+        """Exchange with the login as it is, and again where a fresh one has come meanwhile."""
+        login = self._login.headers()
+        status, answer = await self._exchange(method, path, params, body, login)
+        if status != HTTPStatus.UNAUTHORIZED:
+            return status, answer
+        fresh = self._login.headers()
+        if fresh == login:
+            return status, answer
+        return await self._exchange(method, path, params, body, fresh)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        login: Mapping[str, str],
     ) -> tuple[int, bytes]:
         """Return the status and the body of the answer, whatever they are."""
         try:
-            async with self._connected().request(
+            async with self._connections.session().request(
                 method,
-                f"{self._uri}/api/2.0/mlflow/{path}",
+                f"{self._uri}/api/{path}",
+                headers={**login, **self._workspace},
                 params=params,
                 data=body,
                 proxy=self._proxy,
@@ -141,37 +178,47 @@ class Transport:
                 raise MlflowError(response.status, UNEXPECTED_ANSWER, message, retryable=True)
         return bytes(body)
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._ssl),
-                headers={
-                    **self._headers,
-                    "Content-Type": "application/json",
-                    "User-Agent": "trainingjob-operator",
-                },
-                timeout=aiohttp.ClientTimeout(total=self._timeout),
-            )
-        return self._session
-
     def _decode(self, status: int, answer: bytes) -> JsonObject:
         """Return the answer's JSON object; raises MlflowError for any other answer."""
         decoded = _json_object(answer)
         if status == 200 and decoded is not None:
             return decoded
         if decoded is not None and "error_code" in decoded:
-            raise MlflowError(
-                status,
-                border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}",
-                border.text(decoded.get("message"), MESSAGE_LIMIT),
-                retryable=status == 429 or status >= 500,
-            )
+            code = border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}"
+            told = border.text(decoded.get("message"), MESSAGE_LIMIT)
+            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in told:
+                # As MLflow answers where its database fails in another way.
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+            raise MlflowError(status, code, told, retryable=status == 429 or status >= 500)
         text = border.text(answer[:200].decode(errors="replace"), MESSAGE_LIMIT).strip()
         if status in (401, 403):
             message = f"{self._uri} refuses the operator's credentials: {text}"
             raise MlflowError(status, f"HTTP_{status}", message, retryable=False)
         message = f"{self._uri} answered {status}, not as MLflow does: {text}"
         raise MlflowError(status, UNEXPECTED_ANSWER, message, retryable=True)
+
+
+class _Connections:
+    """One session, made when it is first needed: that needs the event loop."""
+
+    def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
+        self._context = context
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._context),
+                headers={"Content-Type": "application/json", "User-Agent": "trainingjob-operator"},
+                timeout=self._timeout,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
 
 def _json_object(answer: bytes) -> JsonObject | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import ssl
 from dataclasses import dataclass, field
+from typing import Protocol
 
+# MLflow's header of the workspace that a call is about (mlflow.utils.workspace_utils).
+WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 # The error_code that we give to a connection that could not be made, or that broke.
 CONNECTION_FAILED = "CONNECTION_FAILED"
 # That of an answer that is not MLflow's.
@@ -41,6 +44,16 @@ class Credentials:
             ssl.SSLError: `ca_path` is no PEM file.
         """
         return ssl.create_default_context(cafile=self.ca_path or None)
+
+
+class Login(Protocol):
+    """How to log in, which may be another way at each call."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the Authorization header, if any."""
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return the TLS settings."""
 
 
 class MlflowError(Exception):
@@ -81,10 +94,14 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A LoggedModel of MLflow 3; `pending`: its files were never all there."""
+    """A LoggedModel of MLflow 3; `pending`: its files were never all there.
+
+    `opened_by` is the uid of the job whose pods made it, where MLflow's fluent API told that.
+    """
 
     model_id: str
     pending: bool
+    opened_by: str = ""
 
 
 class ShapeError(ValueError):

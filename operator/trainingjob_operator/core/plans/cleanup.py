@@ -8,7 +8,7 @@ from trainingjob_operator.core import contract
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
-from trainingjob_operator.core.plans import ending, status
+from trainingjob_operator.core.plans import ending, history, status
 from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up
 
 # How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
@@ -39,7 +39,8 @@ def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
     children = observed.jobs_of(context.job.metadata.uid)
     released = ending.release(children)
     if context.job.spec.clean_pod_policy != CleanPodPolicy.ALL:
-        return (*released, *ending.end_all(context.job, observed))
+        old = history.prune(context.job, observed)
+        return (*released, *old, *ending.end_all(context.job, observed))
     deletions = [one for child in children for one in ending.deletion(child, observed.pods)]
     orphans = tuple(pod for pod in observed.pods if not pod.job_uid)
     return (*deletions, *released, *ending.end_pods(observed, orphans))
@@ -74,13 +75,13 @@ def _release(context: Context) -> Plan:
     """
     job = context.job
     release = (Action(ActionKind.REMOVE_FINALIZER),)
-    if context.tracking_uri is None:
+    if context.tracking is None:
         return Plan(actions=release)
     wanted = status.run_intent(context, job.status)
     stored = job.status.mlflow.status if job.status.mlflow else None
     if stored == wanted.status or context.run.deleted:
         return Plan(actions=release, run=wanted)
-    patience = _patience(context, context.tracking_uri)
+    patience = _patience(context, context.tracking.uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):
         return Plan(actions=release, run=wanted, events=(_left_open(context, patience),))
     held = status.plan(context, job.status)

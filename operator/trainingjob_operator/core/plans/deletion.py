@@ -24,7 +24,7 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
     """
     if contract.FINALIZER not in context.job.metadata.finalizers:
         return Plan()
-    if context.tracking_uri is None:
+    if context.tracking is None:
         return Plan(actions=(Action(ActionKind.REMOVE_FINALIZER),))
     if observed.jobs_of(context.job.metadata.uid) or any(pod.live for pod in observed.pods):
         intent = _only_existing(status.run_intent(context, context.job.status))

@@ -58,8 +58,8 @@ def create(context: Context, observed: Observed) -> Plan:
     all that follow one which ran.
     """
     job = context.job
-    assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
-    child = manifests.child_job(job, job.status.attempt, context.run_identity, context.tracking_uri)
+    assert context.tracking is not None  # noqa: S101 - decide() refused the job otherwise
+    child = manifests.child_job(job, job.status.attempt, context.run_identity, context.tracking)
     actions = [Action(ActionKind.CREATE_JOB, manifest=child)]
     actions[:0] = _missing_service(context, observed)
     claim = manifests.checkpoint_claim(job)

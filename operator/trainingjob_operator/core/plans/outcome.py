@@ -16,7 +16,6 @@ from trainingjob_operator.core.observe import EventView, JobView, PodView
 from trainingjob_operator.core.plans.status import plan
 from trainingjob_operator.core.policies import starting as policy
 from trainingjob_operator.core.policies.retry import Restart
-from trainingjob_operator.core.reasons import Reason
 
 
 def queued(context: Context) -> Plan:
@@ -206,23 +205,18 @@ def restarting(
     return plan(context, wanted, EventIntent("Warning", "Restarting", message))
 
 
-def refused(context: Context) -> Plan:
-    """A tracking server that the operator may not use: no pod and no run is made."""
-    uri = context.job.spec.mlflow.tracking_uri
-    message = (
-        f"spec.mlflow.trackingUri {uri} is not allowed: leave it out to use the operator's "
-        "server, or have it added to the operator's mlflow.allowedTrackingUris"
-    )
-    reason = Reason.TRACKING_URI_NOT_ALLOWED
+def refused(context: Context, failure: Failure) -> Plan:
+    """What the job asks of MLflow is not allowed: no pod and no run is made."""
     wanted = context.job.status.model_copy(
         update={
             "state": State.FAILED,
             "completion_time": context.now,
-            "failure": Failure(reason=reason, message=message),
+            "failure": failure,
             "observed_generation": context.job.metadata.generation,
         }
     )
     told = goodput.advanced(context.job, wanted, context.now)
     wanted = wanted.model_copy(update={"goodput": told})
     wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
-    return Plan(status=wanted, events=(EventIntent("Warning", reason, message),))
+    event = EventIntent("Warning", failure.reason or "", failure.message or "")
+    return Plan(status=wanted, events=(event,))

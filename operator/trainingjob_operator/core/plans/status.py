@@ -1,7 +1,7 @@
 """The plan that stores a wanted status, with the run and the conditions that belong to it."""
 
 from trainingjob_operator.api import MlflowStatus, State, TrainingJob, TrainingJobStatus
-from trainingjob_operator.core import conditions, contract, goodput, run_tags
+from trainingjob_operator.core import conditions, contract, goodput, run_page, run_tags
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import (
     EventIntent,
@@ -9,6 +9,7 @@ from trainingjob_operator.core.intent import (
     RunIntent,
     StepWatch,
 )
+from trainingjob_operator.core.policies import tenancy
 from trainingjob_operator.core.progress import with_progress
 from trainingjob_operator.core.run_status import RUN_STATUS, WAITING_STATES
 
@@ -16,14 +17,15 @@ from trainingjob_operator.core.run_status import RUN_STATUS, WAITING_STATES
 def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
     """The run that belongs to `status`."""
     job = context.job
-    assert context.tracking_uri is not None  # noqa: S101 - decide() refused the job otherwise
-    tags = {**job.spec.mlflow.tags, **run_tags.of(job, status)}
+    assert context.tracking is not None  # noqa: S101 - decide() refused the job otherwise
+    tags = {**run_page.tags(job), **run_tags.of(job, status)}
     if context.uris.cluster:
         tags[contract.TAG_CLUSTER] = context.uris.cluster
     return RunIntent(
         uid=job.metadata.uid,
-        tracking_uri=context.tracking_uri,
-        experiment=job.spec.mlflow.experiment or job.metadata.namespace,
+        tracking_uri=context.tracking.uri,
+        workspace=context.tracking.workspace,
+        experiment=tenancy.experiment(job, context.uris),
         name=job.spec.mlflow.run_name or job.metadata.name,
         created_at=job.metadata.creation_timestamp or context.now,
         status=RUN_STATUS[status.state or State.PENDING],
@@ -80,8 +82,12 @@ def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> Trainin
 
 
 def _of_run(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
-    """Events for an MLflow that stopped answering or lost the run, and for a foreign run."""
-    bad = {conditions.MLFLOW_SYNCED: "False", conditions.RUN_CONFLICT: "True"}
+    """Events for an MLflow that stopped answering or lost the run, and for what the run says."""
+    bad = {
+        conditions.MLFLOW_SYNCED: "False",
+        conditions.RUN_CONFLICT: "True",
+        conditions.NODES_JOINED: "False",
+    }
     told = []
     for kind, truth in bad.items():
         before = conditions.found(context.job.status, kind)
@@ -94,17 +100,20 @@ def _of_run(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, .
 
 
 def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:
-    stored = context.job.status.mlflow
+    stored, tracking = context.job.status.mlflow, context.tracking
     identity = context.run_identity
-    if context.tracking_uri is None or (identity is None and not wanted.attempts):
+    if tracking is None or (identity is None and not wanted.attempts):
         return stored
+    workspace = tracking.workspace or None
     if identity is None:
-        return (stored or MlflowStatus()).model_copy(update={"tracking_uri": context.tracking_uri})
+        place = {"tracking_uri": tracking.uri, "workspace": workspace}
+        return (stored or MlflowStatus()).model_copy(update=place)
     confirmed = context.run.status or (stored.status if stored else None)
     return MlflowStatus(
-        tracking_uri=context.tracking_uri,
+        tracking_uri=tracking.uri,
+        workspace=workspace,
         experiment_id=identity.experiment_id,
         run_id=identity.run_id,
         status=confirmed,
-        url=context.uris.run_url(context.tracking_uri, identity),
+        url=tracking.run_url(identity),
     )

@@ -69,21 +69,30 @@ class Api:
 
     def __init__(self, answer: bool | Exception) -> None:
         self.answer = answer
-        self.written: list[tuple[str, JsonObject]] = []
+        self.created: list[tuple[str, JsonObject]] = []
+        self.repeated: list[tuple[str, str, str]] = []
 
     async def create_event(self, namespace: str, body: JsonObject) -> bool:
-        self.written.append((namespace, body))
+        self.created.append((namespace, body))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
+    async def repeat_event(self, namespace: str, name: str, last_observed: str) -> None:
+        self.repeated.append((namespace, name, last_observed))
 
-@pytest.mark.parametrize("answer", [True, False])
-async def test_writer_says_whether_it_is_new(answer: bool) -> None:
-    api = Api(answer)
+
+@pytest.mark.parametrize(
+    ("new", "repeated"),
+    [(True, []), (False, [("team", "mnist.a31ce78bacd60798", "2030-01-02T03:04:05.000678Z")])],
+)
+async def test_an_event_that_is_there_is_counted(
+    new: bool, repeated: list[tuple[str, str, str]]
+) -> None:
+    api = Api(new)
     writer = EventWriter(api, "operator-0", lambda: NOW)
-    assert await writer.write(SUBJECT, "Normal", "Running", "all ranks run", attempt=0) is answer
-    assert api.written == [("team", event())]
+    assert await writer.write(SUBJECT, "Normal", "Running", "all ranks run", attempt=0)
+    assert (api.created, api.repeated) == ([("team", event())], repeated)
 
 
 async def test_failure_to_write_is_logged_and_no_more(caplog: pytest.LogCaptureFixture) -> None:

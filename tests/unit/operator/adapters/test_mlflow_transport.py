@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi, MlflowError
 
 from tests.support.certificates import own_certificate
+from tests.support.faults import POOL_TIMEOUT
 
 RUN = {
     "run": {
@@ -107,6 +108,21 @@ async def test_errors_by_answer(
         retryable,
     )
     assert calls == [("runs/get", outcome)]
+
+
+async def test_a_database_without_a_free_connection_is_a_problem_of_the_server(
+    server: Server, uri: str
+) -> None:
+    """MLflow answers 400 to SQLAlchemy's time-out of the pool, as to what it does not take."""
+    body = {"error_code": "BAD_REQUEST", "message": POOL_TIMEOUT}
+    server.answer = web.json_response(body, status=400)
+    calls: list[tuple[str, str]] = []
+    client = MlflowApi(uri, Credentials(), lambda *call: calls.append(call[:2]))
+    with pytest.raises(MlflowError, match="QueuePool limit of size 5") as raised:
+        await client.get_run("r")
+    await client.close()
+    assert (raised.value.status, raised.value.retryable) == (503, True)
+    assert calls == [("runs/get", "server_error")]
 
 
 async def test_redirect_names_its_target(server: Server, uri: str) -> None:

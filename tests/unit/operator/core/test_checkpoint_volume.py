@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from trainingjob_operator.core import manifests
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import OWNER, RUN, SELECTOR, training_job
 
@@ -31,7 +32,7 @@ def test_checkpoints_are_at_the_same_path_on_every_attempt(
 ) -> None:
     checkpoint = {"volume": "data", "path": "/data/checkpoints", "everySeconds": 60, "keep": 2}
     spec = {"volumes": [DATA], "volumeMounts": mounts, "checkpoint": checkpoint}
-    child = manifests.child_job(training_job(spec), attempt, RUN, "http://mlflow:5000")
+    child = manifests.child_job(training_job(spec), attempt, RUN, Tracking("http://mlflow:5000"))
     [container] = child["spec"]["template"]["spec"]["containers"]
     environment = {one["name"]: one.get("value") for one in container["env"]}
     assert container["volumeMounts"] == expected
@@ -59,7 +60,7 @@ CLAIM = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage":
 )
 def test_checkpoints_may_be_on_a_claim(checkpoint: dict[str, Any], claim: str) -> None:
     job = training_job({"checkpoint": {"path": "/checkpoints", **checkpoint}})
-    spec = manifests.child_job(job, 2, RUN, "http://mlflow")["spec"]["template"]["spec"]
+    spec = manifests.child_job(job, 2, RUN, Tracking("http://mlflow"))["spec"]["template"]["spec"]
     assert spec["volumes"] == [
         {"name": "trainingjob-checkpoints", "persistentVolumeClaim": {"claimName": claim}}
     ]

@@ -93,6 +93,25 @@ def test_a_foreign_run_with_the_uid_is_told_once() -> None:
     assert (later.status, later.events) == (None, ())
 
 
+def test_nodes_that_train_without_each_other_are_told_once() -> None:
+    job = training_job({"numNodes": 2}, started("Starting", conditions=[SYNCED]))
+    view = run("SCHEDULED", unjoined="the 2 nodes do not train together")
+    plan = decide(job, Observed(child(), (pod(0), pod(1))), view, at(30), SERVERS)
+    assert plan.status is not None
+    found = conditions.found(plan.status, "NodesJoined")
+    assert found is not None
+    assert (found.status, found.reason, found.message) == (
+        "False",
+        "NodesNotJoined",
+        "the 2 nodes do not train together",
+    )
+    told = EventIntent("Warning", "NodesNotJoined", "the 2 nodes do not train together")
+    assert plan.events == (told,)
+    again = training_job({"numNodes": 2}, plan.status.model_dump(mode="json", by_alias=True))
+    later = decide(again, Observed(child(), (pod(0), pod(1))), view, at(31), SERVERS)
+    assert (later.status, later.events) == (None, ())
+
+
 STATUSES = st.none() | st.sampled_from(list(RunStatus))
 VIEWS = st.builds(
     RunView,

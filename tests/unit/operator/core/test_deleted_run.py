@@ -18,7 +18,7 @@ from trainingjob_operator.core.intent import (
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.policies.orphans import right_end
 
-from tests.support.jobs import SERVERS, at, child, run, running_pod, training_job
+from tests.support.jobs import SERVERS, TRACKING, at, child, run, running_pod, training_job
 from tests.support.plans import (
     ENDED,
     NOTHING,
@@ -68,7 +68,7 @@ def test_the_next_attempt_gets_another_run_first() -> None:
 
     made = RunView(identity=RunIdentity("7", "beef"), status=RunStatus.SCHEDULED)
     [create] = decide(job, NOTHING, made, NOW, SERVERS).actions
-    manifest = manifests.child_job(job, 2, made.identity, "http://mlflow:5000")
+    manifest = manifests.child_job(job, 2, made.identity, TRACKING)
     assert create == Action(ActionKind.CREATE_JOB, manifest=manifest)
 
     down = RunView(problem="cannot reach it")

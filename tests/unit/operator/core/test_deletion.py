@@ -73,6 +73,16 @@ DELETIONS = [
     ),
     pytest.param(
         RUNNING,
+        Observed(None, (replace(ended_pod(0), job_uid=""),)),
+        run("KILLED"),
+        Plan(
+            actions=(Action(ActionKind.DELETE_POD, name="mnist-1-0-x"), *REMOVE),
+            run=KILLED,
+        ),
+        id="ended-pods-that-no-job-owns-go-too",
+    ),
+    pytest.param(
+        RUNNING,
         Observed(child(), (running_pod(),)),
         run("RUNNING"),
         Plan(actions=(DELETE_JOB,), run=STILL, requeue_after=30.0),

@@ -14,6 +14,7 @@ from trainingjob_operator.core.intent import (
 from tests.support.jobs import (
     RUN,
     SERVERS,
+    TRACKING,
     at,
     goodput,
     run,
@@ -107,7 +108,7 @@ def test_a_recorded_attempt_is_created() -> None:
         actions=(
             Action(
                 ActionKind.CREATE_JOB,
-                manifest=manifests.child_job(job, 1, RUN, "http://mlflow:5000"),
+                manifest=manifests.child_job(job, 1, RUN, TRACKING),
             ),
         ),
         run=intent("SCHEDULED"),

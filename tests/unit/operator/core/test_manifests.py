@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from trainingjob_operator.core import manifests
+from trainingjob_operator.core.tracking_uris import Tracking
 
 from tests.support.jobs import OWNER, RUN, SELECTOR, training_job
 
@@ -11,7 +12,7 @@ RANK = {
 
 
 def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
-    assert manifests.child_job(training_job(), 1, RUN, "http://mlflow:5000") == {
+    assert manifests.child_job(training_job(), 1, RUN, Tracking("http://mlflow:5000")) == {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -66,6 +67,10 @@ def test_a_job_with_defaults_becomes_one_restricted_pod() -> None:
                                 {"name": "MLFLOW_EXPERIMENT_ID", "value": "7"},
                                 {"name": "MLFLOW_RUN_ID", "value": "f00d"},
                                 {"name": "TRAININGJOB_MLFLOW_RUN_ID", "value": "f00d"},
+                                {
+                                    "name": "TRAININGJOB_MLFLOW_RUN_URL",
+                                    "value": "http://mlflow:5000/#/experiments/7/runs/f00d",
+                                },
                                 {
                                     "name": "MLFLOW_RUN_CONTEXT",
                                     "value": '{"trainingjob.opened_by": "u-1"}',
@@ -124,7 +129,7 @@ def test_every_field_of_the_spec_reaches_the_pod() -> None:
             "monitoring": {"enabled": False, "port": 9999},
         }
     )
-    template = manifests.child_job(job, 3, None, "http://mlflow:5000")["spec"]["template"]
+    template = manifests.child_job(job, 3, None, Tracking("http://mlflow:5000"))["spec"]["template"]
     container = template["spec"].pop("containers")[0]
     environment = {one["name"]: one.get("value") for one in container.pop("env")}
 
@@ -212,7 +217,7 @@ def test_a_pod_knows_that_its_gpu_is_a_share(
     resources: dict[str, Any] | None, shared: str | None
 ) -> None:
     spec = {"resourcesPerNode": resources} if resources else {}
-    job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
+    job = manifests.child_job(training_job(spec), 1, RUN, Tracking("http://mlflow:5000"))
     [container] = job["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
 
@@ -220,7 +225,7 @@ def test_a_pod_knows_that_its_gpu_is_a_share(
 
 
 def launcher_variables(spec: dict[str, Any]) -> dict[str, str | None]:
-    job = manifests.child_job(training_job(spec), 1, RUN, "http://mlflow:5000")
+    job = manifests.child_job(training_job(spec), 1, RUN, Tracking("http://mlflow:5000"))
     [container] = job["spec"]["template"]["spec"]["containers"]
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
     variables = [one for one in container["env"] if one["name"] in names]
@@ -258,7 +263,9 @@ def test_a_pod_that_is_one_rank_knows_which(
 
 
 def test_a_queued_job_is_created_suspended_for_its_queue() -> None:
-    child = manifests.child_job(training_job({"queueName": "gpus"}), 1, RUN, "http://mlflow:5000")
+    child = manifests.child_job(
+        training_job({"queueName": "gpus"}), 1, RUN, Tracking("http://mlflow:5000")
+    )
     assert child["metadata"]["labels"] == {
         **SELECTOR,
         "trainingjob.dev/attempt": "1",

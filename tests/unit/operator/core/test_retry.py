@@ -10,6 +10,7 @@ from trainingjob_operator.core.observe import JobView, Observed, PodView
 from tests.support.jobs import (
     RUN,
     SERVERS,
+    TRACKING,
     at,
     child,
     failed_pod,
@@ -189,7 +190,7 @@ def test_the_next_attempt_starts_though_ended_pods_are_kept(job: JobView | None)
     plan = decide(
         restarting, Observed(None, (failed_pod(code=139),), earlier), run(), at(40), SERVERS
     )
-    manifest = manifests.child_job(restarting, 2, RUN, "http://mlflow:5000")
+    manifest = manifests.child_job(restarting, 2, RUN, TRACKING)
     assert plan == Plan(
         actions=(Action(ActionKind.CREATE_JOB, manifest=manifest),),
         run=intent("SCHEDULED", tags=SECOND_TAGS),

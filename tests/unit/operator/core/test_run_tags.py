@@ -16,6 +16,9 @@ OURS = {
     "trainingjob.name": "mnist",
     "trainingjob.namespace": "ml",
     "trainingjob.attempt": "1",
+    "trainingjob.image": "trainer:1",
+    "mlflow.source.name": "trainer:1",
+    "mlflow.source.type": "JOB",
 }
 TOLD = json.dumps(
     {

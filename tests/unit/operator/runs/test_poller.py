@@ -221,6 +221,20 @@ HOSTILE_METRICS = json.loads("""[
 ]""")
 
 
+async def test_a_warning_of_an_agent_is_taken_in_once_and_other_warnings_are_not() -> None:
+    fake = FakeMlflow()
+    async with fake.serve() as server:
+        polled = Polled(server)
+        polled.follow(fake, 2)
+        for run_id, warning in (("r0", "NodesNotJoined: alone: 1"), ("r1", "Tired: of it")):
+            tag = {"key": "trainingjob.warning", "value": warning}
+            fake.runs[run_id]["data"]["tags"].append(tag)
+        await polled.poll(2)
+    assert polled.changed == ["r0"]
+    views = {key: record.view().unjoined for key, record in polled.table.records.items()}
+    assert views == {"r0": "alone: 1", "r1": None}
+
+
 async def test_hostile_metrics_of_one_run_end_no_poll() -> None:
     fake = FakeMlflow()
     async with fake.serve() as server:

@@ -28,7 +28,7 @@ class Kept:
         self.errors: list[str] = []
         self.news = asyncio.Event()
         self.router = RunRouter(
-            lambda _: server,
+            lambda *_: server,
             self.note,
             lambda *_: None,
             self.errors.append,

@@ -2,7 +2,7 @@
 
 import pytest
 from trainingjob_operator.api import TrainingJob
-from trainingjob_operator.runs.sweeper import Sweeper
+from trainingjob_operator.runs.sweeper import NotServed, Sweeper
 
 from tests.support.jobs import started, training_job
 from tests.support.mlflow_server import FakeMlflow
@@ -22,6 +22,8 @@ async def swept(fake: FakeMlflow, job: TrainingJob | None) -> list[str]:
     async def lookup(_namespace: str, name: str) -> TrainingJob | None:
         if name == "breaks":
             raise RuntimeError("a fault of ours")
+        if name == "theirs":
+            raise NotServed
         return job
 
     async with fake.serve() as server:
@@ -38,6 +40,7 @@ async def test_hostile_runs_hinder_no_sweep_and_what_the_pods_opened_is_closed_t
     fake = FakeMlflow()
     fake.add("future", **OURS)["info"]["start_time"] = 10**17
     fake.add("breaks", **(OURS | {"trainingjob__name": "breaks"}))
+    fake.add("theirs", **(OURS | {"trainingjob__name": "theirs"}))
     fake.add("nameless", trainingjob__cluster="c-1")
     fake.add("left", **OURS)["info"]["start_time"] = 1_000
     fake.add("trial", mlflow__parentRunId="left")["info"]["start_time"] = 2_000
@@ -45,6 +48,7 @@ async def test_hostile_runs_hinder_no_sweep_and_what_the_pods_opened_is_closed_t
     assert {run_id: fake.status(run_id) for run_id in fake.runs} == {
         "future": "KILLED",
         "breaks": "RUNNING",
+        "theirs": "RUNNING",
         "nameless": "RUNNING",
         "left": "KILLED",
         "trial": "KILLED",

@@ -108,7 +108,7 @@ async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once()
         made.want(f"ml/{number}", wanted)
 
     made = RunRouter(
-        lambda uri: cast("MlflowApi", servers[uri]),
+        lambda uri, _workspace: cast("MlflowApi", servers[uri]),
         note,
         lambda *_: None,
         lambda _: None,

@@ -49,6 +49,8 @@ async def test_the_end_of_an_ordinary_job_takes_few_calls_and_the_status_is_the_
     first, *together, last = [endpoint for endpoint, _ in fake.log]
     assert (first, last) == ("runs/get", "runs/update")
     assert sorted(together) == [
+        "experiments/search",
+        "logged-models/search",
         "logged-models/search",
         "runs/log-batch",
         "runs/search",

@@ -1,5 +1,6 @@
 """A user's script: Transformers' Trainer, which logs to MLflow by itself."""
 
+import sys
 import tempfile
 
 import torch
@@ -26,7 +27,7 @@ def collate(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Te
 
 
 with tempfile.TemporaryDirectory() as directory:
-    Trainer(
+    trainer = Trainer(
         BertForSequenceClassification(config),
         TrainingArguments(
             output_dir=directory,
@@ -34,9 +35,12 @@ with tempfile.TemporaryDirectory() as directory:
             per_device_train_batch_size=4,
             logging_steps=1,
             save_strategy="no",
-            report_to=["mlflow"],
+            report_to=["none"] if "--quiet" in sys.argv else ["mlflow"],
             use_cpu=True,
         ),
         data_collator=collate,
         train_dataset=TensorDataset(words, labels),
-    ).train()
+    )
+    trainer.train()
+    if "--evaluate" in sys.argv:
+        trainer.evaluate(TensorDataset(words, labels))

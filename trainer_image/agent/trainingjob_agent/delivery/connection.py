@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.contract import LOCAL_NAME, Contract
-from trainingjob_agent.delivery import rest
+from trainingjob_agent.delivery import login, rest
 from trainingjob_agent.delivery.batch import Batch
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def import_mlflow() -> None:
         import mlflow
         import mlflow.exceptions  # noqa: F401 - for those who import names of it
 
+        login.register()
+
 
 class RunNotFoundError(LookupError):
     """No run carries the job's uid yet: the operator has not created it."""
@@ -55,6 +57,7 @@ class RunConnection:
     def __init__(self, contract: Contract) -> None:
         for variable, value in _CLIENT_DEFAULTS.items():
             os.environ.setdefault(variable, value)
+        os.environ.update(login.login_variables(os.environ))
         self._contract = contract
         self._lock = threading.Lock()
         self._client: MlflowClient | None = None
@@ -189,7 +192,7 @@ def _told_apart(bad_request: type[Exception] = rest.HeldError) -> Iterator[None]
         raise rest.UnavailableError(str(error)) from error
     except MlflowException as error:
         match http_status(error):
-            case 400:
+            case 400 if rest.NO_CONNECTION_LEFT not in str(error):
                 raise bad_request(str(error)) from error
             case 401 | 403 | 404:
                 raise rest.HeldError(str(error)) from error

@@ -1,6 +1,7 @@
 """What the processes of a script log, on its way into the spool of the process beside them."""
 
 import errno
+import functools
 import logging
 import os
 import threading
@@ -70,6 +71,16 @@ class Outbox:
         if self._segment is not None:
             self._segment.close()
             self._segment = None
+
+
+@functools.cache
+def outbox_of_process(directory: Path) -> Outbox:
+    """Return the one outbox that this process has there.
+
+    Of two, each would take part in the other's order: `Intake` deletes all files of a process but
+    the newest.
+    """
+    return Outbox(directory)
 
 
 class Intake:

@@ -17,6 +17,9 @@ _TIMEOUT_SECONDS = 10.0
 """Of this call only: a server that uploads a model to its store answers when that is done."""
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _SHOWN_CHARACTERS = 300
+NO_CONNECTION_LEFT = "/3o7r)"
+"""SQLAlchemy's name of a time-out of its pool of connections (sqlalche.me/e/20/3o7r), for which
+MLflow answers 400 BAD_REQUEST: no word on the content."""
 
 
 class UnavailableError(Exception):
@@ -64,7 +67,7 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
         timeout_seconds = _TIMEOUT_SECONDS
     try:
         response: Response = http_request(  # type: ignore[no-untyped-call]  # MLflow's
-            _credentials(uri),
+            credentials_of(uri),
             "/api/2.0/mlflow/runs/log-batch",
             "POST",
             max_retries=0,  # its retries know neither our deadline nor that others wait
@@ -79,14 +82,14 @@ def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | No
     _check(response)
 
 
-def _credentials(uri: str) -> Any:
+def credentials_of(uri: str) -> Any:
     """Return what MLflow's client logs in with, by whatever name its version has for that."""
     try:
-        credentials = import_module("mlflow.utils.credentials").get_default_host_creds
+        found = import_module("mlflow.utils.credentials").get_default_host_creds
     except (ImportError, AttributeError):  # MLflow 2.10
         utils = import_module("mlflow.tracking._tracking_service.utils")
-        credentials = utils._get_default_host_creds  # noqa: SLF001 - it has no public one
-    return credentials(uri)
+        found = utils._get_default_host_creds  # noqa: SLF001 - it has no public one
+    return found(uri)
 
 
 def _timed_out(error: Exception) -> bool:
@@ -117,6 +120,8 @@ def _check(response: "Response") -> None:
     told = reply.get("message") if isinstance(reply, dict) else None
     text = str(told or response.text or response.reason)[:_SHOWN_CHARACTERS]
     message = f"{response.url} answers {status}: {text}"
+    if NO_CONNECTION_LEFT in str(told):
+        raise UnavailableError(message)
     # A proxy's page is no word of MLflow's on the content.
     if status in _CONTENT_REFUSED and (told is not None or status == 413):
         raise RefusedError(message)

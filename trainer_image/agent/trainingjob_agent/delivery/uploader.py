@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.delivery.backoff import Backoff, Closing
+from trainingjob_agent.delivery.bundles import Bundle, Bundles
 from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.late_calls import make_calls
 from trainingjob_agent.delivery.outage import is_outage
 
 if TYPE_CHECKING:
@@ -58,6 +60,14 @@ class Uploader(threading.Thread):
                 file.unlink(missing_ok=True)
 
         self._put(f"{directory}/{file.name}", upload)
+
+    def bundle(self, bundle: Bundle, bundles: Bundles, pending_id: str) -> None:
+        """Queue calls about a model or a data set; `pending_id` stands for the run's id in them."""
+
+        def upload(client: "MlflowClient", run_id: str) -> None:
+            make_calls(client, run_id, bundle, bundles, pending_id)
+
+        self._put(bundle.description, upload)
 
     def close(self, within_seconds: float) -> bool:
         """Upload what is left; return whether all of it was done within `within_seconds`."""

@@ -8,8 +8,10 @@ from prometheus_client.registry import Collector
 _MAX_METRICS = 200
 """A script may well have one name for each layer of its model; each is a time series."""
 
+_PROGRESS = "progress/"
 _PERCENTAGE = "progress/percentage"
 _EPOCH = "progress/epoch"
+_STEP = "progress/step"
 
 
 class ScriptMetrics(Collector):
@@ -23,17 +25,22 @@ class ScriptMetrics(Collector):
         """Show a value until the next of the same key, and the step if none was higher."""
         if key in self._latest or len(self._latest) < _MAX_METRICS:
             self._latest[key] = value
+        if key == _STEP:
+            step = int(value)
+        elif key.startswith(_PROGRESS):
+            return  # what reports the progress has the time as its step
         if self._step is None or step > self._step:
             self._step = step
 
     def collect(self) -> Iterator[Metric]:
         """Give the values of the script under one name, and those that the trainer has, too."""
         latest = dict(self._latest)
-        if self._step is None:
+        if not latest:
             return
-        yield GaugeMetricFamily(
-            "trainingjob_step", "Highest step that the script has logged", self._step
-        )
+        if self._step is not None:
+            yield GaugeMetricFamily(
+                "trainingjob_step", "Highest step that the script has logged", self._step
+            )
         if _PERCENTAGE in latest:
             ratio = latest[_PERCENTAGE] / 100
             yield GaugeMetricFamily("trainingjob_progress_ratio", "Share of steps done", ratio)

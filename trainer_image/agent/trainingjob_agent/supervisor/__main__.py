@@ -13,7 +13,8 @@ from trainingjob_agent.causes.termination import (
     describe_exception,
     write_termination_message,
 )
-from trainingjob_agent.contract import Contract, ContractError
+from trainingjob_agent.contract import RUN_URL, Contract, ContractError
+from trainingjob_agent.delivery.login import login_variables
 from trainingjob_agent.logs.output import Output
 from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_agent.supervisor.child import Child
@@ -85,9 +86,13 @@ def script_environment(environment: Mapping[str, str], directory: Path) -> dict[
     """Return the environment of the script: ours, and what its Python processes hook into."""
     path = environment.get("PYTHONPATH")
     kept = {ours: environment[name] for name, ours in MLFLOW_NAMES.items() if environment.get(name)}
+    # MLflow would print the address by which pods reach it; what runs beside prints the page.
+    quiet = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"} if environment.get(RUN_URL) else {}
     return {
         **kept,
+        **quiet,
         **environment,
+        **login_variables(environment),
         "PYTHONPATH": f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK),
         DIRECTORY: str(directory),
         "TRAININGJOB_STACKS_FILE": str(directory / "stacks.txt"),

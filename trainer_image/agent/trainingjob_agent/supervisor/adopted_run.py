@@ -19,8 +19,9 @@ from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from trainingjob_agent.contract import OPENED_BY_TAG
-from trainingjob_agent.supervisor.asking import ask_run, is_outage, unanswered_run
+from trainingjob_agent.supervisor.asking import REACH, ask_run, is_outage, unanswered_run
 from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
+from trainingjob_agent.supervisor.kept_calls import KeptCalls
 from trainingjob_agent.supervisor.run_log import RunLog
 
 _IS_OPEN = "TRAININGJOB_RUN_IS_OPEN"
@@ -44,6 +45,7 @@ class AdoptedRunStore(RestStore):
         super().__init__(get_host_creds)
         self._job = job
         self._log = RunLog(job)
+        self._kept = KeptCalls(job, lambda: REACH.is_away(job))
         self._lock = threading.Lock()
         self._known: Run | None = None
         self._name: str | None = None
@@ -62,7 +64,8 @@ class AdoptedRunStore(RestStore):
         except MlflowException as error:
             if not is_outage(error):
                 raise
-            return self._last_known()
+            # Whoever makes a model asks for the history of each metric that is told here.
+            return unanswered_run(self._job) if self._kept.makes_model else self._last_known()
         return self._known
 
     def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
@@ -183,11 +186,24 @@ class AdoptedRunStore(RestStore):
         return self._job.known_id() or self._job.pending_id
 
     def _call_endpoint(self, api: Any, json_body: Any = None, *more: Any, **named: Any) -> Any:
-        """Call the server, with the run's id in place of the one that stands for it."""
+        """Call the server, with the run's id in place of the one that stands for it.
+
+        What is about models and data sets is kept while it is away.
+        """
+        endpoint = named.get("endpoint", more[0] if more else None)
+        try:
+            answer = self._kept.answer(api, json_body, endpoint)
+        except OSError as error:
+            self._job.say_once("disk", f"the script waits for MLflow where it logs: {error}")
+            answer = None
+        if answer is not None:
+            return answer
         known_id = self._job.known_id() if self._job.run_id is None else None
         if json_body and known_id:
             json_body = json_body.replace(self._job.pending_id, known_id)
-        return super()._call_endpoint(api, json_body, *more, **named)
+        answer = super()._call_endpoint(api, json_body, *more, **named)
+        self._kept.remember(api, answer)
+        return answer
 
     def _experiment_id(self) -> str:
         """Return the id of the job's experiment; nothing while the run is not known."""

@@ -6,7 +6,8 @@
 # mypy: allow-untyped-calls
 
 import posixpath
-import time
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,64 +15,94 @@ from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
 from trainingjob_agent.delivery import KeptFiles, is_outage
+from trainingjob_agent.delivery.bundles import STAND_IN, Bundles
+from trainingjob_agent.supervisor.asking import KEPT_RUN, REACH
 from trainingjob_agent.supervisor.jobs_run import JobsRun
+from trainingjob_agent.supervisor.kept_calls import MODELS_ARE_KEPT
 
-_PATIENCE_SECONDS = 60.0
-"""After a failure, for which further files are kept without a try: each takes MLflow minutes."""
-
-
-class _LastFailure:
-    seconds = float("-inf")
-
-
-_last_failure = _LastFailure()
+_FILES_ARE_KEPT = "MLflow is away: files for the job's run are kept, to be uploaded later"
+_OF_MODEL = re.compile(r"/(?:kept-models|models)/(m-[\w-]+)(?:/artifacts)?/?(.*)$")
 
 
 class JobsArtifacts(MlflowArtifactsRepository):
     """MLflow's own, but a file for the job's run that the server does not take now is kept.
 
-    The process beside the script uploads it as soon as the server is back.
+    So is one of a model. The process beside the script uploads it when the server is back.
     """
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
-        """Upload a file, or keep it for later; further files of an outage are kept at once."""
+        """Upload a file, or keep it for later; further files of an outage are kept at once.
+
+        Raises:
+            OSError: there is no room for a file of which the server cannot know yet.
+        """
         job = JobsRun.from_environment()
-        place = _place_in_run(self.artifact_uri, job)
+        place = _place_of(self.artifact_uri, job) if job is not None else None
         if job is None or place is None:
             super().log_artifact(local_file, artifact_path)
             return
         verify_artifact_path(artifact_path)
-        path = posixpath.join(place, artifact_path or "")
-        away = time.monotonic() - _last_failure.seconds < _PATIENCE_SECONDS
-        if away and _kept(job, local_file, path):
+        file, path = Path(local_file), artifact_path or ""
+        if not place.known:
+            place.keep(file, path)
+            return
+        if REACH.is_away(job) and place.has_kept(file, path):
             return
         try:
             super().log_artifact(local_file, artifact_path)
         except Exception as error:
             if not is_outage(error):
                 raise
-            _last_failure.seconds = time.monotonic()
-            if not _kept(job, local_file, path):
+            REACH.saw(away=True)
+            if not place.has_kept(file, path):
                 raise
 
 
-def _place_in_run(artifact_uri: str, job: JobsRun | None) -> str | None:
-    """Return where a repository is in the artifacts of the job's run; None outside of them."""
-    run_id = job.known_id() if job is not None else None
-    if run_id is None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where files go: in the artifacts of the job's run, or of a model.
+
+    `known` says that the server knows the run or the model.
+    """
+
+    job: JobsRun
+    path: str
+    model_id: str | None = None
+    known: bool = True
+
+    def keep(self, file: Path, path: str) -> None:
+        """Keep a file for later.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        whole = posixpath.join(self.path, path)
+        if self.model_id is None:
+            KeptFiles(self.job.kept_files).put(file, whole)
+            self.job.say_once("artifacts", _FILES_ARE_KEPT)
+        else:
+            Bundles(self.job.bundles).open(self.model_id).add_file(file, whole)
+            self.job.say_once("models", MODELS_ARE_KEPT)
+
+    def has_kept(self, file: Path, path: str) -> bool:
+        """Keep a file if there is room for it."""
+        try:
+            self.keep(file, path)
+        except OSError as error:
+            text = f"{file} cannot be kept for MLflow, which is away: {error}"
+            self.job.say_once("no-room", text)
+            return False
+        return True
+
+
+def _place_of(artifact_uri: str, job: JobsRun) -> _Place | None:
+    """Return what a repository is for; None where that is neither the job's run nor a model."""
+    uri_path = urlsplit(artifact_uri).path
+    for root, known in ((f"/{job.known_id()}/artifacts", True), (KEPT_RUN, False)):
+        if root in uri_path:
+            return _Place(job, uri_path.partition(root)[2].strip("/"), known=known)
+    model = _OF_MODEL.search(uri_path)
+    if model is None:
         return None
-    root = f"/{run_id}/artifacts"
-    path = urlsplit(artifact_uri).path
-    return path.partition(root)[2].strip("/") if root in path else None
-
-
-def _kept(job: JobsRun, file: str, path: str) -> bool:
-    try:
-        KeptFiles(job.kept_files).put(Path(file), path)
-    except OSError as error:
-        job.say_once("no-room", f"{file} cannot be kept for MLflow, which is away: {error}")
-        return False
-    job.say_once(
-        "artifacts", "MLflow is away: files for the job's run are kept, to be uploaded later"
-    )
-    return True
+    model_id, path = model.groups()
+    return _Place(job, path, model_id, known=not model_id.startswith(STAND_IN))

@@ -4,13 +4,13 @@ Each node that believes to be alone trains the whole model, and all of them succ
 hook in jobs of several nodes only.
 """
 
-import importlib.machinery
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from trainingjob_agent.supervisor.on_import import when_imported
 
 LONE = "lone"
 """The file that a process writes to the directory of the script; it holds what it has found."""
@@ -20,34 +20,9 @@ _OTHER_WAYS = ("horovod", "mpi4py")
 """Libraries by which ranks average gradients without `torch.distributed`."""
 
 
-class _Finder:
-    """Lets the optimizers of torch be watched as soon as the script imports them."""
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != _OPTIMIZERS:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        loader: Any = spec.loader if spec is not None else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def execute_and_watch(module: ModuleType) -> None:
-                execute(module)
-                _watch(module, self._directory)
-
-            loader.exec_module = execute_and_watch
-        return spec
-
-
 def report_lone_node(directory: str) -> None:
     """Have this process say so at its first optimizer step if it trains without other nodes."""
-    sys.meta_path.insert(0, _Finder(directory))
+    when_imported(_OPTIMIZERS, lambda module: _watch(module, directory))
 
 
 def is_alone(world_size: int, environment: dict[str, str]) -> bool:

@@ -24,6 +24,7 @@ MLFLOW_NAMES = {
 
 _OUTBOX = "outbox"
 _KEPT_FILES = "kept-files"
+_BUNDLES = "bundles"
 _RUN_ID = "run-id"
 _NODE_RANKS = ("NODE_RANK", "GROUP_RANK", "TRAININGJOB_NODE_RANK", "PET_NODE_RANK")
 
@@ -70,9 +71,14 @@ class JobsRun:
         return kept_files_in(self.directory)
 
     @property
+    def bundles(self) -> Path:
+        """Where they put calls about models and data sets that are to be made later."""
+        return bundles_in(self.directory)
+
+    @property
     def pending_id(self) -> str:
         """Return the id by which the script knows the run until its own one is known."""
-        return f"pending-{self.uid}"
+        return pending_id_of(self.uid)
 
     def known_id(self) -> str | None:
         """Return the run's id; None as long as nobody has found the run."""
@@ -106,6 +112,16 @@ def outbox_in(directory: Path) -> Path:
 def kept_files_in(directory: Path) -> Path:
     """Return where the processes of a script put files that MLflow does not take now."""
     return directory / _KEPT_FILES
+
+
+def pending_id_of(uid: str | None) -> str:
+    """Return what stands for the id of the run of a job as long as nobody has found it."""
+    return f"pending-{uid}"
+
+
+def bundles_in(directory: Path) -> Path:
+    """Return where the processes of a script put calls that are to be made later."""
+    return directory / _BUNDLES
 
 
 def tell_run_id(directory: Path, run_id: str) -> None:

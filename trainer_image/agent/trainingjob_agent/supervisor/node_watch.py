@@ -9,6 +9,7 @@ from trainingjob_agent.contract import Contract
 from trainingjob_agent.supervisor.first_step import LONE
 
 WARNING_TAG = "trainingjob.warning"
+NODES_NOT_JOINED = "NodesNotJoined"
 
 _POLL_SECONDS = 5.0
 
@@ -47,5 +48,5 @@ class NodeWatch(threading.Thread):
             f"{ranks}, and the model is trained {nodes} times. Start the script by torchrun, or "
             "give your launcher the variables of the pod (docs/trainer/launchers.md)"
         )
-        _logger.warning("NodesNotJoined: %s", message)
-        self._set_tags({WARNING_TAG: f"NodesNotJoined: {message}"})
+        _logger.warning("%s: %s", NODES_NOT_JOINED, message)
+        self._set_tags({WARNING_TAG: f"{NODES_NOT_JOINED}: {message}"})

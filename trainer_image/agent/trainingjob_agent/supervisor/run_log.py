@@ -4,9 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainingjob_agent.delivery.batch import Batch
-from trainingjob_agent.delivery.outbox import Outbox
+from trainingjob_agent.delivery.bundles import STAND_IN
+from trainingjob_agent.delivery.outbox import outbox_of_process
 from trainingjob_agent.delivery.point import Point, Subject
-from trainingjob_agent.supervisor.jobs_run import EVERY_RANK, JobsRun, rank_of_process
+from trainingjob_agent.supervisor.jobs_run import (
+    EVERY_RANK,
+    JobsRun,
+    rank_of_process,
+)
 
 _INT64 = range(-(2**63), 2**63)
 _SYSTEM_METRICS = "system/"
@@ -19,7 +24,7 @@ class RunLog:
 
     def __init__(self, job: JobsRun) -> None:
         self._job = job
-        self._outbox = Outbox(job.outbox)
+        self._outbox = outbox_of_process(job.outbox)
 
     def log(self, metrics: Sequence[Any], params: Sequence[Any], tags: Sequence[Any]) -> None:
         """Log entities of MLflow (Metric, Param, RunTag).
@@ -85,4 +90,6 @@ def _point(metric: Any) -> Point | None:
         return None
     # MLflow before 3 has no such attributes.
     subject = Subject(*(getattr(metric, name, None) for name in Subject._fields))
+    if (subject.model_id or "").startswith(STAND_IN):
+        subject = subject._replace(model_id=None)  # of which the server will never know
     return Point(str(metric.key), value, moment, step, None, subject if any(subject) else None)

@@ -17,7 +17,7 @@ from trainingjob_agent.companions import (
     Companions,
 )
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Intake, KeptFiles
+from trainingjob_agent.delivery import Bundles, Intake, KeptFiles
 from trainingjob_agent.delivery.batch import Batch, fit_key
 from trainingjob_agent.exporter import ScriptMetrics, SystemMetrics
 from trainingjob_agent.logs.keeper import LogKeeper
@@ -28,7 +28,13 @@ from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.place import place_of
 from trainingjob_agent.supervisor.child import STOPPING, Child
-from trainingjob_agent.supervisor.jobs_run import kept_files_in, outbox_in, tell_run_id
+from trainingjob_agent.supervisor.jobs_run import (
+    bundles_in,
+    kept_files_in,
+    outbox_in,
+    pending_id_of,
+    tell_run_id,
+)
 from trainingjob_agent.supervisor.node_watch import NodeWatch
 from trainingjob_agent.supervisor.outcome import Ending, exit_code, explain
 from trainingjob_agent.supervisor.records import read_last_start, read_records
@@ -56,6 +62,8 @@ class Supervisor:
         self._kills_before = self._cgroup.out_of_memory_kills()
         self._intake = Intake(outbox_in(directory))
         self._kept_files = KeptFiles(kept_files_in(directory))
+        self._bundles = Bundles(bundles_in(directory))
+        self._script_ended = False
         self._logged = ScriptMetrics()
         self._told_run_id = contract.run_id is not None
         system = SystemMetrics()
@@ -86,6 +94,7 @@ class Supervisor:
                 beside.start()
         code = self._child.wait()
         seconds = time.time()
+        self._script_ended = True
         self._stacks.join()
         if self._nodes:
             self._nodes.end()
@@ -107,6 +116,9 @@ class Supervisor:
             self._told_run_id = True
         for file, path in self._kept_files.take():
             self._companions.upload(file, path, then_delete=True)
+        self._companions.make_calls(
+            self._bundles, pending_id_of(self._contract.uid), ended=self._script_ended
+        )
         for batch in self._intake.take():
             for point in batch.points:
                 self._logged.show(fit_key(point.key), point.value, point.step)

@@ -101,7 +101,8 @@ def log_model(
 def _save(model: nn.Module | Weights, example: Tensor | None, directory: Path) -> SavedModel:
     """Save a model that is copied first, since it may be in use; what cannot be, as weights."""
     if example is not None:
-        example = example.detach().cpu()
+        # A tracer guards the strides, and the arrays of others are contiguous.
+        example = example.detach().cpu().contiguous()
     if not isinstance(model, nn.Module):
         return save_weights(model, example, directory)
     if example is None:

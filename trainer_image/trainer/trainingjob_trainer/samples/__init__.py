@@ -1,5 +1,10 @@
-"""A picture of what the model says about a few validation images, one for each epoch."""
+"""What the model says about a few validation samples, one file for each epoch."""
 
-from trainingjob_trainer.samples.saving import sample_errors, save_sample_predictions
+from trainingjob_trainer.samples.pictures import draw_picture
+from trainingjob_trainer.samples.saving import (
+    sample_errors,
+    save_sample_predictions,
+    save_samples,
+)
 
-__all__ = ["sample_errors", "save_sample_predictions"]
+__all__ = ["draw_picture", "sample_errors", "save_sample_predictions", "save_samples"]

@@ -1,35 +1,30 @@
 """Turns what a model says about a batch into samples to draw."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isfinite
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from trainingjob_trainer.sample_grid import MAX_TILES, Sample, Tile
-from trainingjob_trainer.task import Batch
 
 _TILES_OF_A_PAIR = 3
 
 
-def predict(model: nn.Module, loader: Iterable[Batch], device: torch.device) -> list[Sample]:
-    """Ask the model about the first images of the loader.
+def predict(model: nn.Module, batch: Mapping[str, Tensor]) -> list[Sample]:
+    """Ask the model about the first images of a batch, which is on its device.
 
     Raises:
         KeyError: the batch has no "image".
         ValueError: there are no images, or the model answers neither scores nor images.
         RuntimeError: the model cannot take the images, say because it is on another device.
     """
-    batch = cast("Mapping[str, Tensor] | None", next(iter(loader), None))
-    if batch is None:
-        raise ValueError("the validation loader is empty")
     targets = batch.get("target")
     pairs = targets is not None and targets.ndim == 4
     images = batch["image"][: MAX_TILES // _TILES_OF_A_PAIR if pairs else MAX_TILES]
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images must be (N, C, H, W) and not empty, got {tuple(images.shape)}")
-    output = model(images.to(device)).detach().float().cpu()
+    output = model(images).detach().float().cpu()
     images = images.detach().float().cpu()
     if output.ndim == 2:
         return _classified(images, output, batch.get("label"))

@@ -1,10 +1,10 @@
-"""Draws and stores the picture of one epoch, whatever happens."""
+"""Stores the samples of one epoch, whatever happens."""
 
 import logging
 import random
 import tempfile
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +13,16 @@ import torch
 from prometheus_client import Counter
 from torch import nn
 
-from trainingjob_trainer.sample_grid import draw_grid
-from trainingjob_trainer.samples.reading import predict
-from trainingjob_trainer.task import Batch
+from trainingjob_trainer.batches import place
+from trainingjob_trainer.samples.pictures import draw_picture
+from trainingjob_trainer.task import Batch, SampleFile
 
 sample_errors = Counter(
     "trainingjob_sample_errors", "Epochs whose samples could not be drawn", registry=None
 )
+
+Draw = Callable[[nn.Module, Batch, int], SampleFile | None]
+"""Gets the model in evaluation mode, a batch on its device, and the epoch."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,11 +34,9 @@ def save_sample_predictions(
     epoch: int,
     model_dir: str | Path | None = None,
 ) -> str | None:
-    """Draw the first validation images with target and prediction into a PNG.
+    """Draw the first validation images with target and prediction into a PNG, as `save_samples`.
 
     A classification shows its confidence, an image-to-image task its mean absolute error.
-    Training is not disturbed: modes of all modules, random generators and gradients stay as they
-    were, and no memory is held. An error is logged with its cause and counted, never raised.
 
     Args:
         model: gives class scores (N, classes) or images (N, C, H, W) for images (N, C, H, W);
@@ -49,27 +50,58 @@ def save_sample_predictions(
     Returns:
         The path of the file, or None if there is none.
     """
+    return save_samples(draw_picture, model, val_loader, device, epoch, model_dir)
+
+
+def save_samples(
+    draw: Draw,
+    model: nn.Module,
+    val_loader: Iterable[Batch],
+    device: torch.device | str,
+    epoch: int,
+    model_dir: str | Path | None = None,
+) -> str | None:
+    """Have the samples of an epoch drawn from the first validation batch, and store them.
+
+    Training is not disturbed: modes of all modules, random generators and gradients stay as they
+    were, and no memory is held. An error is logged with its cause and counted, never raised.
+
+    Returns:
+        The path of the file `epoch_001` with the suffix of its kind, or None if there is none.
+    """
     try:
+        on = torch.device(device)
+        with _undisturbed(model, val_loader, on):
+            sample = draw(model, place(_first(val_loader), on), epoch)
+        if sample is None:
+            return None
         directory = Path(model_dir or Path(tempfile.gettempdir()) / "trainingjob-samples")
-        place = torch.device(device)
-        with _undisturbed(model, val_loader, place):
-            samples = predict(model, val_loader, place)
-        image = draw_grid(samples, f"Epoch {epoch}")
-        directory.mkdir(parents=True, exist_ok=True)
-        file = directory / f"epoch_{epoch:03d}.png"
-        unfinished = file.with_suffix(".tmp")
-        try:
-            image.save(unfinished, format="PNG", optimize=True)
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        return str(_write(sample, directory / f"epoch_{epoch:03d}{sample.suffix}"))
     except Exception as error:
         # Whoever keeps the log record must not keep the batch and its activations with it.
         traceback.clear_frames(error.__traceback__)
         sample_errors.inc()
         _logger.exception("no sample predictions for epoch %d", epoch)
         return None
-    return str(file)
+
+
+def _first(loader: Iterable[Batch]) -> Batch:
+    """Raises ValueError where there is none."""
+    for batch in loader:
+        return batch
+    raise ValueError("the validation loader is empty")
+
+
+def _write(sample: SampleFile, file: Path) -> Path:
+    """Write a file that is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".tmp")
+    try:
+        unfinished.write_bytes(sample.content)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return file
 
 
 @contextmanager

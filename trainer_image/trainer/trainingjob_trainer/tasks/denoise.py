@@ -6,13 +6,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 from trainingjob_trainer.tasks.mnist import load_digits
 
 _VALIDATION_IMAGES = 1000
 
 
-class NoisyImages(Dataset[Batch]):
+class NoisyImages(Dataset[ImageBatch]):
     """Images with noise of their own, the same in every epoch, and the images without it."""
 
     def __init__(self, images: Tensor, noise: float) -> None:
@@ -22,7 +23,7 @@ class NoisyImages(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> ImageBatch:
         clean = self.images[index]
         generator = torch.Generator().manual_seed(index)
         noise = torch.randn(clean.shape, generator=generator) * self.noise
@@ -49,7 +50,7 @@ class Denoiser(nn.Module):
         return cleaned
 
 
-class DenoiseTask(Task):
+class DenoiseTask(ImageTask):
     """Its settings: standard deviation of the noise, on images in 0…1; channels of the model."""
 
     name = "mnist-denoise"
@@ -74,10 +75,10 @@ class DenoiseTask(Task):
             validation=DataLoader(NoisyImages(share, self.noise), 250),
         )
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         """Mean squared error."""
         return functional.mse_loss(output, batch["target"])
 
-    def metrics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def metrics(self, output: Tensor, batch: ImageBatch) -> dict[str, Tensor]:
         """Peak signal-to-noise ratio in decibels, of a peak of 1."""
         return {"psnr": -10 * torch.log10(self.loss(output, batch))}

@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, Task
+from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 _SIDE = 28
 _VALIDATION_IMAGES = 1000
@@ -19,7 +20,7 @@ _SPLIT_SEED = 20260101
 """The split is the same in every run, whatever the seed of training."""
 
 
-class DigitDataset(Dataset[Batch]):
+class DigitDataset(Dataset[ImageBatch]):
     """Images (1, 28, 28) in 0…1 with their digit."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
@@ -29,14 +30,14 @@ class DigitDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> ImageBatch:
         return {"image": self.images[index], "label": self.labels[index]}
 
-    def __getitems__(self, indices: list[int]) -> list[Batch]:
+    def __getitems__(self, indices: list[int]) -> list[ImageBatch]:
         return [self[index] for index in indices]
 
 
-class MnistTask(Task):
+class MnistTask(ImageTask):
     """Reaches 95 % validation accuracy within two epochs."""
 
     name = "mnist"
@@ -73,11 +74,11 @@ class MnistTask(Task):
             validation=DataLoader(Subset(data, share), 250),
         )
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         """Cross-entropy."""
         return functional.cross_entropy(output, batch["label"])
 
-    def metrics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def metrics(self, output: Tensor, batch: ImageBatch) -> dict[str, Tensor]:
         """Accuracy."""
         return {"accuracy": (output.argmax(dim=1) == batch["label"]).float().mean()}
 

@@ -63,8 +63,18 @@ def _install(directory: str) -> None:
         keep_workers_out_of_group()
     except ImportError as reason:
         sys.stderr.write(f"trainingjob-exec: signals reach workers of this process: {reason}\n")
+    _watch_transformers()
     if os.environ.get("TRAININGJOB_NUM_NODES", "1") != "1":
         _watch_for_lone_node(directory)
+
+
+def _watch_transformers() -> None:
+    try:
+        from trainingjob_agent.supervisor.frameworks import report_transformers
+
+        report_transformers()
+    except ImportError as reason:
+        sys.stderr.write(f"trainingjob-exec: the progress of Transformers is not known: {reason}\n")
 
 
 def _watch_for_lone_node(directory: str) -> None:

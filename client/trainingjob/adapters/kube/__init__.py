@@ -1,0 +1,3 @@
+from trainingjob.adapters.kube.cluster import Cluster
+
+__all__ = ["Cluster"]

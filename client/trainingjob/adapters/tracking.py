@@ -1,0 +1,126 @@
+"""What the run of a job keeps, read from its MLflow server."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainingjob.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+URI = "MLFLOW_TRACKING_URI"
+_DEFAULT_EXPERIMENT = "0"
+_CLIENT_DEFAULTS = {
+    # MLflow's own defaults try a server that is away for four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class RunFiles:
+    """The artifacts of one run.
+
+    The server is MLFLOW_TRACKING_URI where that is set: pods may know it by another address than
+    this machine.
+    """
+
+    def __init__(self, run_id: str, tracking_uri: str | None) -> None:
+        self._run_id = run_id
+        self._uri = os.environ.get(URI) or tracking_uri or ""
+
+    def names(self, folder: str) -> list[str]:
+        """Paths of the files directly in a folder; none where there is no such folder.
+
+        Raises:
+            UserError: the server does not answer, or refuses.
+        """
+        client = _client_of(self._uri)
+        with _Explained(self._uri):
+            return [
+                one.path for one in client.list_artifacts(self._run_id, folder) if not one.is_dir
+            ]
+
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines of a text file.
+
+        Raises:
+            UserError: as above.
+        """
+        client = _client_of(self._uri)
+        with tempfile.TemporaryDirectory(prefix="tj-") as directory:
+            with _Explained(self._uri):
+                local = Path(client.download_artifacts(self._run_id, path, directory))
+            with local.open(errors="replace") as file:
+                yield from (line.rstrip("\n") for line in file)
+
+
+class Server:
+    """The runs of a server as a local job writes them: with the rights of who calls it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client = _client_of(uri)
+
+    def start(self, experiment: str | None, name: str, tags: dict[str, str]) -> tuple[str, str]:
+        """Create a run that is RUNNING; returns the ids of its experiment and of itself.
+
+        Raises:
+            UserError: the server does not answer, or refuses.
+        """
+        with _Explained(self._uri):
+            experiment_id = self._experiment(experiment)
+            made = self._client.create_run(experiment_id, tags=tags, run_name=name)
+            return experiment_id, str(made.info.run_id)
+
+    def end(self, run_id: str, status: str, tags: dict[str, str]) -> None:
+        """Write how a run has ended.
+
+        Raises:
+            UserError: as above.
+        """
+        with _Explained(self._uri):
+            for key, value in tags.items():
+                self._client.set_tag(run_id, key, value)
+            self._client.set_terminated(run_id, status)
+
+    def _experiment(self, name: str | None) -> str:
+        if name is None:
+            return _DEFAULT_EXPERIMENT
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self._client.create_experiment(name))
+
+
+def _client_of(uri: str) -> "MlflowClient":
+    for variable, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        raise UserError(
+            "MLflow's client is not installed here", "pip install 'trainingjob[mlflow]'"
+        ) from error
+    return MlflowClient(uri)
+
+
+class _Explained:
+    """Turns what MLflow's client raises, which may be anything, into UserError."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            cause = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"MLflow at {self._uri} does not answer as it should: {cause}",
+                f"set {URI} to an address that this machine reaches, such as that of a "
+                "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login",
+            ) from error

@@ -1,0 +1,138 @@
+"""`tj logs`, `wait`: follow a job to its end, and end with its exit code."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainingjob.commands.options import Context, Name, Namespace, cluster
+from trainingjob.core.job import Job
+from trainingjob.core.pods import Selection
+from trainingjob.core.why import explain
+from trainingjob.errors import UserError
+
+if TYPE_CHECKING:
+    from trainingjob.adapters.kube import Cluster
+
+_DETACHED = 130
+_TIMED_OUT = 124
+_GONE = 1
+_RANKS = "all"
+
+Rank = Annotated[str, typer.Option(help="Node rank, or all.")]
+Attempt = Annotated[
+    int | None, typer.Option(min=1, help="Only of this attempt.", show_default=False)
+]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on to the job's end.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds to wait; then the exit code is 124.", show_default=False),
+]
+
+
+def logs(
+    name: Name,
+    to_the_end: Follow = False,
+    rank: Rank = _RANKS,
+    attempt: Attempt = None,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Print the output of all ranks, merged by time; from the run when the pods are gone."""
+    from trainingjob import logs as output
+    from trainingjob.adapters import terminal
+    from trainingjob.core import job as jobs
+
+    selection = Selection(_rank(rank), attempt)
+    found = cluster(context, namespace)
+    if to_the_end:
+        follow(found, name, selection, explained=False)
+        return
+    job = jobs.read(found.get(name))
+    screen = terminal.Screen(with_ranks=job.num_nodes > 1 and selection.rank is None)
+    current: int | None = None
+    for line in output.read(found, job, selection):
+        if job.attempt > 1 and line.attempt != current:
+            screen.say(f"attempt {line.attempt}")
+        current = line.attempt
+        screen.line(line)
+    if current is None:
+        raise UserError(f"{name} has no output yet", f"tj why {name} says what it waits for")
+
+
+def wait(
+    name: Name,
+    timeout: Timeout = None,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Wait for a job's end; the exit code is the job's."""
+    from trainingjob import following
+
+    try:
+        job = following.wait(cluster(context, namespace), name, timeout)
+    except TimeoutError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_TIMED_OUT) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(_DETACHED) from None
+    typer.echo(f"{name} {job.state}")
+    raise typer.Exit(job.exit_code)
+
+
+def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool) -> None:
+    """Show a job to its end, and end with its exit code."""
+    from trainingjob import following
+    from trainingjob.adapters import advice, terminal
+
+    last: Job | None = None
+    told_outage = False
+    nodes = _nodes(found, name) if selection.rank is None else 1
+    screen = terminal.Screen(with_ranks=nodes > 1)
+    try:
+        with screen.shown():
+            for one in following.follow(found, name, selection):
+                match one:
+                    case Job():
+                        last, told_outage = one, False
+                        screen.job(one)
+                    case following.Outage() if not told_outage:
+                        told_outage = True
+                        screen.say(f"{one.error.message}; trying again")
+                    case following.Outage():
+                        continue
+                    case following.Unread():
+                        screen.say(
+                            f"the output of rank {one.pod.rank} cannot be read: {one.error.message}"
+                        )
+                    case following.Gone():
+                        raise UserError(f"{name} was deleted", "its run is KILLED")
+                    case _:
+                        screen.line(one)
+    except KeyboardInterrupt:
+        typer.echo(f"\ndetached, {name} goes on: {hint(name)}", err=True)
+        raise typer.Exit(_DETACHED) from None
+    if last is None:
+        raise typer.Exit(_GONE)
+    if explained and last.exit_code:
+        terminal.explanation(explain(last, datetime.now(UTC), advice.known()))
+    raise typer.Exit(last.exit_code)
+
+
+def hint(name: str) -> str:
+    """How to come back to a job that goes on by itself, and how to end it."""
+    return f"tj logs {name} --follow comes back, tj delete {name} ends it"
+
+
+def _nodes(found: "Cluster", name: str) -> int:
+    from trainingjob.core import job as jobs
+
+    return jobs.read(found.get(name)).num_nodes
+
+
+def _rank(text: str) -> int | None:
+    if text == _RANKS:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise UserError(f"--rank {text!r} is no rank", "a number from 0, or all")
+    return int(text)

@@ -1,0 +1,196 @@
+"""`tj run`, `rerun`: start a job and follow it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from trainingjob.commands.following import follow, hint
+from trainingjob.commands.options import Context, Name, Namespace, cluster
+from trainingjob.core import manifests
+from trainingjob.core.job import Job
+from trainingjob.core.manifests import Request
+from trainingjob.core.naming import of_command
+from trainingjob.core.pods import Selection
+from trainingjob.core.why import Explanation
+from trainingjob.errors import UserError
+
+if TYPE_CHECKING:
+    from trainingjob.adapters.kube import Cluster
+    from trainingjob.core.manifests import Manifest
+
+_IMAGE = "TRAININGJOB_IMAGE"
+
+File = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", help="Start the TrainingJob of this file.", show_default=False),
+]
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(help="Command after --, as on this machine.", show_default=False),
+]
+JobName = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the job. Default: after the script.", show_default=False),
+]
+Image = Annotated[
+    str | None,
+    typer.Option("--image", envvar=_IMAGE, help="Image with Python and what the code needs.",
+                 show_default=False),
+]  # fmt: skip
+Nodes = Annotated[int, typer.Option(min=1, max=1000, help="Pods that train together.")]
+Gpus = Annotated[int, typer.Option(min=0, help="NVIDIA GPUs of each node.")]
+Cpu = Annotated[str | None, typer.Option(help="CPUs of each node, such as 4.", show_default=False)]
+Memory = Annotated[
+    str | None, typer.Option(help="Memory of each node, such as 16Gi.", show_default=False)
+]
+Queue = Annotated[
+    str | None, typer.Option(help="LocalQueue of Kueue to wait in.", show_default=False)
+]
+Workdir = Annotated[
+    Path, typer.Option(help="Directory whose files go along, but for what .gitignore and "
+                            ".tjignore name."),
+]  # fmt: skip
+Code = Annotated[bool, typer.Option("--code/--no-code", help="Whether files go along.")]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", "-e", help="NAME=VALUE for the program; several times.",
+                 show_default=False),
+]  # fmt: skip
+Experiment = Annotated[
+    str | None,
+    typer.Option(help="MLflow experiment. Default: the namespace's name.", show_default=False),
+]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start it and return at once.")]
+Local = Annotated[bool, typer.Option("--local", help="On this machine, without a cluster.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the YAML and start nothing.")]
+
+
+def run(
+    command: Command = None,
+    file: File = None,
+    name: JobName = None,
+    image: Image = None,
+    nodes: Nodes = 1,
+    gpus: Gpus = 0,
+    cpu: Cpu = None,
+    memory: Memory = None,
+    queue: Queue = None,
+    env: Env = None,
+    experiment: Experiment = None,
+    workdir: Workdir = Path(),
+    code: Code = True,
+    local: Local = False,
+    detach: Detach = False,
+    dry_run: DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Start a job and follow it; the exit code is the job's. Ctrl-C detaches.
+
+    tj run --image registry.example.com/team/torch:1 --gpus 1 -- python train.py --lr 3e-4
+    """
+    from trainingjob import submission
+    from trainingjob.adapters import terminal
+
+    if local:
+        _run_here(_given(command), workdir, name, experiment, env or [])
+    if file is not None:
+        if command:
+            raise UserError("--file and a command exclude each other", "leave one out")
+        job, config_maps = manifests.from_yaml(_read(file), str(file))
+    else:
+        request = Request(
+            name=name or of_command(_given(command), submission.name_suffix()),
+            image=_image(image),
+            command=tuple(_given(command)),
+            nodes=nodes,
+            gpus=gpus,
+            cpu=cpu,
+            memory=memory,
+            queue=queue,
+            experiment=experiment,
+            env=tuple(manifests.variable(one) for one in env or []),
+        )
+        packed = submission.code_of(workdir) if code else None
+        if packed and not dry_run:
+            terminal.Screen(with_ranks=False).say(f"code: {packed}")
+        job, config_maps = submission.objects(request, packed)
+    if dry_run:
+        typer.echo(manifests.to_yaml([*config_maps, job]), nl=False)
+        return
+    _start(cluster(context, namespace), job, config_maps, detach=detach)
+
+
+def rerun(
+    name: Name,
+    command: Command = None,
+    new_name: JobName = None,
+    detach: Detach = False,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Start a job again with the same spec and code, and maybe another command after --."""
+    from trainingjob import submission
+
+    found = cluster(context, namespace)
+    _show(found, submission.again(found, name, new_name, tuple(command or ())), detach=detach)
+
+
+def _run_here(
+    command: list[str], workdir: Path, name: str | None, experiment: str | None, env: list[str]
+) -> NoReturn:
+    """Run a command on this machine, explain its failure, and end with its exit code."""
+    from trainingjob import local, submission
+    from trainingjob.adapters import advice, terminal
+
+    ended = local.run(
+        name or of_command(command, submission.name_suffix()),
+        tuple(command),
+        workdir,
+        experiment=experiment,
+        env=tuple(manifests.variable(one) for one in env),
+        code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+    )
+    if ended.failure:
+        told = advice.known().get(ended.failure["reason"])
+        remedies = (told.remedy,) if told else ()
+        facts = tuple(ended.failure.items())
+        terminal.explanation(Explanation(f"run {ended.run_id} failed.", facts, remedies))
+    raise typer.Exit(ended.exit_code)
+
+
+def _start(
+    found: "Cluster", job: "Manifest", config_maps: "list[Manifest]", *, detach: bool
+) -> None:
+    from trainingjob import submission
+
+    _show(found, submission.submit(found, job, config_maps), detach=detach)
+
+
+def _show(found: "Cluster", made: Job, *, detach: bool) -> None:
+    """Say that a job was created, and follow it."""
+    typer.echo(f"{made.name} created in namespace {made.namespace}")
+    if detach:
+        typer.echo(hint(made.name))
+        return
+    follow(found, made.name, Selection(), explained=True)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}", "name another file") from error
+
+
+def _given(command: list[str] | None) -> list[str]:
+    if not command:
+        raise UserError("no command", "tj run --image IMAGE -- python train.py, or -f job.yaml")
+    return command
+
+
+def _image(image: str | None) -> str:
+    if not image:
+        raise UserError("no image", f"name one by --image, or by the variable {_IMAGE}")
+    return image

@@ -1,0 +1,23 @@
+"""`tj suspend`, `resume`, `delete`: change what becomes of a job."""
+
+import typer
+
+from trainingjob.commands.options import Context, Name, Namespace, cluster
+
+
+def suspend(name: Name, namespace: Namespace = None, context: Context = None) -> None:
+    """Stop the pods, with time to write a checkpoint; the job stays."""
+    cluster(context, namespace).patch_spec(name, suspend=True)
+    typer.echo(f"{name} is being suspended; tj resume {name} starts it again")
+
+
+def resume(name: Name, namespace: Namespace = None, context: Context = None) -> None:
+    """Start a suspended job again."""
+    cluster(context, namespace).patch_spec(name, suspend=False)
+    typer.echo(f"{name} starts again; tj logs {name} --follow follows it")
+
+
+def delete(name: Name, namespace: Namespace = None, context: Context = None) -> None:
+    """Delete a job and its pods; a run that has not ended becomes KILLED."""
+    cluster(context, namespace).delete(name)
+    typer.echo(f"{name} is being deleted; its run stays in MLflow")

@@ -1,0 +1,101 @@
+"""`@job`: a function that runs here when it is called, and on the cluster when it is submitted."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+
+from trainingjob.core import functions
+from trainingjob.errors import UserError
+
+if TYPE_CHECKING:
+    from trainingjob.client import Run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Options(TypedDict, total=False):
+    """What `Client.submit` takes besides the command; and where."""
+
+    image: str
+    workdir: Path | str
+    nodes: int
+    gpus: int
+    cpu: str
+    memory: str
+    queue: str
+    experiment: str
+    env: dict[str, str]
+    namespace: str
+    context: str
+
+
+class Function(Generic[P, R]):
+    """A function with the resources that it trains on."""
+
+    def __init__(self, function: Callable[P, R], options: Options) -> None:
+        self.__wrapped__ = function
+        self._options = options
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it here."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "Run":
+        """Run it on the cluster, with the files of the working directory.
+
+        Every rank calls it; `Run.result()` is what rank 0 returns.
+
+        Raises:
+            TypeError: it has no such arguments.
+            UserError: an argument is none for JSON, the function is in no module, or the API
+                server refuses the job.
+        """
+        inspect.signature(self.__wrapped__).bind(*args, **kwargs)
+        options = dict(self._options)
+        namespace, context = options.pop("namespace", None), options.pop("context", None)
+        name = self.__wrapped__.__name__
+        workdir = Path(self._options.get("workdir", "."))
+        command = functions.command(
+            place(self.__wrapped__, workdir),
+            resources.files("trainingjob.pod").joinpath("calling.py").read_text(),
+            functions.arguments(name, args, kwargs),
+            processes=self._options.get("nodes", 1) > 1 or self._options.get("gpus", 0) > 1,
+        )
+        from trainingjob.client import Client
+
+        client = Client(namespace, context=context)  # type: ignore[arg-type]  # a TypedDict's values
+        return client.submit(command, **options, called=name)  # type: ignore[arg-type]  # as above
+
+
+def job(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Function[P, R]]:
+    """Give a function `submit`, which runs it on a cluster; calling it runs it here, as ever."""
+    return lambda function: Function(function, options)
+
+
+def place(function: Callable[..., object], workdir: Path) -> functions.Place:
+    """Where the pods find a function.
+
+    Raises:
+        UserError: it is in a notebook or an interactive session, or not in the working directory.
+    """
+    try:
+        file = Path(inspect.getfile(function)).resolve()
+    except (TypeError, OSError):
+        file = Path()
+    if not file.is_file():
+        raise UserError(
+            f"{function.__qualname__} is in no file",
+            "put it into a module of the working directory; functions of notebooks cannot go along",
+        )
+    if not file.is_relative_to(workdir.resolve()):
+        raise UserError(
+            f"{function.__qualname__} is in {file}, outside of the working directory {workdir}",
+            "name a directory with it by workdir",
+        )
+    inside = PurePosixPath(file.relative_to(workdir.resolve()).as_posix())
+    return functions.place(function.__module__, function.__qualname__, inside)

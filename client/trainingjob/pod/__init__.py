@@ -1,0 +1,1 @@
+"""Programs that run in the pod, sent as text; nothing here imports them."""

@@ -1,0 +1,116 @@
+"""The copies of the cluster that lists and watches keep: TrainingJobs, and what belongs to them."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from trainingjob_operator.adapters.informer import Informer
+from trainingjob_operator.adapters.kube import (
+    JOBS,
+    PODS,
+    SERVICES,
+    TRAININGJOBS,
+    Kube,
+    Resource,
+)
+from trainingjob_operator.adapters.workqueue import WorkQueue
+from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.cluster.namespaces import NamespaceInformers, NamespaceLister
+from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
+from trainingjob_operator.core import contract, names
+from trainingjob_operator.core.decode import job_view, pod_view, service_view
+from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
+
+T = TypeVar("T", JobView, PodView, ServiceView)
+
+OURS = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
+
+
+class Copies:
+    """All copies, of the given namespaces, or of all where none is given."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespaces: tuple[str, ...],
+        queue: WorkQueue,
+        on_error: Callable[[str], None],
+    ) -> None:
+        self._kube = kube
+        self._scopes = namespaces or ("",)
+        self._queue = queue
+        self._on_error = on_error
+        listers = [kube.source(TRAININGJOBS, namespace=one or None) for one in self._scopes]
+        # kopf fills it: see handlers.py.
+        self.trainingjobs = TrainingJobCache(NamespaceLister(listers), queue.add, on_error)
+        self.jobs = self._informers(JOBS, job_view)
+        self.pods = self._informers(
+            PODS,
+            pod_view,
+            on_news=self._pod_news,
+            on_gone=lambda pod: self.caches.remember_gone(pod),
+        )
+        self.services = self._informers(
+            SERVICES,
+            service_view,
+            on_gone=lambda service: self.caches.forget_service(service),
+        )
+        self.caches = Caches(self.trainingjobs, self.jobs, self.pods, self.services)
+
+    def _informers(
+        self,
+        resource: Resource,
+        decode: Callable[[dict[str, Any]], T],
+        on_news: Callable[[T], None] = lambda _: None,
+        on_gone: Callable[[T], None] = lambda _: None,
+    ) -> NamespaceInformers[T]:
+        source = partial(self._kube.source, resource, label_selector=OURS)
+        return NamespaceInformers(
+            {
+                scope: Informer(
+                    source(namespace=scope or None),
+                    decode,
+                    owner_key,
+                    self._queue.add,
+                    on_news=on_news,
+                    on_gone=on_gone,
+                    on_error=self._on_error,
+                )
+                for scope in self._scopes
+            }
+        )
+
+    def _pod_news(self, pod: PodView) -> None:
+        """An end comes before the starts of other jobs: people and programs wait for it."""
+        if not pod.live:
+            self._queue.add(owner_key(pod), urgent=True)
+
+    @property
+    def informers(self) -> Mapping[str, NamespaceInformers[Any]]:
+        """Those of Jobs, pods and Services, by the resource's plural."""
+        return {"jobs": self.jobs, "pods": self.pods, "services": self.services}
+
+    def parts(self) -> Iterator[tuple[str, TrainingJobCache | Informer[Any]]]:
+        """Each copy that may be stale by itself, under the name that people read."""
+        yield "trainingjobs", self.trainingjobs
+        for plural, informers in self.informers.items():
+            for scope, part in informers.parts.items():
+                yield (f"{plural} in {scope}" if scope else plural), part
+
+    def all_keys(self) -> set[str]:
+        """All TrainingJobs, and those that are gone but for a Job that our finalizer keeps."""
+        held = {owner_key(child) for child in self.jobs.items() if child.held}
+        return held.union(self.trainingjobs)
+
+    def namespaces(self) -> set[str]:
+        """Those that were given, and else those in which there is something to do."""
+        given = {scope for scope in self._scopes if scope}
+        return given or {names.split_key(key)[0] for key in self.all_keys()}
+
+    async def refresh(self, seconds: float) -> None:
+        """List TrainingJobs, and wait for lists of the rest that are no older than so long."""
+        await asyncio.gather(
+            self.trainingjobs.refresh(),
+            *(informers.refresh(seconds) for informers in self.informers.values()),
+        )

@@ -1,0 +1,49 @@
+"""Labels and annotations of a TrainingJob that its Jobs and pods get, too.
+
+Cost tools read them on the pods, admission policies on both, and Kueue on the Job.
+"""
+
+from collections.abc import Mapping
+
+from trainingjob_operator.api import GROUP, TrainingJob
+from trainingjob_operator.core import contract
+
+# Who applies objects finds his own by such keys: he would take a copy for one of them, and delete
+# what he never applied; a Service that selects app.kubernetes.io/name would send requests to pods.
+APPLIERS = (
+    "argoproj.io",
+    "cattle.io",
+    "fluxcd.io",
+    "helm.sh",
+    "k14s.io",
+    "k8s.io",
+    "kubernetes.io",
+    "x-k8s.io",
+)
+# On a pod the label of a queue would hold that pod back by itself.
+KUEUE = "kueue.x-k8s.io"
+
+
+def queue(job: TrainingJob) -> str | None:
+    """The Kueue LocalQueue of the job: spec.queueName, else Kueue's own label."""
+    return job.spec.queue_name or job.metadata.labels.get(contract.LABEL_QUEUE) or None
+
+
+def by_job(entries: Mapping[str, str]) -> dict[str, str]:
+    """Those of a TrainingJob's labels or annotations that its Jobs get."""
+    return {key: value for key, value in entries.items() if _below(key, KUEUE) or _passed_on(key)}
+
+
+def by_pods(entries: Mapping[str, str]) -> dict[str, str]:
+    """Those of a TrainingJob's labels or annotations that its pods get."""
+    return {key: value for key, value in entries.items() if _passed_on(key)}
+
+
+def _passed_on(key: str) -> bool:
+    return not any(_below(key, domain) for domain in (GROUP, *APPLIERS))
+
+
+def _below(key: str, domain: str) -> bool:
+    """Whether the prefix of a key is a domain or below it; a key without one is its author's."""
+    prefix, slash, _ = key.rpartition("/")
+    return bool(slash) and f".{prefix}".endswith(f".{domain}")

@@ -1,0 +1,105 @@
+"""Commands that look into pods, by an API server and a kubectl of the test."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.fake_api_server import FakeApiServer, FakePod
+from tests.unit.client.bodies import body
+
+
+@pytest.fixture
+def server() -> Iterator[FakeApiServer]:
+    with FakeApiServer(body("Running", {"numNodes": 2}, attempt=2)).running() as found:
+        found.pods = [
+            FakePod("mnist-1-0", 1, 0, "Failed", ["2026-01-01T00:00:01Z a"]),
+            FakePod("mnist-2-0", 2, 0, "Running", ["2026-01-01T00:00:02Z b"]),
+            FakePod("mnist-2-1", 2, 1, "Running", ["2026-01-01T00:00:03Z c"]),
+        ]
+        yield found
+
+
+class Tj:
+    """Runs `tj` against a server, with programs of its own on the PATH."""
+
+    def __init__(self, server: FakeApiServer, directory: Path) -> None:
+        self.directory = directory
+        self.kubeconfig = directory / "kubeconfig"
+        cluster = {"name": "c", "cluster": {"server": server.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "ml"}}
+        config = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "users": [{"name": "u", "user": {}}],
+        }
+        self.kubeconfig.write_text(yaml.safe_dump({**config, "current-context": "c"}))
+
+    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            (sys.executable, "-m", "trainingjob", *arguments),
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": str(self.directory)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def install_kubectl(self, code: int) -> Path:
+        """A kubectl that writes down its arguments and ends with a code; returns where to."""
+        program = self.directory / "kubectl"
+        program.write_text(f'#!/bin/sh\necho "$@" >> {program}.calls\nexit {code}\n')
+        program.chmod(0o755)
+        return Path(f"{program}.calls")
+
+
+@pytest.fixture
+def tj(server: FakeApiServer, tmp_path: Path) -> Tj:
+    return Tj(server, tmp_path)
+
+
+def test_a_shell_in_the_pod_of_a_rank(tj: Tj) -> None:
+    calls = tj.install_kubectl(7)
+    assert tj("shell", "mnist", "--rank", "1").returncode == 7
+    assert calls.read_text() == (
+        "exec mnist-2-1 --namespace ml --container trainer --stdin --tty -- "
+        "sh -c exec $(command -v bash || command -v sh)\n"
+    )
+    assert tj("shell", "mnist", "--rank", "2").stderr.splitlines() == [
+        "error: no pod of rank 2 runs",
+        "→ tj why mnist says more",
+    ]
+
+
+def test_stacks_of_all_pods_that_run(tj: Tj) -> None:
+    calls = tj.install_kubectl(0)
+    assert tj("stacks", "mnist", "--context", "c").stdout == (
+        "asked 2 pods: tj logs mnist shows the stacks, and the run has them in stacks/\n"
+    )
+    assert calls.read_text().splitlines() == [
+        f"exec mnist-2-{rank} --namespace ml --context c --container trainer -- sh -c kill -QUIT 1"
+        for rank in (0, 1)
+    ]
+
+
+def test_a_kubectl_that_fails_and_none(tj: Tj) -> None:
+    assert tj("stacks", "mnist").stderr.splitlines() == [
+        "error: there is no kubectl here",
+        "→ install it, of the cluster's version",
+    ]
+    tj.install_kubectl(1)
+    assert tj("stacks", "mnist").stderr.splitlines() == [
+        "error: mnist-2-0 does not take the signal: ",
+        "→ the role must have create on pods/exec, and the image a shell",
+    ]
+
+
+def test_logs_have_the_rank_in_front_and_say_which_attempt(tj: Tj) -> None:
+    done = tj("logs", "mnist")
+    assert done.stdout.splitlines() == [
+        *("tj: attempt 1", "[0] a", "tj: attempt 2", "[0] b", "[1] c"),
+    ]
+    assert tj("logs", "mnist", "--rank", "1").stdout.splitlines() == ["tj: attempt 2", "c"]

@@ -1,0 +1,71 @@
+"""What a run keeps, read from a real MLflow server."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from trainingjob.adapters.tracking import RunFiles
+from trainingjob.core import wire
+from trainingjob.errors import UserError
+
+from tests.support.fake_api_server import FakeApiServer
+from tests.support.processes import MlflowServer, free_port
+from tests.unit.client.bodies import body
+
+
+def test_the_output_of_a_job_whose_pods_are_gone(mlflow: MlflowServer, tmp_path: Path) -> None:
+    run_id = mlflow.create_run()
+    mlflow.client.log_text(run_id, "one\ntwo\n", wire.log_file(1, 0))
+    mlflow.client.log_text(run_id, "three", wire.log_file(2, 0))
+    mlflow.client.log_text(run_id, "four\n", wire.log_file(2, 1))
+    status = {"attempt": 2, "mlflow": {"runId": run_id, "trackingUri": mlflow.uri}}
+    with FakeApiServer(body("Failed", {"numNodes": 2}, **status)).running() as server:
+        done = logs(server, tmp_path)
+        assert (done.returncode, done.stdout.splitlines()) == (
+            0,
+            ["tj: attempt 1", "[0] one", "[0] two", "tj: attempt 2", "[0] three", "[1] four"],
+        )
+        # The pods may know the server by a name that this machine does not.
+        server.job = body("Failed", {"numNodes": 2}, **{
+            **status, "mlflow": {"runId": run_id, "trackingUri": "http://mlflow.mlflow:5000"},
+        })  # fmt: skip
+        done = logs(server, tmp_path, "--attempt", "1", MLFLOW_TRACKING_URI=mlflow.uri)
+        assert done.stdout.splitlines() == ["tj: attempt 1", "[0] one", "[0] two"]
+
+
+def logs(
+    server: FakeApiServer, directory: Path, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    kubeconfig = directory / "kubeconfig"
+    context = {"cluster": "c", "user": "u", "namespace": "ml"}
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "contexts": [{"name": "c", "context": context}],
+        "users": [{"name": "u", "user": {}}],
+        "current-context": "c",
+    }
+    kubeconfig.write_text(yaml.safe_dump(config))
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    return subprocess.run(
+        (sys.executable, "-m", "trainingjob", "logs", "mnist", *arguments),
+        env={**outer, "KUBECONFIG": str(kubeconfig), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_folder_that_is_not_there_has_no_files(mlflow: MlflowServer) -> None:
+    assert RunFiles(mlflow.create_run(), mlflow.uri).names("logs/attempt-1") == []
+
+
+def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(UserError) as away:
+        RunFiles("f00d", uri).names("logs")
+    assert away.value.message.startswith(f"MLflow at {uri} does not answer as it should: ")
+    assert away.value.remedy.startswith("set MLFLOW_TRACKING_URI to an address that this machine")
