@@ -31,6 +31,27 @@ def test_what_the_trainer_prints_is_in_the_run_and_in_the_pods_log(
         assert absent not in kept
 
 
+def test_of_several_ranks_the_run_has_what_all_of_them_print(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
+) -> None:
+    code, output = trainer.run(
+        "failing_task:FailingTask", PET_NPROC_PER_NODE="2", DATA_API_KEY="not-for-all-eyes-4711"
+    )
+
+    assert code == 1, output
+    path = mlflow_server.client.download_artifacts(job, "logs/attempt-0/node-0.txt", str(tmp_path))
+    kept = Path(path).read_text()
+    for line in (
+        "[rank 0] task failing on cpu",
+        "[rank 1] task failing on cpu",
+        "[rank 1] training failed",
+        "ValueError: label 11 is out of range",
+        "rank 1 failed first: it ended with code 1",
+    ):
+        assert line in kept
+        assert line in output
+
+
 def test_without_a_run_the_streams_stay_as_they_are() -> None:
     probe = (
         "import sys; from trainingjob_agent.contract import Contract; "

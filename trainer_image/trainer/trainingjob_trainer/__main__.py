@@ -9,6 +9,7 @@ from trainingjob_agent.causes import termination
 from trainingjob_agent.contract import Contract, ContractError
 
 from trainingjob_trainer import launch
+from trainingjob_trainer.node_log import run_with_node_log
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.printed import keep_printed
 
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = None if starts_ranks else keep_printed(contract)
         _configure_logging(contract)
         if starts_ranks:
-            return launch.run_under_torchrun(arguments, os.environ, contract)
+            return run_with_node_log(
+                contract, lambda: launch.run_under_torchrun(arguments, os.environ, contract)
+            )
     except ContractError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the message says it all
         path = Contract.termination_log_of(os.environ)

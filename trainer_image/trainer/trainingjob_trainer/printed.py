@@ -8,6 +8,8 @@ from typing import Any, TextIO, cast
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.logs.output import Output
 
+from trainingjob_trainer.node_log import KEPT
+
 
 class _Copied:
     """A stream of text whose writes are kept, too; in all else the stream itself."""
@@ -32,11 +34,11 @@ class _Copied:
 def keep_printed(contract: Contract) -> Output | None:
     """Keep what Python code writes to standard output and error, where there is a run for it.
 
-    That is the first rank of each node, which has the connection. Native code writes past Python:
-    what it writes is in the pod's log only. A pipe in place of the streams would have all of it,
-    but a crash would take the last lines from the pod's log.
+    For a process that trains itself; one that starts ranks keeps all that they write (`node_log`).
+    Native code writes past Python: what it writes is in the pod's log only. A pipe in place of the
+    streams would have all of it, but a crash would take the last lines from the pod's log.
     """
-    if not contract.tracked or contract.local_rank > 0:
+    if not contract.tracked or contract.local_rank > 0 or KEPT in os.environ:
         return None
     output = Output(os.environ)
     streams = sys.stdout, sys.stderr
