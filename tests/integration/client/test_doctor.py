@@ -58,8 +58,8 @@ def test_what_a_guest_sees(tj: Tj, kwok: Kwok, cluster: Cluster, tmp_path: Path)
         "✓ no queues of Kueue to be seen: leave --queue out",
         f"✗ MLflow at {address} does not answer from here: [Errno 111] Connection refused",
         (
-            "  → only logs of pods that are gone, and results, need it: set MLFLOW_TRACKING_URI to an "
-            "address that this machine reaches"
+            "  → only logs of pods that are gone, and results, need it: set MLFLOW_TRACKING_URI to "
+            "an address that this machine reaches"
         ),
     ]
     assert done.returncode == 1
