@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,7 @@ def test_the_output_of_a_job_whose_pods_are_gone(mlflow: MlflowServer, tmp_path:
     mlflow.client.log_text(run_id, "one\ntwo\n", wire.log_file(1, 0))
     mlflow.client.log_text(run_id, "three", wire.log_file(2, 0))
     mlflow.client.log_text(run_id, "four\n", wire.log_file(2, 1))
-    status = {"attempt": 2, "mlflow": {"runId": run_id, "trackingUri": mlflow.uri}}
+    status: dict[str, Any] = {"attempt": 2, "mlflow": {"runId": run_id, "trackingUri": mlflow.uri}}
     with FakeApiServer(body("Failed", {"numNodes": 2}, **status)).running() as server:
         done = tj(server, tmp_path, "logs", "mnist")
         assert (done.returncode, done.stdout.splitlines()) == (
@@ -43,7 +44,7 @@ def test_the_latest_metrics(mlflow: MlflowServer, tmp_path: Path) -> None:
     mlflow.client.log_metric(run_id, "train/loss", 1, step=1)
     mlflow.client.log_metric(run_id, "train/loss", 0.25, step=2)
     mlflow.client.log_metric(run_id, "system/cpu_utilization_percentage", 80)
-    status = {"attempt": 1, "mlflow": {"runId": run_id, "trackingUri": mlflow.uri}}
+    status: dict[str, Any] = {"attempt": 1, "mlflow": {"runId": run_id, "trackingUri": mlflow.uri}}
     with FakeApiServer(body("Running", **status)).running() as server:
         assert tj(server, tmp_path, "top", "mnist").stdout.splitlines() == [
             "NODE   METRIC                       VALUE",
