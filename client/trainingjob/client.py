@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from trainingjob import following, logs, submission
 from trainingjob.adapters.kube import Cluster
-from trainingjob.adapters.tracking import RunFiles
+from trainingjob.adapters.tracking import KeptRun
 from trainingjob.core import functions
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
@@ -111,7 +111,7 @@ class Run:
             UserError: the job runs no function, or MLflow does not answer.
         """
         self.wait()
-        files = RunFiles(self._job.run_id or "", self._job.tracking_uri)
+        files = KeptRun(self._job.run_id or "", self._job.tracking_uri)
         if functions.RESULT not in files.names(functions.RESULT_FOLDER):
             raise UserError(
                 f"the run of {self.name} has no result",

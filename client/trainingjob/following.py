@@ -107,7 +107,7 @@ class _Following:
     name: str
     selection: Selection | None
     ended: threading.Event = field(default_factory=threading.Event)
-    _news: "queue.SimpleQueue[News | UserError | None]" = field(default_factory=queue.SimpleQueue)
+    _news: "queue.SimpleQueue[News | Exception | None]" = field(default_factory=queue.SimpleQueue)
     _readers: dict[str, threading.Thread] = field(default_factory=dict)
     _merger: Merger = field(default_factory=Merger)
 
@@ -125,7 +125,7 @@ class _Following:
             for one in self._arrived():
                 if one is None:
                     over_at = now
-                elif isinstance(one, UserError):
+                elif isinstance(one, Exception):
                     raise one
                 elif isinstance(one, Line):
                     self._merger.add(one, now)
@@ -138,7 +138,7 @@ class _Following:
                 self._look_for_pods(job, self.selection)
         yield from self._merger.rest()
 
-    def _arrived(self) -> Iterator[News | UserError | None]:
+    def _arrived(self) -> Iterator[News | Exception | None]:
         """What has come; waits a moment for it."""
         try:
             yield self._news.get(timeout=_TICK_SECONDS)
@@ -163,7 +163,7 @@ class _Following:
                 if self.ended.is_set():
                     return
                 self._news.put(one)
-        except UserError as error:
+        except Exception as error:  # noqa: BLE001 - `news` raises it, in the caller's thread
             self._news.put(error)
         self._news.put(None)
 
@@ -197,7 +197,7 @@ class _Following:
                     self._news.put(Unread(pod, error))
                     return
                 over = False
-            except UserError as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 self._news.put(error)
                 return
             if over:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from trainingjob.adapters.kube import Cluster
-from trainingjob.adapters.tracking import RunFiles
+from trainingjob.adapters.tracking import KeptRun
 from trainingjob.core import wire
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line, parse
@@ -28,7 +28,7 @@ Kept = Callable[[str, str | None], Files]
 """Gives the files of a run by its id and the address of its server."""
 
 
-def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = RunFiles) -> Iterator[Line]:
+def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = KeptRun) -> Iterator[Line]:
     """The lines that are there now, attempt by attempt.
 
     An attempt without pods is read from the run, where a line has no time: node by node.

@@ -22,8 +22,8 @@ _CLIENT_DEFAULTS = {
 }
 
 
-class RunFiles:
-    """The artifacts of one run.
+class KeptRun:
+    """The metrics and artifacts of one run.
 
     The server is MLFLOW_TRACKING_URI where that is set: pods may know it by another address than
     this machine.
@@ -33,11 +33,21 @@ class RunFiles:
         self._run_id = run_id
         self._uri = os.environ.get(URI) or tracking_uri or ""
 
+    def metrics(self) -> dict[str, float]:
+        """The latest value of each metric.
+
+        Raises:
+            UserError: the server does not answer, or refuses.
+        """
+        client = _client_of(self._uri)
+        with _Explained(self._uri):
+            return dict(client.get_run(self._run_id).data.metrics)
+
     def names(self, folder: str) -> list[str]:
         """Paths of the files directly in a folder; none where there is no such folder.
 
         Raises:
-            UserError: the server does not answer, or refuses.
+            UserError: as above.
         """
         client = _client_of(self._uri)
         with _Explained(self._uri):

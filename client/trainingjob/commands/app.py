@@ -32,6 +32,7 @@ COMMANDS = (
     looking.why,
     following.logs,
     looking.events,
+    looking.top,
     following.wait,
     running.rerun,
     looking.open_run,

@@ -3,14 +3,15 @@
 import json
 import time
 import webbrowser
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trainingjob.commands.options import AsJson, Context, Name, Namespace, cluster
+from trainingjob.core import gauges, tables
 from trainingjob.core import job as jobs
-from trainingjob.core import tables
 from trainingjob.core.durations import age
 from trainingjob.core.job import Job
 from trainingjob.core.why import explain
@@ -39,7 +40,7 @@ def ls(
         told = [tables.summary(job) for job in _all(found, all_namespaces)]
         typer.echo(json.dumps(told, indent=2))
     elif watch:
-        _watch(found, all_namespaces)
+        _watch(lambda: _table(found, all_namespaces))
     else:
         terminal.lines(_table(found, all_namespaces))
 
@@ -89,6 +90,27 @@ def events(name: Name, namespace: Namespace = None, context: Context = None) -> 
     terminal.lines(tables.lines([("AGE", "TYPE", "REASON", "ABOUT", "MESSAGE"), *rows]))
 
 
+def top(
+    name: Name, watch: Watch = False, namespace: Namespace = None, context: Context = None
+) -> None:
+    """Show the latest metrics of the run: the training's, and those of each node's system."""
+    from trainingjob.adapters import terminal
+    from trainingjob.adapters.tracking import KeptRun
+
+    job = jobs.read(cluster(context, namespace).get(name))
+    if job.run_id is None:
+        raise UserError(f"{name} has no run yet", f"tj why {name} says why")
+    run = KeptRun(job.run_id, job.tracking_uri)
+
+    def table() -> list[str]:
+        return tables.lines([gauges.HEADINGS, *gauges.rows(run.metrics())])
+
+    if watch:
+        _watch(table)
+    else:
+        terminal.lines(table())
+
+
 def open_run(name: Name, namespace: Namespace = None, context: Context = None) -> None:
     """Open the page of the job's run in the browser, and print its address."""
     job = jobs.read(cluster(context, namespace).get(name))
@@ -107,7 +129,8 @@ def doctor(namespace: Namespace = None, context: Context = None) -> None:
         raise typer.Exit(1)
 
 
-def _watch(found: "Cluster", all_namespaces: bool) -> None:
+def _watch(table: Callable[[], list[str]]) -> None:
+    """Show lines anew every two seconds, until Ctrl-C."""
     from rich.live import Live
 
     from trainingjob.adapters import terminal
@@ -115,7 +138,7 @@ def _watch(found: "Cluster", all_namespaces: bool) -> None:
     try:
         with Live(console=terminal.console(), auto_refresh=False) as live:
             while True:
-                text = "\n".join(_table(found, all_namespaces))
+                text = "\n".join(table())
                 live.update(terminal.coloured(text), refresh=True)
                 time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:

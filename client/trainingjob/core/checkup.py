@@ -87,7 +87,7 @@ def of_gpus(gpus: Iterable[int] | None) -> Finding:
 def of_queues(names: Sequence[str] | None, namespace: str) -> Finding:
     """The LocalQueues of the namespace; None without Kueue."""
     if names is None:
-        return Finding(True, "no Kueue: leave --queue out")
+        return Finding(True, "no queues of Kueue to be seen: leave --queue out")
     if not names:
         return Finding(True, f"no LocalQueue in namespace {namespace}: leave --queue out")
     return Finding(True, f"queues: {', '.join(sorted(names))}")

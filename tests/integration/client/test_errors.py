@@ -149,7 +149,8 @@ def test_the_largest_code_that_goes_along(tj: Tj, cluster: Cluster) -> None:
             high = count - 1
         else:
             largest, low = count, count + 1
-    assert len(snapshot.pack([File("train.py", noise[:largest])]).archive) == snapshot.MAX_BYTES
+    packed = len(snapshot.pack([File("train.py", noise[:largest])]).archive)
+    assert snapshot.MAX_BYTES - 100 < packed <= snapshot.MAX_BYTES
     (tj.directory / "train.py").write_bytes(noise[:largest])
     done = tj(*RUN, "--detach", "--", "true")
     assert (done.returncode, done.stderr) == (0, "")

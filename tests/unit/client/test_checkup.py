@@ -46,7 +46,10 @@ MLFLOW = (
             checkup.of_queues([], "ml"),
             Finding(True, "no LocalQueue in namespace ml: leave --queue out"),
         ),
-        (checkup.of_queues(None, "ml"), Finding(True, "no Kueue: leave --queue out")),
+        (
+            checkup.of_queues(None, "ml"),
+            Finding(True, "no queues of Kueue to be seen: leave --queue out"),
+        ),
         (checkup.of_mlflow("http://m", None), Finding(True, "MLflow at http://m answers")),
         (
             checkup.of_mlflow("http://m", "refused"),

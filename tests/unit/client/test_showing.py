@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from trainingjob.core import tables, telling
+from trainingjob.core import gauges, tables, telling
 from trainingjob.core.durations import duration, size
 from trainingjob.core.job import read
 
@@ -56,6 +56,23 @@ def test_a_table_has_its_columns_below_each_other() -> None:
         "mnist   Failed    50%        -       2         1       1h0m   -      Evicted",
     ]
     assert tables.lines([]) == []
+
+
+def test_metrics_are_those_of_the_training_and_then_of_each_node() -> None:
+    assert gauges.rows(
+        {
+            "system/10/cpu": 1.0,
+            "system/2/gpu_0_utilization_percentage": 97.123456789,
+            "train/loss": 0.5,
+            "system/2/cpu": 2e9,
+        }
+    ) == [
+        ("-", "train/loss", "0.5"),
+        ("2", "cpu", "2e+09"),
+        ("2", "gpu_0_utilization_percentage", "97.1235"),
+        ("10", "cpu", "1"),
+    ]
+    assert gauges.rows({"system/cpu": 1.0}) == [("0", "cpu", "1")]
 
 
 def test_the_details_of_a_job_are_what_is_known() -> None:

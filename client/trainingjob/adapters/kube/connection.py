@@ -1,5 +1,6 @@
 """The login of kubectl, or of the pod that this runs in, and errors in the user's words."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,8 +66,10 @@ def connect(context: str | None, namespace: str | None) -> Connection:
 
 def _from_kubeconfig(configuration: Any, context: str | None) -> str:
     """Fill the configuration; return the namespace of the context."""
-    config.load_kube_config(context=context, client_configuration=configuration)
-    contexts, active = config.list_kube_config_contexts()
+    # As it is now: the client's own default is that of its import.
+    file = os.environ.get("KUBECONFIG") or None
+    config.load_kube_config(file, context, client_configuration=configuration)
+    contexts, active = config.list_kube_config_contexts(file)
     if context is not None:
         active = next(one for one in contexts if one["name"] == context)
     return str(active["context"].get("namespace") or _DEFAULT_NAMESPACE)
