@@ -43,8 +43,9 @@ def training(task: str) -> Manifest:
 def signature_of(installed: Installed, run: Any) -> str:
     from mlflow.models import get_model_info
 
-    [model] = run.outputs.model_outputs
-    info = get_model_info(installed.mlflow.get_logged_model(model.model_id).model_uri)
+    logged = [installed.mlflow.get_logged_model(one.model_id) for one in run.outputs.model_outputs]
+    [model] = [one for one in logged if one.name == "model"]
+    info = get_model_info(model.model_uri)
     assert info.saved_input_example_info is not None
     return str(info.signature.inputs.to_dict()[0]["tensor-spec"]["shape"])
 
