@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config, watch
-from kubernetes.client.exceptions import ApiException
+from kubernetes.client.exceptions import ApiException, NotFoundException
 from mlflow.tracking import MlflowClient
 
 from tests.support.waiting import beside
@@ -106,9 +106,11 @@ class Cluster:
     def release_jobs(self) -> None:
         """Take the finalizers off all Jobs of the namespace, as where no operator is left."""
         for job in self.batch.list_namespaced_job(self.namespace).items:
-            self.batch.patch_namespaced_job(
-                job.metadata.name, self.namespace, {"metadata": {"finalizers": None}}
-            )
+            # Its operator may still be at it.
+            with suppress(NotFoundException):
+                self.batch.patch_namespaced_job(
+                    job.metadata.name, self.namespace, {"metadata": {"finalizers": None}}
+                )
 
     def has_ended(self, name: str, *states: str) -> bool:
         """Whether a TrainingJob has ended, in one of these states, and its Jobs are released."""

@@ -45,16 +45,16 @@ def test_a_function_runs_with_its_arguments_and_its_result_comes_back(
     operator: OperatorProcess,
     tmp_path: Path,
 ) -> None:
-    place = f'namespace="{tj.namespace}", env'
-    (tj.directory / "train.py").write_text(SCRIPT.replace("env", place))
+    place = f'namespace="{tj.namespace}", env={{'
+    (tj.directory / "train.py").write_text(SCRIPT.replace("env={", place))
     submitted = subprocess.run(
         (sys.executable, "-c", SUBMITTING),
         env=tj.environment,
         cwd=tj.directory,
         capture_output=True,
         text=True,
-        check=True,
     )
+    assert submitted.returncode == 0, submitted.stderr
     name = submitted.stdout.strip()
     assert name.startswith("train-")
     run = client.get(name)

@@ -83,7 +83,8 @@ def test_a_job_is_started_again_with_its_code_and_other_arguments(
     (tj.directory / "train.py").unlink()
     done = tj("rerun", "train", "--name", "again", "--", "python", "train.py", "--lr", "1")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "tj: Succeeded"
+    # A fake node has no output to read, which may be said after the end.
+    assert "tj: Succeeded" in done.stdout.splitlines()
     first, second = cluster.get("train"), cluster.get("again")
     assert first is not None
     assert second is not None

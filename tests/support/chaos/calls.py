@@ -34,7 +34,10 @@ _NAMESPACED = re.compile(
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
 _MLFLOW = "/api/2.0/mlflow/"
-_MLFLOW_READS = ("runs/search", "runs/get", "experiments/get-by-name", "experiments/search")
+_MLFLOW_READS = (
+    *("runs/search", "runs/get", "experiments/get-by-name", "experiments/search"),
+    *("logged-models/search", "/api/3.0/mlflow/server-info"),
+)
 
 
 class Dropped(Exception):  # noqa: N818 - says what happened, not that it is an error

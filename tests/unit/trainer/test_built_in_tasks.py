@@ -18,7 +18,6 @@ def run(
     trainer: Trainer, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> "TaskRun":
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
-    mlflow.set_tracking_uri(mlflow_server.uri)
     return TaskRun(trainer, mlflow_server)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from requests import Request as Outgoing
-from trainingjob_agent.delivery.login import TokenFileLogin, login_variables
+from trainingjob_agent.login import TokenFileLogin, login_variables
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer

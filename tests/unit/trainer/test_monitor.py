@@ -130,7 +130,8 @@ def test_logs_by_run_id_without_an_active_run_and_whatever_the_status(
     assert sender.close(within_seconds=300)
 
     history = client.get_metric_history(run_id, name)
-    assert all(point.step == point.timestamp for point in history)
+    # Two samples within a millisecond have steps of their own.
+    assert {point.step - point.timestamp for point in history} <= {0, 1}
     assert client.get_run(run_id).info.status == "FAILED"
     assert mlflow.active_run() is None
     assert len(client.search_runs(["0"])) == runs_before

@@ -7,13 +7,18 @@ from trainingjob_trainer.task import TaskNotFoundError, load_task
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnst", "no task 'mnst': use one of mnist, mnist-denoise, or package.module:Class"),
+        (
+            "mnst",
+            "no task 'mnst': use one of mnist, mnist-denoise, text, wine, or package.module:Class",
+        ),
         ("json:Loader", "module 'json' has no class 'Loader'"),
         (
             "collections:OrderedDict",
             (
                 "collections:OrderedDict is not a task: it lacks name, build_model, "
-                "build_loaders, loss, metrics, build_optimizer, build_scheduler"
+                "build_loaders, forward, loss, count, metrics, build_optimizer, build_scheduler, "
+                'example, draw_samples; where batches have an "image", inherit from '
+                "trainingjob_trainer.tasks.images.ImageTask, which has it"
             ),
         ),
     ],

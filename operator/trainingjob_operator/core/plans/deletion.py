@@ -6,7 +6,7 @@ Its own object needs no finalizer: that of its child Jobs keeps what closing the
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.core import run_tags
+from trainingjob_operator.core import run_page, run_tags
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan, RunIntent, RunStatus
 from trainingjob_operator.core.observe import JobView, Observed
@@ -29,7 +29,7 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
     over = context.job.status.state in TERMINAL_STATES
     if any(pod.live for pod in observed.pods) if over else observed.live(uid):
         known = context.tracking is not None and context.run_identity is not None
-        run = _only_existing(status.run_intent(context, context.job.status)) if known else None
+        run = _only_existing(context) if known else None
         ends = (*_end_jobs(context, observed, over), *_end_orphans(observed))
         return Plan(actions=ends, run=run, requeue_after=RECHECK)
     release = ending.release(observed.jobs_of(uid))
@@ -69,7 +69,7 @@ def _end_orphans(observed: Observed) -> tuple[Action, ...]:
 
 
 def _close_run(context: Context, release: tuple[Action, ...]) -> Plan:
-    intent = _only_existing(status.run_intent(context, context.job.status))
+    intent = _only_existing(context)
     if context.job.status.state not in TERMINAL_STATES:
         intent = _killed(context, intent)
     nothing_to_tell = context.run.missing or context.run.deleted
@@ -85,8 +85,12 @@ def _killed(context: Context, intent: RunIntent) -> RunIntent:
     return replace(intent, status=RunStatus.KILLED, ended_at=ended, tags=tuple(tags.items()))
 
 
-def _only_existing(intent: RunIntent) -> RunIntent:
-    return replace(intent, create=False, starting=False)
+def _only_existing(context: Context) -> RunIntent:
+    """What the run's page shows came with its creation; a job that is gone may not know it."""
+    intent = status.run_intent(context, context.job.status)
+    page = run_page.tags(context.job)
+    tags = tuple((name, value) for name, value in intent.tags if name not in page)
+    return replace(intent, create=False, starting=False, tags=tags)
 
 
 def given_up(context: Context, since: datetime | None, patience: timedelta = RELEASE_AFTER) -> bool:

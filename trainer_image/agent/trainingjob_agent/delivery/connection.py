@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from trainingjob_agent import login
 from trainingjob_agent.contract import LOCAL_NAME, Contract
-from trainingjob_agent.delivery import login, rest
+from trainingjob_agent.delivery import rest
 from trainingjob_agent.delivery.batch import Batch
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from trainingjob_agent.causes.termination import (
     write_termination_message,
 )
 from trainingjob_agent.contract import RUN_URL, Contract, ContractError
-from trainingjob_agent.delivery.login import login_variables
+from trainingjob_agent.login import login_variables
 from trainingjob_agent.logs.output import Output
 from trainingjob_agent.rendezvous import wait_for_name
 from trainingjob_agent.supervisor.child import Child
