@@ -1,7 +1,9 @@
 """`tj` and `kubectl tj`."""
 
 import io
+import os
 import sys
+import threading
 
 from trainingjob.commands.app import app
 from trainingjob.errors import UserError
@@ -15,6 +17,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app(prog_name="tj")
+    except SystemExit as end:
+        _leave_readers(end.code)
+        raise
     except UserError as error:
         from trainingjob.adapters import terminal
 
@@ -24,6 +29,17 @@ def main() -> None:
         # `tj logs NAME | head`; Python would complain once more as it closes standard output.
         sys.stderr.close()
         sys.exit(1)
+
+
+def _leave_readers(code: object) -> None:
+    """End at once where threads still read logs.
+
+    One that waits for a server holds locks which the interpreter's end would ask for: it aborts.
+    """
+    if isinstance(code, int) and any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -66,4 +66,4 @@ def test_a_table_and_a_text_are_learned(
         assert run.data.metrics["val/accuracy"] > accuracy
         found = installed.mlflow.list_artifacts(run.info.run_id, "samples")
         assert sorted(one.path for one in found) == samples
-        assert signature_of(installed, run) == f"[{shape}]"
+        assert signature_of(installed, run) == f"({shape})"
