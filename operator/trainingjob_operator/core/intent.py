@@ -66,7 +66,7 @@ class RunIntent:
     @property
     def wanted(self) -> tuple[object, ...]:
         """The part whose change asks for a call; the rest only serves to find or make the run."""
-        return self.status, self.ended_at, self.create, self.tags, self.replaces, self.starting
+        return self.status, self.ended_at, self.create, self.tags, self.replaces
 
 
 @dataclass(frozen=True, slots=True)

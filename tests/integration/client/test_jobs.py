@@ -36,7 +36,8 @@ def test_a_job_is_started_with_the_code_and_ends_with_its_exit_code(
     assert lines[1] == f"train created in namespace {cluster.namespace}"
     assert any(run.info.run_id in line for line in lines)
     assert "tj: Running" in lines
-    assert lines[-1] == "tj: Succeeded"
+    # A fake node has no output to read, which may be said after the end.
+    assert "tj: Succeeded" in lines
 
     job = cluster.get("train")
     assert job is not None
@@ -83,7 +84,6 @@ def test_a_job_is_started_again_with_its_code_and_other_arguments(
     (tj.directory / "train.py").unlink()
     done = tj("rerun", "train", "--name", "again", "--", "python", "train.py", "--lr", "1")
     assert done.returncode == 0
-    # A fake node has no output to read, which may be said after the end.
     assert "tj: Succeeded" in done.stdout.splitlines()
     first, second = cluster.get("train"), cluster.get("again")
     assert first is not None

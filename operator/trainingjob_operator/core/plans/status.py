@@ -39,7 +39,7 @@ def run_intent(context: Context, status: TrainingJobStatus) -> RunIntent:
 
 def _about_to_run(job: TrainingJob, status: TrainingJobStatus) -> bool:
     waits = job.spec.suspend or inherited.queue(job) is not None
-    return status.state is None and status.failure is None and not waits
+    return status.state is None and not waits
 
 
 def _step_watch(job: TrainingJob, status: TrainingJobStatus) -> StepWatch | None:
