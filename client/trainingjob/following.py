@@ -171,7 +171,7 @@ class _Following:
         try:
             pods = selection.of(self.cluster.pods(job.uid))
         except UnavailableError:
-            # The watch of the job tells of the outage.
+            # The watch of the job reports the outage.
             return
         for pod in pods:
             if pod.has_log and pod.uid not in self._readers:

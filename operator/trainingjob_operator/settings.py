@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
+from trainingjob_operator.core.tracking_uris import PLACEHOLDER, PodToken, TrackingUris
 
 # RFC 1123, as the API server has it.
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -21,8 +21,6 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable."""
 
 
-# In patterns and templates of names.
-PLACEHOLDER = "{namespace}"
 # The template of a workspace's name (MLflow's WorkspaceNameValidator) for a namespace, or for `*`.
 Workspace = Annotated[str, Field(pattern=r"^([a-z0-9-]|\{namespace\}){1,63}$")]
 Workspaces = dict[Annotated[str, Field(pattern=r"^([a-z0-9-]{1,63}|\*)$")], Workspace]

@@ -21,7 +21,7 @@ from trainingjob_operator.core.observe import JobView, Observed, PodView, Servic
 MEMORY_SECONDS = 30.0
 # So much longer than its grace period may a pod take that a kubelet is to end.
 ENDING_SECONDS = 30.0
-# How long a TrainingJob that is gone is known; a Job of it that is held tells of it afterwards.
+# How long a deleted TrainingJob is known; afterwards a Job that our finalizer holds records it.
 DEPARTED_SECONDS = 600.0
 
 

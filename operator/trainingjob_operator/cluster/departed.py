@@ -1,7 +1,7 @@
 """TrainingJobs that are gone while something of them is left: pods, a run that is open.
 
 `kubectl delete` takes a TrainingJob away at once. Who has watched it knows its last state; after a
-restart its child Jobs tell of it, which our finalizer keeps until all is done.
+restart its child Jobs record it, which our finalizer keeps until all is done.
 """
 
 import logging
@@ -29,7 +29,7 @@ class DepartedJobs:
         """One that was there before the `present` object of the key, and is not done with.
 
         An unreadable one that is being deleted counts as gone. The caches may be behind, so the
-        API server is asked where only a Job tells of it. Raises ApiError.
+        API server is asked where only a Job records it. Raises ApiError.
         """
         known = self._caches.departed(key)
         if known is not None:

@@ -17,7 +17,7 @@ AGAIN_SECONDS = 5.0
 
 
 class UnreadableJobs:
-    """Reports them. What is left of one that is deleted is cleared up as its Jobs tell of it."""
+    """Reports them. What is left of a deleted one is cleared up by what its Jobs record."""
 
     def __init__(self, kube: Kube, now: Callable[[], datetime]) -> None:
         self._kube = kube

@@ -42,7 +42,7 @@ from trainingjob_operator.core.tracking_uris import TrackingUris
 TERMINATING_RECHECK = 2.0
 # How long the pod that failed may show later than its Job's failure.
 EVIDENCE_SECONDS = 5.0
-# An attempt that does not run for so long is told as Starting: sooner where nothing is told yet.
+# An attempt that takes longer to run becomes Starting; sooner where the status has no state yet.
 FIRST_TOLD_AFTER = timedelta(seconds=5)
 STARTING_TOLD_AFTER = timedelta(seconds=10)
 

@@ -7,6 +7,8 @@ from urllib.parse import quote
 from trainingjob_operator.core.intent import RunIdentity
 
 DEFAULT_WORKSPACE = "default"
+# Stands for the job's namespace in patterns and templates of names.
+PLACEHOLDER = "{namespace}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ class MlflowApi:
         return ids
 
     async def workspaces(self) -> list[str]:
-        """Return the workspaces that the login sees; none where the server tells of none.
+        """Return the workspaces that the login sees; none where the server has none.
 
         REST API 3.0, server-info and workspaces; both are unknown before MLflow 3.10, and one
         that has no workspaces answers the second as one that is down does.

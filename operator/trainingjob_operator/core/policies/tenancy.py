@@ -8,9 +8,8 @@ import re
 
 from trainingjob_operator.api import Failure, TrainingJob
 from trainingjob_operator.core.reasons import Reason
-from trainingjob_operator.core.tracking_uris import Tracking, TrackingUris
+from trainingjob_operator.core.tracking_uris import PLACEHOLDER, Tracking, TrackingUris
 
-NAMESPACE = "{namespace}"
 ANY = "*"
 # Stands for any text in the name of the default experiment.
 DEFAULT = "default"
@@ -92,11 +91,11 @@ def _bound_workspace(job: TrainingJob, uris: TrackingUris, uri: str) -> str | No
     namespace, mapped = job.metadata.namespace, uris.workspaces.get(uri)
     if not mapped:
         return None
-    return mapped.get(namespace, mapped.get(ANY, "")).replace(NAMESPACE, namespace)
+    return mapped.get(namespace, mapped.get(ANY, "")).replace(PLACEHOLDER, namespace)
 
 
 def _pattern(job: TrainingJob, uris: TrackingUris) -> str:
-    return uris.experiment_pattern.replace(NAMESPACE, job.metadata.namespace)
+    return uris.experiment_pattern.replace(PLACEHOLDER, job.metadata.namespace)
 
 
 def _matches(pattern: str, name: str) -> bool:
