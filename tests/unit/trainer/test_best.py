@@ -49,6 +49,6 @@ def test_a_resumed_one_goes_on_with_the_same_metric_only(metric: str, value: flo
     before.update(0.5, 1, 10)
     after = BestEpoch(metric, "min", patience=3)
 
-    after.restore(before.state())
+    after.load_state_dict(before.state_dict())
 
     assert (after.value, after.patience) == (value, 3)

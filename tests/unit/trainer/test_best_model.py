@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from trainingjob_trainer.best import BestEpoch
 from trainingjob_trainer.best_model import BestModel
-from trainingjob_trainer.checkpoint import CheckpointStore
+from trainingjob_trainer.checkpoint import CheckpointStore, Part
+from trainingjob_trainer.parallel.replicated import Replicated
 
 
 def model(weight: float) -> nn.Linear:
@@ -34,10 +35,10 @@ def best() -> BestEpoch:
 
 def test_without_checkpoints_it_is_kept_in_memory(best: BestEpoch) -> None:
     kept, training = BestModel(), model(1.0)
-    kept.keep(best, training)
+    kept.keep(best, training.state_dict())
     nn.init.constant_(training.weight, 2.0)
 
-    found = kept.load(best, 20, training, None)
+    found = kept.load(best, 20, training, None, Replicated())
 
     assert isinstance(found, nn.Module)
     assert found.state_dict()["weight"].item() == 1.0
@@ -47,9 +48,11 @@ def test_without_checkpoints_it_is_kept_in_memory(best: BestEpoch) -> None:
 def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> None:
     """As after a restart, which has nothing in memory."""
     store = CheckpointStore(tmp_path, keep=1)
-    store.write_best({**best.state(), "model": {"weight": torch.ones(1, 1)}})
+    weight = {"weight": {"__tensor__": "/model/weight"}}
+    part = Part({}, {**best.state_dict(), "model": weight}, {"/model/weight": torch.ones(1, 1)})
+    store.best.write(10, part)
 
-    found = BestModel().load(best, 20, model(2.0), store)
+    found = BestModel().load(best, 20, model(2.0), store, Replicated())
 
     assert isinstance(found, nn.Module)
     assert found.state_dict()["weight"].item() == 1.0
@@ -58,25 +61,25 @@ def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> 
 def test_of_a_model_that_cannot_be_copied_it_is_the_weights(best: BestEpoch) -> None:
     kept, training = BestModel(), model(1.0)
     training.register_module("lock", LockHolder())
-    kept.keep(best, training)
+    kept.keep(best, training.state_dict())
 
-    found = kept.load(best, 20, training, None)
+    found = kept.load(best, 20, training, None, Replicated())
 
     assert isinstance(found, dict)
     assert found["weight"].item() == 1.0
 
 
 def test_the_final_model_is_not_logged_twice(best: BestEpoch) -> None:
-    assert BestModel().load(best, 10, model(1.0), None) is None
-    assert BestModel().load(BestEpoch("loss", "min"), 20, model(1.0), None) is None
+    assert BestModel().load(best, 10, model(1.0), None, Replicated()) is None
+    assert BestModel().load(BestEpoch("loss", "min"), 20, model(1.0), None, Replicated()) is None
 
 
 def test_one_that_is_lost_is_missed(
     best: BestEpoch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = CheckpointStore(tmp_path, keep=1)
-    store.write_best({**best.state(), "step": 5, "model": {}})
+    store.best.write(5, Part({}, {**best.state_dict(), "step": 5, "model": {}}, {}))
 
-    assert BestModel().load(best, 20, model(1.0), store) is None
+    assert BestModel().load(best, 20, model(1.0), store, Replicated()) is None
 
     assert "the best model, that of step 10, is not to be found" in caplog.text

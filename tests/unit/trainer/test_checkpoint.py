@@ -220,12 +220,27 @@ def test_the_best_model_is_kept_apart(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep=1)
     assert store.read_best() is None
 
-    store.write_best({"epoch": 1, "model": {"weight": torch.zeros(1)}})
-    store.write_best({"epoch": 2, "model": {"weight": torch.ones(1)}})
+    for step in (1, 2):
+        write(store.best, step)
+    store.best.prune()
 
-    assert store.read_best() == {"epoch": 2, "model": {"weight": torch.ones(1)}}
-    flip_a_byte(tmp_path / "best.pt")
+    assert (store.steps(), store.best.steps()) == ([], [2])
+    best = store.read_best()
+    assert best is not None
+    assert best["model"]["weight"].unique().tolist() == [2.0]
+    flip_a_byte(tmp_path / "best" / "step_000000002" / "__0_0.distcp")
     assert store.read_best() is None
+
+
+@pytest.mark.parametrize("file", ["shared.pt", "__0_0.distcp", "__1_0.distcp"])
+def test_ranks_look_at_a_part_of_it_each_and_at_all_of_it_together(
+    shared_store: CheckpointStore, file: str
+) -> None:
+    flip_a_byte(shared_store.directory / "step_000000007" / file)
+
+    found = [shared_store.problem(7, rank, among=2) for rank in range(2)]
+
+    assert sorted(map(str, found)) == ["None", f"{file} is corrupt: its checksum is wrong"]
 
 
 def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_checkpoint_that_is_there_outlasts_a_best_model_that_cannot_be_written
     saving = checkpointer(tmp_path)
     saving.save(1, own={}, shared={"model": 1})
     saving.wait()
-    (tmp_path / "best.pt").mkdir()
+    (tmp_path / "best").write_text("a file where a directory should be")
 
     saving.save(1, own={}, shared={"model": 1}, best={"epoch": 1})
     saving.wait()

@@ -138,7 +138,7 @@ class Broken:
     def __iter__(self) -> Iterator[Any]:
         raise OSError(5, "Input/output error", "images")
 
-    def best_model(self) -> nn.Module:
+    def best_model(self, _final: nn.Module) -> nn.Module:
         raise OSError(5, "Input/output error", "best.pt")
 
 
@@ -148,17 +148,21 @@ def test_what_cannot_be_read_after_the_training_is_no_failure_of_it(
     worker = Worker(RunOptions("mnist"), Contract())
     logged: list[tuple[list[TrainedModel], Tensor | None]] = []
     monkeypatch.setattr(
-        worker._services, "log_models", lambda models, images, *_: logged.append((models, images))
+        worker._services,
+        "log_models",
+        lambda models, images, *_, **__: logged.append((models, images)),
     )
     loop: Any = SimpleNamespace(
-        model=nn.Flatten(),
+        final_model=nn.Flatten,
         progress=SimpleNamespace(step=7),
         best_model=Broken().best_model,
         loaders=SimpleNamespace(validation=Broken()),
     )
 
-    worker._log_models(loop)
+    models = worker._models(loop)
+    worker._log_models(loop, models)
 
-    assert logged == [([TrainedModel("model", loop.model, 7)], None)]
+    assert [(one.name, one.step) for one in models] == [("model", 7)]
+    assert logged == [(models, None)]
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.exc_info is not None for record in errors] == [True, True]

@@ -50,12 +50,25 @@ def final_state(attempts: Attempts) -> tuple[object, object]:
     return exact(trained), exact(store.read_best())
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("ranks", [1, 2])
+LOADERS = (
+    "shuffle",
+    "generator",
+    "numpy",
+    "batch-sampler",
+    "set-epoch",
+    "persistent",
+    "positioned",
+)
+KINDS = [(ranks, accumulate, "ddp") for ranks in (1, 2) for accumulate in (1, 2)] + [
+    *((1, 1, "fsdp2"), (2, 2, "fsdp2"))
+]
+
+
+@pytest.mark.parametrize(("ranks", "accumulate", "parallel"), KINDS)
 def test_after_sigterm_no_step_is_repeated_and_none_differs(
-    tmp_path: Path, whole: Callable[..., Attempts], ranks: int, accumulate: int
+    tmp_path: Path, whole: Callable[..., Attempts], ranks: int, accumulate: int, parallel: str
 ) -> None:
-    arguments = (*OPTIONS, "--accumulate", str(accumulate))
+    arguments = (*OPTIONS, "--accumulate", str(accumulate), "--parallel", parallel)
     expected = whole(ranks, arguments)
     stopped = Attempts(tmp_path, arguments, ranks)
 
@@ -69,12 +82,11 @@ def test_after_sigterm_no_step_is_repeated_and_none_differs(
     assert final_state(stopped) == final_state(expected)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(("ranks", "accumulate", "parallel"), KINDS)
 def test_after_sigkill_the_repeated_steps_are_the_same(
-    tmp_path: Path, whole: Callable[..., Attempts], ranks: int, accumulate: int
+    tmp_path: Path, whole: Callable[..., Attempts], ranks: int, accumulate: int, parallel: str
 ) -> None:
-    arguments = (*OPTIONS, "--accumulate", str(accumulate))
+    arguments = (*OPTIONS, "--accumulate", str(accumulate), "--parallel", parallel)
     expected = whole(ranks, arguments)
     killed = Attempts(tmp_path, arguments, ranks)
 
@@ -95,14 +107,14 @@ def test_after_sigkill_the_repeated_steps_are_the_same(
     [
         (("--precision", "fp16"), {}),
         (("--precision", "bf16"), {}),
-        ((), {"TINY_LOADER": "shuffle"}),
+        *(((), {"TINY_LOADER": loader}) for loader in LOADERS),
         # After the signal its step still needs more batches than the workers have made.
         (("--accumulate", "15"), {"TINY_WORKERS": "2"}),
         (("--steps-per-epoch", "11"), {"TINY_LOADER": "stream"}),
         (("--steps-per-epoch", "11"), {}),
     ],
     ids=[
-        *("fp16", "bf16", "a loader without our sampler", "a loader with workers"),
+        *("fp16", "bf16", *LOADERS, "a loader with workers"),
         *("a stream", "less than all of the data"),
     ],
 )
@@ -115,8 +127,9 @@ def test_scalers_and_other_loaders_resume_too(
     expected = whole(1, OPTIONS + options, **environment)
     stopped = Attempts(tmp_path, OPTIONS + options)
 
-    codes = stopped.run(TINY_SIGNAL="20 0", TINY_SIGNAL_NAME="SIGTERM", **environment)
-    assert codes == [143], stopped.output()
+    for batch in ("20 0", "31 0"):
+        codes = stopped.run(TINY_SIGNAL=batch, TINY_SIGNAL_NAME="SIGTERM", **environment)
+        assert codes == [143], stopped.output()
     assert stopped.run(**environment) == [0], stopped.output()
 
     assert stopped.records() == expected.records()

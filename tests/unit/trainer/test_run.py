@@ -48,6 +48,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "schedule": "constant",
         "warmup_steps": "0",
         "precision": "fp32",
+        "parallel": "ddp",
         "compile": "False",
         "seed": "0",
         "best_metric": "loss",

@@ -5,8 +5,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
-from trainingjob_trainer.sampling import ResumableSampler
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from trainingjob_trainer.task import DataRequest, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
+
+from tests.unit.trainer import tiny_loaders
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-SAMPLES = 60
+SAMPLES = tiny_loaders.SAMPLES
 
 
 class Counting(nn.Module):
@@ -64,31 +63,22 @@ class TinyTask(ImageTask):
         generator = torch.Generator().manual_seed(1)
         images = torch.rand(SAMPLES, 1, 2, 2, generator=generator)
         data = TensorDataset(images, (images.sum(dim=(1, 2, 3)) > 2).long())
-        match os.environ.get("TINY_LOADER"):
-            case "shuffle":
-                train = DataLoader(data, request.batch_size, shuffle=True, collate_fn=collate)
-            case "stream":
-                stream = Stream(data, request)
-                train = DataLoader(stream, request.batch_size, collate_fn=collate)
-            case "unequal":
-                share = Subset(data, range(request.rank * request.batch_size, SAMPLES))
-                train = DataLoader(share, request.batch_size, collate_fn=collate)
-            case _:
-                workers = int(os.environ.get("TINY_WORKERS", "0"))
-                train = DataLoader(
-                    data,
-                    request.batch_size,
-                    sampler=ResumableSampler(data, request),
-                    num_workers=workers,
-                    multiprocessing_context="fork" if workers else None,
-                    collate_fn=collate,
-                )
+        train = tiny_loaders.train_loader(data, request)
         validating = [int(rank) for rank in os.environ.get("TINY_VALIDATING", "").split()]
         ranks = validating or list(range(request.world_size))
         if request.rank not in ranks:
             return Loaders(train=train, validation=[])
         share = Subset(data, range(ranks.index(request.rank), 20, len(ranks)))
-        return Loaders(train=train, validation=DataLoader(share, 6, collate_fn=collate))
+        persistent = os.environ.get("TINY_LOADER") == "persistent"
+        validation = DataLoader(
+            share,
+            6,
+            num_workers=int(persistent),
+            multiprocessing_context="fork" if persistent else None,
+            persistent_workers=persistent,
+            collate_fn=tiny_loaders.collate,
+        )
+        return Loaders(train=train, validation=validation)
 
     def loss(self, output: Tensor, batch: ImageBatch) -> Tensor:
         if not output.requires_grad:
@@ -102,23 +92,6 @@ class TinyTask(ImageTask):
         if os.environ.get("TINY_SIGNAL") == f"{count} {self.rank}":
             send_as_torchrun(getattr(signal, os.environ["TINY_SIGNAL_NAME"]))
         return loss
-
-
-class Stream(IterableDataset[tuple[Tensor, Tensor]]):
-    """Rank's share of samples without end, another one in each epoch."""
-
-    def __init__(self, data: TensorDataset, request: DataRequest) -> None:
-        self.data = data
-        self.request = request
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for number in count(self.request.rank, self.request.world_size):
-            image, label = self.data[(number + 7 * self.epoch) % SAMPLES]
-            yield image, label
 
 
 def send_as_torchrun(number: int) -> None:
@@ -136,8 +109,3 @@ def slow_down_disk(seconds: float) -> None:
         sync(fd)
 
     os.fsync = slow
-
-
-def collate(items: list[tuple[Tensor, Tensor]]) -> ImageBatch:
-    images, labels = zip(*items, strict=True)
-    return {"image": torch.stack(images), "label": torch.stack(labels)}

@@ -33,15 +33,15 @@ class BestEpoch:
         """Whether the metric has not improved for `patience` epochs."""
         return self.patience is not None and self.epochs_since >= self.patience
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
         return asdict(self)
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint; the options of now hold, and another metric starts anew."""
-        if (state["metric"], state["mode"]) == (self.metric, self.mode):
-            self.value, self.epoch = state["value"], state["epoch"]
-            self.step, self.epochs_since = state["step"], state["epochs_since"]
+        if (state_dict["metric"], state_dict["mode"]) == (self.metric, self.mode):
+            self.value, self.epoch = state_dict["value"], state_dict["epoch"]
+            self.step, self.epochs_since = state_dict["step"], state_dict["epochs_since"]
 
     def _better(self, value: float, than: float) -> bool:
         return value < than if self.mode == "min" else value > than

@@ -1,21 +1,16 @@
-"""The processes of one training: device, threads, process group, what all ranks agree on."""
+"""The processes of one training: device, threads, what all ranks agree on."""
 
-import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.monitor.cgroup import Cgroup
 
 _T = TypeVar("_T")
-
-_logger = logging.getLogger(__name__)
 
 
 def choose_device(contract: Contract) -> torch.device:
@@ -39,21 +34,6 @@ def limit_threads(contract: Contract) -> int:
     threads = max(1, math.floor(cores / contract.local_world_size) - 1)
     torch.set_num_threads(threads)
     return threads
-
-
-@contextmanager
-def process_group(contract: Contract, device: torch.device) -> Iterator[None]:
-    """Join the other ranks, if there are any: NCCL on GPUs, gloo on CPUs."""
-    if contract.world_size == 1:
-        yield
-        return
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend)
-    _logger.info("joined %d ranks by %s", contract.world_size, backend)
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
 
 
 def side_group() -> distributed.ProcessGroup | None:
@@ -87,13 +67,13 @@ class Ranks:
         distributed.all_gather_object(values, value, group=self._group)
         return values
 
-    def of_first(self, values: list[int]) -> list[int]:
-        """Return the values of rank 0."""
+    def of_first(self, value: _T) -> _T:
+        """Return the value of rank 0."""
         if self._group is None:
-            return values
-        message = [values]
+            return value
+        message: list[Any] = [value]
         distributed.broadcast_object_list(message, src=0, group=self._group)
-        return message[0]
+        return cast("_T", message[0])
 
     def any_before(self, *flags: bool) -> list[bool]:
         """Return which flags at least one rank raised in the call before; ask for the next one.
@@ -128,25 +108,15 @@ class Ranks:
         return [int(value) for value in total.tolist()]
 
 
-def parallel(model: nn.Module) -> nn.Module:
-    """Average the gradients of `model` over all ranks."""
-    if not distributed.is_initialized():
-        return model
-    return DistributedDataParallel(model)
-
-
-def without_averaging(model: nn.Module) -> AbstractContextManager[None]:
-    """Only add up gradients on this rank; a later backward pass averages the sum."""
-    if isinstance(model, DistributedDataParallel):
-        return model.no_sync()
-    return nullcontext()
-
-
 def share_buffers(model: nn.Module) -> None:
     """Give all ranks the buffers of rank 0, as DDP does before each step of training."""
-    if distributed.is_initialized():
-        for buffer in model.buffers():
-            distributed.broadcast(buffer, src=0)
+    if not distributed.is_initialized():
+        return
+    for buffer in model.buffers():
+        whole = buffer.contiguous()
+        distributed.broadcast(whole, src=0)
+        if whole is not buffer:
+            buffer.copy_(whole)
 
 
 def means_over_ranks(

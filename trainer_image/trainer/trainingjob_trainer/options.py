@@ -21,6 +21,7 @@ FILE_VARIABLE = "TRAININGJOB_OPTIONS_FILE"
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "linear", "cosine"]
 Mode = Literal["min", "max"]
+Kind = Literal["ddp", "fsdp2"]
 
 
 class OptionError(ValueError):
@@ -66,6 +67,13 @@ class RunOptions:
     precision: Precision = field(
         default="fp32",
         metadata=_read(one_of("fp32", "bf16", "fp16"), "of the forward pass: fp32, bf16 or fp16"),
+    )
+    parallel: Kind = field(
+        default="ddp",
+        metadata=_read(
+            one_of("ddp", "fsdp2"),
+            "how several processes share the model: ddp, each has all of it; fsdp2, each a shard",
+        ),
     )
     compile: bool = field(default=False, metadata=_read(boolean, "run the model by torch.compile"))
     seed: int = field(

@@ -22,7 +22,7 @@ class Means:
 
     def include(self, other: "Means") -> None:
         """Add all that `other` has."""
-        self._add(other.state()["sums"], other.samples)
+        self._add(other.state_dict()["sums"], other.samples)
 
     def sums(self) -> dict[str, float]:
         """Return each mean times the number of samples."""
@@ -32,18 +32,23 @@ class Means:
         """Return each mean; waits for the device."""
         return {name: total / self.samples for name, total in self.sums().items()}
 
-    def state(self) -> dict[str, Any]:
+    def clear(self) -> None:
+        """Begin anew."""
+        self.samples, self._sums = 0, {}
+
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
         return {"samples": self.samples, "sums": self._sums}
 
-    def restore(self, state: dict[str, Any], device: Any) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.samples = state["samples"]
-        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self.samples, self._sums = state_dict["samples"], dict(state_dict["sums"])
 
     def _add(self, weighted: dict[str, Tensor], samples: int) -> None:
         for name, value in weighted.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            # A checkpoint's are on the CPU.
+            sums = self._sums.get(name)
+            self._sums[name] = value if sums is None else sums.to(value.device) + value
         self.samples += samples
 
 
@@ -104,7 +109,7 @@ class Progress:
             "progress/estimated_remaining_seconds": round(self.remaining_seconds(now_seconds), 1),
         }
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
         return {
             "epoch": self.epoch,
@@ -114,11 +119,11 @@ class Progress:
             "validated": self.validated,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.batches, self.samples = state["batches"], state["samples"]
-        self.validated = state["validated"]
+        self.epoch, self.step = state_dict["epoch"], state_dict["step"]
+        self.batches, self.samples = state_dict["batches"], state_dict["samples"]
+        self.validated = state_dict["validated"]
         self._first_step = self.step
 
 

@@ -2,10 +2,15 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
-from trainingjob_trainer.checkpoint import CheckpointStore
+from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore, split
 from trainingjob_trainer.distributed import Ranks
+from trainingjob_trainer.state import TrainingState
+from trainingjob_trainer.surroundings import Place
+
+_OF_THE_ORDER = ("world_size", "batch_size", "accumulate", "seed")
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +33,7 @@ def seen_by_all(store: CheckpointStore, rank: int, ranks: Ranks) -> bool:
     return seen
 
 
-def newest_usable(store: CheckpointStore, rank: int, ranks: Ranks) -> int | None:
+def newest_usable(store: CheckpointStore, place: Place, ranks: Ranks) -> int | None:
     """Return the step of the newest checkpoint that every rank finds whole; None without one.
 
     What is newer is removed, and said.
@@ -36,7 +41,7 @@ def newest_usable(store: CheckpointStore, rank: int, ranks: Ranks) -> int | None
     steps = ranks.of_first(store.steps())
     usable = None
     for step in steps:
-        problem = store.problem(step, rank)
+        problem = store.problem(step, place.rank, place.world_size)
         if problem is not None:
             _logger.warning("checkpoint of step %d: %s", step, problem)
         if not any(ranks.any(problem is not None)):
@@ -44,24 +49,66 @@ def newest_usable(store: CheckpointStore, rank: int, ranks: Ranks) -> int | None
             break
     if steps and usable is None:
         _logger.error("no checkpoint in %s can be used: training starts anew", store.directory)
-    if rank == 0:
-        store.discard_after(-1 if usable is None else usable)
+    if place.rank == 0:
+        for one in (store, store.best):
+            one.discard_after(-1 if usable is None else usable)
     # Nobody writes before the removal is over.
     ranks.any(False)
     return usable
 
 
-def check_same_training(saved: dict[str, Any], now: dict[str, Any]) -> None:
-    """Compare the setup of a checkpoint with that of this attempt.
+def go_on(checkpointer: Checkpointer, state: TrainingState, place: Place, ranks: Ranks) -> bool:
+    """Load the newest checkpoint that all ranks can use; return whether there is one.
 
     Raises:
-        CheckpointMismatchError: it is another task.
+        CheckpointMismatchError: it is of another training.
     """
-    if saved["task"] != now["task"]:
-        raise CheckpointMismatchError(
-            f"the checkpoints are of task {saved['task']}, not {now['task']}: "
-            "use another --checkpoint-dir"
-        )
-    changed = [f"{key} {saved[key]} → {now[key]}" for key in now if saved.get(key) != now[key]]
-    if changed:
-        _logger.warning("goes on, but not bit for bit: %s", ", ".join(changed))
+    store = checkpointer.store
+    step = newest_usable(store, place, ranks)
+    if step is None:
+        return False
+    state.setup.load_state_dict(store.about(step)["setup"])
+    _, into = split(state.shared_states())
+    state.load(*store.read(step, place.rank, into))
+    checkpointer.last_step = step
+    return True
+
+
+class Setup:
+    """What a training is of; the options may be others in another attempt, which is said."""
+
+    def __init__(self, task: str, options: Mapping[str, object]) -> None:
+        self._task = task
+        self._options = {name: str(one) for name, one in options.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold."""
+        return {"task": self._task, "options": self._options}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Compare the setup of a checkpoint with that of now.
+
+        Raises:
+            CheckpointMismatchError: it is another task, or its optimizer is kept in another way.
+        """
+        then, now = state_dict["options"], self._options
+        changed = {
+            name: f"{name} {then.get(name)} → {now.get(name)}"
+            for name in {**then, **now}
+            if then.get(name) != now.get(name)
+        }
+        if state_dict["task"] != self._task:
+            raise _mismatch("task", state_dict["task"], self._task)
+        if "parallel" in changed:
+            raise _mismatch("--parallel", then["parallel"], now["parallel"])
+        inexact = [changed.pop(name) for name in _OF_THE_ORDER if name in changed]
+        if inexact:
+            _logger.warning("goes on, but not bit for bit: %s", ", ".join(inexact))
+        if changed:
+            _logger.warning("used from now on: %s", ", ".join(changed.values()))
+
+
+def _mismatch(what: str, then: object, now: object) -> CheckpointMismatchError:
+    return CheckpointMismatchError(
+        f"the checkpoints are of {what} {then}, not {now}: use another --checkpoint-dir"
+    )

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sized
 import numpy as np
 import torch
 from torch.utils.data import Sampler
-from torch.utils.data.distributed import DistributedSampler
 
+from trainingjob_trainer.parts import parts_of
 from trainingjob_trainer.task import Batch, DataRequest, Loader, length_of
 
 
@@ -48,7 +48,7 @@ def start_epoch(
 
     With a `ResumableSampler` the first samples are never loaded. Any other loader gives its first
     batches for nothing: that takes their time, and repeats the order if the random generators are
-    as they were at the start of the epoch. A data set with `set_epoch` gets to know the epoch.
+    as they were at the start of the epoch. A sampler or data set with `set_epoch` learns the epoch.
 
     Args:
         loader: of this rank.
@@ -56,16 +56,20 @@ def start_epoch(
         batches: of this rank that are done.
         samples: of all ranks that are done, the same ones.
     """
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(sampler, ResumableSampler):
-        sampler.start_at(epoch, samples)
-        return iter(loader), length_of(loader)
-    if isinstance(sampler, DistributedSampler):
-        sampler.set_epoch(epoch)
-    set_epoch = getattr(getattr(loader, "dataset", None), "set_epoch", None)
-    if callable(set_epoch):
-        set_epoch(epoch)
+    set_epoch(loader, epoch)
+    for _, part in parts_of(loader):
+        if isinstance(part, ResumableSampler):
+            part.start_at(epoch, samples)
+            return iter(loader), length_of(loader)
     iterator, length = iter(loader), length_of(loader)
     for _ in range(batches):
         next(iterator)
     return iterator, None if length is None else length - batches
+
+
+def set_epoch(loader: Loader, epoch: int) -> None:
+    """Let all parts of a loader know the epoch that ask for it, as torch's `DistributedSampler`."""
+    for _, part in parts_of(loader):
+        learn = getattr(part, "set_epoch", None)
+        if callable(learn):
+            learn(epoch)

@@ -5,17 +5,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainingjob_trainer.batches import place
-from trainingjob_trainer.distributed import parallel, without_averaging
+from trainingjob_trainer.hyperparameters import Hyperparameters
 from trainingjob_trainer.options import OptionError, RunOptions, Schedule
+from trainingjob_trainer.parallel import Parallel
 from trainingjob_trainer.progress import Means
+from trainingjob_trainer.state import Stateful
 from trainingjob_trainer.task import Batch, Task
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,24 +28,32 @@ class Stepper:
     """Owns what a step changes. `total_steps` are those of the whole training."""
 
     def __init__(
-        self, task: Task, options: RunOptions, device: torch.device, total_steps: int
+        self,
+        task: Task,
+        options: RunOptions,
+        device: torch.device,
+        total_steps: int,
+        parallel: Parallel,
     ) -> None:
-        self.model = task.build_model().to(device)
+        self.model = task.build_model()
         self._task = task
         self._device = device
         self._clip_norm = options.clip_norm
         self._type = _TYPES.get(options.precision)
-        self._parallel = parallel(self.model)
+        self._parallel = parallel
+        wrapped = parallel.wrap(self.model, device)
         if options.compile:
             check_compiler(device)
         # compile() is lazy: the compiler runs in the first step.
-        compiled = torch.compile(self._parallel) if options.compile else self._parallel
+        compiled = torch.compile(wrapped) if options.compile else wrapped
         self._forward = cast("nn.Module", compiled)
         self._optimizer = task.build_optimizer(self.model, options.learning_rate)
+        self._hyperparameters = Hyperparameters(self._optimizer)
         self._scheduler = task.build_scheduler(self._optimizer, total_steps) or LambdaLR(
             self._optimizer,
             learning_rate_factor(options.schedule, options.warmup_steps, total_steps),
         )
+        self._hyperparameters.take(self._scheduler)
         # Only fp16 has gradients so small that they vanish.
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
 
@@ -53,13 +64,13 @@ class Stepper:
 
     def step(self, batches: Iterable[Batch], count: int) -> Means:
         """Train on `count` batches, as on one large batch; return the means of their metrics."""
-        self._parallel.train()
+        self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         means = Means()
         for number, unplaced in enumerate(batches, start=1):
             batch = place(unplaced, self._device)
             last = number == count
-            with nullcontext() if last else without_averaging(self._parallel):
+            with nullcontext() if last else self._parallel.no_sync():
                 values, loss = self._evaluate(self._forward, batch)
                 self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
             means.add(values, self._task.count(batch))
@@ -72,22 +83,16 @@ class Stepper:
         means.add(self._evaluate(self.model, placed)[0], self._task.count(placed))
         return means
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to hold."""
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What of this a checkpoint has to hold."""
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scheduler": self._scheduler.state_dict(),
-            "scaler": self._scaler.state_dict(),
+            "model": _ModelPart(self._parallel),
+            "optimizer": _OptimizerPart(self._parallel, self._optimizer),
+            "scheduler": self._scheduler,
+            "hyperparameters": self._hyperparameters,
+            "scaler": self._scaler,
         }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scheduler.load_state_dict(state["scheduler"])
-        if state["scaler"]:
-            self._scaler.load_state_dict(state["scaler"])
 
     def _evaluate(self, model: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         with torch.autocast(self._device.type, self._type, enabled=self._type is not None):
@@ -99,13 +104,40 @@ class Stepper:
     def _update(self) -> None:
         if self._clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
-            clip_grad_norm_(self.model.parameters(), self._clip_norm)
+            self._parallel.clip(self._clip_norm)
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         # The scaler left out a step whose gradients were infinite, and lowered its scale.
         if self._scaler.get_scale() >= scale:
             self._scheduler.step()
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelPart:
+    """The model as a part of a checkpoint."""
+
+    parallel: Parallel
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.parallel.model_state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.parallel.load_model(state_dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _OptimizerPart:
+    """The optimizer as a part of a checkpoint."""
+
+    parallel: Parallel
+    optimizer: Optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.parallel.optimizer_state(self.optimizer)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.parallel.load_optimizer(self.optimizer, state_dict)
 
 
 def check_compiler(device: torch.device) -> None:

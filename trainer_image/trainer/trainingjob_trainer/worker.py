@@ -3,7 +3,8 @@
 import logging
 import os
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,15 +31,12 @@ from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
 from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
-from trainingjob_trainer.distributed import (
-    choose_device,
-    limit_threads,
-    process_group,
-    side_group,
-)
+from trainingjob_trainer.distributed import choose_device, limit_threads, side_group
 from trainingjob_trainer.loop import TrainingLoop
 from trainingjob_trainer.model_logging import TrainedModel
 from trainingjob_trainer.options import RunOptions
+from trainingjob_trainer.parallel import Parallel, parallel_by
+from trainingjob_trainer.resume import Setup
 from trainingjob_trainer.services import Services
 from trainingjob_trainer.settings import read_settings
 from trainingjob_trainer.stop import StopRequest
@@ -101,17 +99,20 @@ class Worker:
         settings = read_settings(options.task, find_task(options.task), options.settings)
         task = load_task(options.task, settings)
         _logger.info("task %s on %s with %d threads", task.name, device, threads)
+        of_task = {f"settings.{name}": value for name, value in settings.items()}
+        params = {**options.params(), **of_task, "world_size": contract.world_size}
         if contract.rank == 0:
-            place = {"world_size": contract.world_size, "device": device.type}
-            of_task = {f"settings.{name}": value for name, value in settings.items()}
-            self._services.log_params({**options.params(), **of_task, **place})
+            self._services.log_params({**params, "device": device.type})
         request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
-        with process_group(contract, device):
+        parallel = parallel_by(options.parallel)
+        with _joined(parallel, contract.world_size, device):
             self._loop = loop = TrainingLoop(
                 task,
                 task.build_loaders(request),
                 options,
                 Place(device, contract.rank, contract.world_size),
+                parallel,
+                setup=Setup(task.name, params),
                 metrics=self._services.metrics,
                 hooks=Hooks(
                     log_metrics=self._services.log_training_metrics,
@@ -124,8 +125,9 @@ class Worker:
             )
             with self._watchdog or nullcontext():
                 loop.run()
-        if contract.rank == 0:
-            self._log_models(loop)
+            models = self._models(loop)
+        if models:
+            self._log_models(loop, models)
 
     def _build_watchdog(self) -> Watchdog | None:
         """Prepare the watchdog of this node; every rank can be asked for its stacks."""
@@ -147,16 +149,21 @@ class Worker:
             lambda: self._position()[1] or 0,
         )
 
-    def _log_models(self, loop: TrainingLoop) -> None:
-        """Log the models; an error of that is one in the log, for the training is done."""
-        models = [TrainedModel("model", loop.model, loop.progress.step)]
+    def _models(self, loop: TrainingLoop) -> list[TrainedModel]:
+        """Return what is to be in MLflow, on rank 0. All ranks come here."""
+        final = loop.final_model()
+        models = [] if final is None else [TrainedModel("model", final, loop.progress.step)]
         try:
-            best = loop.best_model()
+            best = loop.best_model(final)
         except Exception:
             _logger.exception("no best model in MLflow: it cannot be read")
         else:
             if best is not None:
                 models.append(TrainedModel("best_model", best, loop.best.step))
+        return models
+
+    def _log_models(self, loop: TrainingLoop, models: list[TrainedModel]) -> None:
+        """Log the models; an error of that is one in the log, for the training is done."""
         self._services.log_models(
             models, _example_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
         )
@@ -215,6 +222,16 @@ class Worker:
             epoch=epoch,
             step=step,
         )
+
+
+@contextmanager
+def _joined(parallel: Parallel, world_size: int, device: torch.device) -> Iterator[None]:
+    """Join the other ranks, and leave them at the end."""
+    parallel.set_up(world_size, device)
+    try:
+        yield
+    finally:
+        parallel.destroy()
 
 
 def _example_of(loop: TrainingLoop) -> Tensor | None:

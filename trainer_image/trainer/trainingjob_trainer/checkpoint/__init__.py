@@ -5,6 +5,7 @@ from trainingjob_trainer.checkpoint.checkpointer import (
     checkpoint_duration,
     checkpoint_errors,
 )
+from trainingjob_trainer.checkpoint.shares import describe_shard, split
 from trainingjob_trainer.checkpoint.snapshot import Snapshot
 from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
 
@@ -15,4 +16,6 @@ __all__ = [
     "Snapshot",
     "checkpoint_duration",
     "checkpoint_errors",
+    "describe_shard",
+    "split",
 ]

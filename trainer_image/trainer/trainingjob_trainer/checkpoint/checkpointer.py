@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -83,7 +83,7 @@ class Checkpointer:
             step: names the checkpoint.
             own: of this rank.
             shared: by all ranks, `model` among it; each rank copies and writes its share.
-            best: says why this model is the best so far, if it is; rank 0 writes it beside.
+            best: says why this model is the best so far, if it is; it is written beside.
 
         Raises:
             TypeError: a state holds what no attempt could read; found by the first checkpoint.
@@ -91,23 +91,27 @@ class Checkpointer:
         self.wait()
         first = self._rank == 0
         skeleton, tensors = split(shared)
-        parts = self._snapshot.take(
+        copied = self._snapshot.take(
             {
                 "own": own,
                 "skeleton": skeleton if first else None,
                 "tensors": share_of(tensors, self._rank, self._world_size),
-                "best": {**best, "model": shared["model"]} if best and first else None,
+                "best": best,
             }
         )
         if not self._checked:
             # Else nobody knew before a restart, which would fail, and so would all after it.
-            check_readable(parts["own"], "own")
-            check_readable(parts["skeleton"], "shared")
+            check_readable(copied["own"], "own")
+            check_readable(copied["skeleton"], "shared")
             self._checked = True
         new = step != self.last_step
-        best_state = parts.pop("best")
+        about = copied.pop("best")
+        part = Part(**copied)
         self._writing = self._thread.submit(
-            self._write, step, Part(**parts) if new else None, best_state, is_best=best is not None
+            self._write,
+            step,
+            part if new else None,
+            None if about is None else _model_alone(part, about),
         )
         self._last_seconds = time.monotonic()
 
@@ -116,21 +120,12 @@ class Checkpointer:
         if self._writing is not None:
             self._writing.result()
 
-    def _write(
-        self, step: int, part: Part | None, best: dict[str, Any] | None, *, is_best: bool
-    ) -> None:
+    def _write(self, step: int, part: Part | None, best: Part | None) -> None:
         began = time.monotonic()
         # The best model first: a checkpoint that speaks of it must find it.
-        if is_best and not self._done_by_all(
-            step, lambda: None if best is None else self.store.write_best(best)
-        ):
+        if best is not None and not self._done_by_all(self.store.best, step, best):
             return
-        if part is not None and not self._done_by_all(
-            step,
-            lambda: self.store.write(
-                step, part, rank=self._rank, world_size=self._world_size, group=self._group
-            ),
-        ):
+        if part is not None and not self._done_by_all(self.store, step, part):
             return
         self.last_step = step
         seconds = time.monotonic() - began
@@ -138,12 +133,13 @@ class Checkpointer:
         _logger.info("checkpoint of step %d in %.2f s", step, seconds)
         if self._rank == 0:
             self.store.prune()
+            self.store.best.prune()
 
-    def _done_by_all(self, step: int, write: Callable[[], None]) -> bool:
+    def _done_by_all(self, store: CheckpointStore, step: int, part: Part) -> bool:
         """Write, and return whether every rank did. So all know the same of each checkpoint."""
         done = torch.zeros(1)
         try:
-            write()
+            store.write(step, part, rank=self._rank, world_size=self._world_size, group=self._group)
             done += 1
         except Exception:
             _logger.exception("no checkpoint of step %d", step)
@@ -161,11 +157,18 @@ class Checkpointer:
         if not done:
             checkpoint_errors.inc()
             if self._rank == 0:
-                self._clean_up(step)
+                self._clean_up(store, step)
         return bool(done)
 
-    def _clean_up(self, step: int) -> None:
+    def _clean_up(self, store: CheckpointStore, step: int) -> None:
         try:
-            self.store.clean_up(step)
+            store.clean_up(step)
         except OSError:
             _logger.exception("what there is of the checkpoint of step %d stays", step)
+
+
+def _model_alone(part: Part, about: Mapping[str, Any]) -> Part:
+    """Return what of a part is the model's, with what is said about it."""
+    skeleton = None if part.skeleton is None else {**about, "model": part.skeleton["model"]}
+    tensors = {path: one for path, one in part.tensors.items() if path.startswith("/model/")}
+    return Part({}, skeleton, tensors)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainingjob_trainer.checkpoint.shares import described_as
+
 
 class Snapshot:
     """Copies states into host memory, into the same memory each time.
@@ -31,7 +33,7 @@ class Snapshot:
     def _copy(self, value: Any, path: tuple[Any, ...]) -> Any:
         match value:
             case Tensor():
-                return self._copy_tensor(value.detach(), path)
+                return described_as(self._copy_tensor(value.detach(), path), value)
             case dict():
                 return {key: self._copy(item, (*path, key)) for key, item in value.items()}
             case list():

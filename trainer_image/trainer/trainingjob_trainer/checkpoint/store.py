@@ -7,7 +7,7 @@
     step_000000120/rank_00000.pt    what is rank 0's own
     step_000000120/rank_00000.json  record: checksums of rank 0's files, written last
     step_000000120/rank_00001.pt    …
-    best.pt, best.json              the best model so far, with its checksum
+    best/step_000000080/…           the best model so far, in the same way
 
 A checkpoint is complete when the record of every rank is there: a kill at any moment leaves the
 earlier checkpoints as they were.
@@ -29,10 +29,9 @@ from torch.distributed import ProcessGroup
 from trainingjob_trainer.checkpoint.files import Digest, digest_of, write_atomically
 from trainingjob_trainer.checkpoint.shares import join
 
-_FORMAT = 2
+_FORMAT = 3
 _SHARED = "shared.pt"
-_BEST = "best.pt"
-_BEST_RECORD = "best.json"
+_BEST = "best"
 _STEP = re.compile(r"step_(\d{9,})")
 
 _logger = logging.getLogger(__name__)
@@ -95,8 +94,10 @@ class CheckpointStore:
         names = (_STEP.fullmatch(entry.name) for entry in self.directory.iterdir())
         return sorted((int(match[1]) for match in names if match), reverse=True)
 
-    def problem(self, step: int, rank: int) -> str | None:
+    def problem(self, step: int, rank: int, among: int = 1) -> str | None:
         """Say why this rank cannot use a checkpoint; None if it can.
+
+        Of what all ranks read it looks at a part, so that `among` ranks together look at all of it.
 
         Raises:
             OSError: something is there but cannot be read now; another attempt may succeed.
@@ -107,7 +108,7 @@ class CheckpointStore:
             return f"incomplete: rank {missing[0] if missing else 0} did not finish it"
         for writer in range(world_size):
             for name, expected in self._record(step, writer)["files"].items():
-                if name == _own(writer) and writer != rank:
+                if writer != rank if name == _own(writer) else (writer - rank) % among:
                     continue
                 try:
                     digest = digest_of(self._of(step) / name)
@@ -117,33 +118,38 @@ class CheckpointStore:
                     return f"{name} is corrupt: its checksum is wrong"
         return None
 
-    def read(self, step: int, rank: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Return what is shared, and what is `rank`'s own if there was such a rank."""
+    def about(self, step: int) -> dict[str, Any]:
+        """Return what is shared, with marks in the place of its tensors."""
+        return _load(self._of(step) / _SHARED)
+
+    def read(
+        self, step: int, rank: int, into: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Return what is shared, and what is `rank`'s own if there was such a rank.
+
+        The tensors of `into`, by their paths, are filled; no more is read of them than that.
+        """
         from trainingjob_trainer.checkpoint.tensors import read_tensors
 
         directory = self._of(step)
         own = directory / _own(rank)
-        shared: dict[str, Any] = join(_load(directory / _SHARED), read_tensors(directory))
+        tensors = read_tensors(directory, into)
+        shared: dict[str, Any] = join(self.about(step), tensors)
         return shared, _load(own) if own.exists() else None
 
-    def write_best(self, state: Mapping[str, Any]) -> None:
-        """Put another best model into the place of the last one.
-
-        Raises:
-            OSError: the disk is full, say.
-        """
-        digest = _save(self.directory / _BEST, state)
-        text = json.dumps(asdict(digest)).encode()
-        write_atomically(self.directory / _BEST_RECORD, lambda file: file.write(text))
+    @property
+    def best(self) -> "CheckpointStore":
+        """Where the best model is kept: a checkpoint of the model alone, named by its step."""
+        return CheckpointStore(self.directory / _BEST, keep=1)
 
     def read_best(self) -> dict[str, Any] | None:
         """Return the best model with what was known of it; None if there is no whole one."""
-        try:
-            expected = Digest(**json.loads((self.directory / _BEST_RECORD).read_bytes()))
-            if digest_of(self.directory / _BEST) == expected:
-                return _load(self.directory / _BEST)
-        except (FileNotFoundError, TypeError, ValueError) as error:
-            _logger.warning("no best model in %s: %s", self.directory, error)
+        best = self.best
+        for step in best.steps():
+            problem = best.problem(step, rank=0)
+            if problem is None:
+                return best.read(step, rank=0)[0]
+            _logger.warning("best model of step %d: %s", step, problem)
         return None
 
     def clean_up(self, step: int) -> None:

@@ -57,8 +57,12 @@ def write_tensors(
     return [*files, directory / METADATA] if rank == 0 else files
 
 
-def read_tensors(directory: Path) -> dict[str, Tensor]:
+def read_tensors(directory: Path, into: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Read the tensors that all ranks wrote, however many these were.
+
+    Args:
+        directory: of the checkpoint.
+        into: tensors, or shards of them, by path, that are filled; of all others the whole is read.
 
     Raises:
         OSError: they cannot be read.
@@ -66,10 +70,14 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
     """
     reader = _Reader(directory)
     found: dict[str, Any] = {}
+    places = into or {}
     for path, metadata in reader.read_metadata().state_dict_metadata.items():
         if not isinstance(metadata, TensorStorageMetadata):
             raise pickle.UnpicklingError(f"{path} in {directory} is no tensor")
-        found[path] = torch.empty(metadata.size, dtype=metadata.properties.dtype)
+        new = path not in places
+        found[path] = (
+            torch.empty(metadata.size, dtype=metadata.properties.dtype) if new else places[path]
+        )
     with _errors_as_exceptions():
         load(found, storage_reader=reader, no_dist=True)
     return found

@@ -2,9 +2,10 @@
 
 from trainingjob_trainer.samples.pictures import draw_picture
 from trainingjob_trainer.samples.saving import (
+    Draw,
     sample_errors,
     save_sample_predictions,
     save_samples,
 )
 
-__all__ = ["draw_picture", "sample_errors", "save_sample_predictions", "save_samples"]
+__all__ = ["Draw", "draw_picture", "sample_errors", "save_sample_predictions", "save_samples"]

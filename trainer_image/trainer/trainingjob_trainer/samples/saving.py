@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from torch import nn
 
 from trainingjob_trainer.batches import place
+from trainingjob_trainer.parts import generators_of, set_state, state_of
 from trainingjob_trainer.samples.pictures import draw_picture
 from trainingjob_trainer.task import Batch, SampleFile
 
@@ -108,7 +109,7 @@ def _write(sample: SampleFile, file: Path) -> Path:
 def _undisturbed(model: nn.Module, loader: object, device: torch.device) -> Iterator[None]:
     """Evaluate without gradients; put back the mode of each module and all random generators."""
     modes = {module: module.training for module in model.modules()}
-    generators = {generator: generator.get_state() for generator in _generators(loader)}
+    generators = [(one, state_of(one)) for _, one in generators_of(loader)]
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
@@ -120,13 +121,5 @@ def _undisturbed(model: nn.Module, loader: object, device: torch.device) -> Iter
                 module.training = training
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-            for generator, state in generators.items():
-                generator.set_state(state)
-
-
-def _generators(loader: object) -> Iterator[torch.Generator]:
-    """Return those of a DataLoader: to begin a pass draws from them."""
-    for owner in (loader, getattr(loader, "sampler", None)):
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            yield generator
+            for generator, state in generators:
+                set_state(generator, state)
