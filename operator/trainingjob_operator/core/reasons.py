@@ -60,6 +60,7 @@ class Reason(StrEnum):
     GPU_LOST = "GpuLost"
     IMPORT_FAILURE = "ImportFailure"
     INVALID_CONFIGURATION = "InvalidConfiguration"
+    MODEL_NOT_LOGGED = "ModelNotLogged"
     NCCL_ERROR = "NcclError"
     OUT_OF_MEMORY = "OutOfMemory"
     RENDEZVOUS_FAILURE = "RendezvousFailure"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from trainingjob_agent.contract import Contract
 from trainingjob_trainer import services
-from trainingjob_trainer.model_logging import TrainedModel
+from trainingjob_trainer.model_logging import ModelNotLoggedError, TrainedModel
 from trainingjob_trainer.services import Services
 
 from tests.support.faults import Answer, FaultyServer, Request
@@ -19,21 +19,26 @@ from tests.support.processes import MlflowServer
 MODEL = TrainedModel("model", nn.Flatten(), 7)
 
 
-@pytest.mark.parametrize(
-    ("nodes", "asked", "why"),
-    [(1, False, "not done in 840 s"), (2, False, "not done in 240 s"), (1, True, "asked to stop")],
-    ids=["too-slow", "too-slow-for-other-nodes", "asked-to-stop"],
-)
+def log(
+    services: Services,
+    checkpoints: Path | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    services.log_models(
+        [MODEL], torch.rand(2, 1, 4, 4), stopped, checkpoints=checkpoints, within_seconds=840
+    )
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["too-slow", "asked-to-stop"])
 def test_an_upload_that_hangs_is_given_up_and_leaves_no_half_of_a_model(
     mlflow_server: MlflowServer,
     run_id: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    nodes: int,
     asked: bool,
-    why: str,
 ) -> None:
     uploads, over = threading.Event(), threading.Event()
+    problems: list[tuple[str, bool]] = []
 
     def hang_at_uploads(request: Request, forward: Callable[[], Answer]) -> Answer:
         if request.method == "PUT":
@@ -47,14 +52,17 @@ def test_an_upload_that_hangs_is_given_up_and_leaves_no_half_of_a_model(
 
     monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=clock))
     with FaultyServer(hang_at_uploads, mlflow_server.uri) as proxy:
-        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id, num_nodes=nodes))
-        ours.log_models(
-            [MODEL], torch.rand(2, 1, 4, 4), lambda: asked and uploads.is_set(), Path("/data")
-        )
+        ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id, num_nodes=2))
+        try:
+            log(ours, Path("/data"), lambda: asked and uploads.is_set())
+        except ModelNotLoggedError as error:
+            problems.append((str(error), error.again))
         over.set()
 
     kept = "the weights are in the newest checkpoint below /data"
-    assert f"not all models are in MLflow: {why}; {kept}" in caplog.text
+    late = (f"model is not in MLflow after 840 s; {kept}", True)
+    assert problems == ([] if asked else [late])
+    assert (f"not all models are in MLflow: asked to stop; {kept}" in caplog.text) is asked
     found = mlflow_server.client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
     assert found == []
 
@@ -76,7 +84,7 @@ def test_a_model_is_logged_with_its_metrics_when_mlflow_is_back(
         ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id, monitor_enabled=False))
         ours.start()
         ours.log_training_metrics({"val/loss": 0.25}, MODEL.step)
-        ours.log_models([MODEL], torch.rand(2, 1, 4, 4), lambda: False, None)
+        log(ours)
         ours.close(300)
 
     assert list(away.values()) == [0, 0]
@@ -90,14 +98,17 @@ def test_a_model_is_logged_with_its_metrics_when_mlflow_is_back(
 
 
 def test_a_model_that_is_refused_is_not_tried_again_and_that_is_said(
-    mlflow_server: MlflowServer, run_id: str, caplog: pytest.LogCaptureFixture
+    mlflow_server: MlflowServer, run_id: str
 ) -> None:
     def no_large_files(request: Request, forward: Callable[[], Answer]) -> Answer:
         return Answer(413) if request.path.endswith(".pt2") else forward()
 
     with FaultyServer(no_large_files, mlflow_server.uri) as proxy:
         ours = Services(Contract(tracking_uri=proxy.uri, run_id=run_id))
-        ours.log_models([MODEL], torch.rand(2, 1, 4, 4), lambda: False, None)
+        with pytest.raises(ModelNotLoggedError) as raised:
+            log(ours)
 
     assert len([r for _, r in proxy.requests if r.path.endswith(".pt2")]) == 1
-    assert "model is not in MLflow; no checkpoint has the weights" in caplog.text
+    assert str(raised.value).startswith("model is not in MLflow: ")
+    assert str(raised.value).endswith("; no checkpoint has the weights")
+    assert not raised.value.again

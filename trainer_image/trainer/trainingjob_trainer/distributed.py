@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
@@ -36,7 +37,7 @@ def limit_threads(contract: Contract) -> int:
     return threads
 
 
-def side_group() -> distributed.ProcessGroup | None:
+def side_group(timeout_seconds: float | None = None) -> distributed.ProcessGroup | None:
     """Return a group of all ranks on the CPU, beside that of the gradients; None for one alone.
 
     Two threads must not share a group: the ranks would mix up what they ask each other. All ranks
@@ -45,14 +46,16 @@ def side_group() -> distributed.ProcessGroup | None:
     if not distributed.is_initialized():
         return None
     # Every rank is a member, so it is no number that stands for none.
-    return cast("distributed.ProcessGroup", distributed.new_group(backend="gloo"))
+    timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
+    return cast("distributed.ProcessGroup", distributed.new_group(backend="gloo", timeout=timeout))
 
 
 class Ranks:
     """Small questions that all ranks answer together, on the CPU, beside the gradients."""
 
-    def __init__(self) -> None:
-        self._group: Any = side_group()
+    def __init__(self, timeout_seconds: float | None = None) -> None:
+        """Prepare; without a time-out it is that of gloo."""
+        self._group: Any = side_group(timeout_seconds)
         self._asked: tuple[distributed.Work, Tensor] | None = None
 
     def any(self, *flags: bool) -> list[bool]:

@@ -114,6 +114,12 @@ class RunOptions:
             number(zero=False), "after SIGTERM, to end the step and write the checkpoint"
         ),
     )
+    model_seconds: float = field(
+        default=840.0,
+        metadata=_read(
+            number(zero=False), "after training, to get the models into MLflow; else it fails"
+        ),
+    )
     hang_seconds: float = field(
         default=300.0,
         metadata=_read(

@@ -1,7 +1,6 @@
 """All that runs beside the training of one process of the loop."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,13 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from torch import Tensor
-from trainingjob_agent.companions import (
-    FLUSH_AFTER_FAILURE_SECONDS,
-    FLUSH_SECONDS,
-    Companions,
-)
+from trainingjob_agent.companions import FLUSH_AFTER_FAILURE_SECONDS, Companions
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Backoff, Closing, RunConnection, Sender, is_outage
 from trainingjob_agent.exporter import TrainingMetrics
 from trainingjob_agent.logs.keeper import LogKeeper
 from trainingjob_agent.logs.output import Output
@@ -23,7 +17,7 @@ from trainingjob_agent.monitor.sampler import SystemSampler
 
 from trainingjob_trainer.allocator import AllocatorReader
 from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
-from trainingjob_trainer.model_logging import TrainedModel, log_model, remove_unfinished
+from trainingjob_trainer.model_logging import ModelNotLoggedError, ModelThread, TrainedModel
 from trainingjob_trainer.samples import sample_errors
 
 if TYPE_CHECKING:
@@ -32,81 +26,9 @@ if TYPE_CHECKING:
 _START_SECONDS = 10.0
 """Until the first step nothing goes to MLflow, but no longer than this: the import of its client
 takes two seconds of a processor, and the interpreter's lock, from the start of the training."""
-_FLUSH_BEFORE_MODEL_SECONDS = 15.0
-"""More than the sender waits between two tries: after an outage the metrics come first."""
 _POLL_SECONDS = 0.2
-_MODEL_SECONDS = FLUSH_SECONDS - FLUSH_AFTER_FAILURE_SECONDS
-"""Of the time after a training; the rest of it is for what the sender has by then."""
-_MODEL_SECONDS_OF_SEVERAL_NODES = 240.0
-"""The agents of the other nodes wait 300 s for this one (torchrun's exit barrier)."""
-_CLEANING_SECONDS = 5.0
-"""With the wait for a signal, inside the 15 s of `--stop-seconds`."""
 
 _logger = logging.getLogger(__name__)
-
-
-class ModelThread(threading.Thread):
-    """Logs models one after the other, through outages, for as long as somebody waits."""
-
-    def __init__(
-        self,
-        connection: RunConnection,
-        sender: Sender,
-        models: Sequence[TrainedModel],
-        example: Tensor | None,
-        without: str,
-    ) -> None:
-        """Prepare; `without` says in the log what there is without a model in MLflow."""
-        super().__init__(name="model-logging", daemon=True)
-        self._connection = connection
-        self._sender = sender
-        self._models = models
-        self._example = example
-        self._without = without
-        self._abandoned = Closing()
-        self._backoff = Backoff("logging of models", _logger)
-
-    def run(self) -> None:
-        """Log all; an error of one does not keep the next from being logged."""
-        for model in self._models:
-            while not self._abandoned.expired() and not self._try(model):
-                self._backoff.wait(self._abandoned)
-
-    def abandon(self) -> None:
-        """Leave no half of a model behind."""
-        self._abandoned.request(0)
-        # Beside this thread, as a server that is away may not answer for minutes.
-        cleaning = threading.Thread(target=self._clean, name="model-cleaning", daemon=True)
-        cleaning.start()
-        cleaning.join(_CLEANING_SECONDS)
-        if cleaning.is_alive():
-            _logger.warning("an unfinished model may be left in MLflow: it does not answer")
-
-    def _try(self, model: TrainedModel) -> bool:
-        """Try once; True when done with it, be it logged or refused."""
-        began = time.monotonic()
-        try:
-            # A model shows the metrics which the run has at its step, so these go first.
-            self._sender.flush(_FLUSH_BEFORE_MODEL_SECONDS)
-            client, run_id = self._connection.resolve()
-            uri = log_model(client, run_id, model, self._example, self._abandoned.expired)
-        except Exception as error:
-            if self._abandoned.expired():
-                return True  # said by who abandoned it
-            if is_outage(error):
-                self._backoff.failed(error)
-                return False
-            _logger.exception("%s is not in MLflow; %s", model.name, self._without)
-        else:
-            self._backoff.succeeded()
-            _logger.info("%s logged as %s in %.1f s", model.name, uri, time.monotonic() - began)
-        return True
-
-    def _clean(self) -> None:
-        try:
-            remove_unfinished(*self._connection.resolve())
-        except Exception as error:  # noqa: BLE001 - the server may be away, which is why we are here
-            _logger.warning("an unfinished model may be left in MLflow: %s", error)
 
 
 class Services(Companions):
@@ -128,6 +50,7 @@ class Services(Companions):
             collectors.append(allocator)
         sampler = SystemSampler({"torch": lambda: allocator})
         super().__init__(contract, collectors, self.metrics.observe_system, sampler)
+        self._models: ModelThread | None = None
         self._logs: LogKeeper | None = None
         if output is not None and self.connection is not None:
             try:
@@ -137,8 +60,6 @@ class Services(Companions):
             else:
                 directory = Path(self._log_directory.name)
                 self._logs = LogKeeper(output, contract, self.connection, directory)
-        several = contract.num_nodes > 1
-        self._model_seconds = _MODEL_SECONDS_OF_SEVERAL_NODES if several else _MODEL_SECONDS
 
     def start(self) -> None:
         """Start all threads; what they measure is delivered once training steps."""
@@ -174,32 +95,49 @@ class Services(Companions):
         else:
             self.uploader.file(file, "samples")
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether a model that was given up is still being saved or uploaded."""
+        return self._models is not None and self._models.is_alive()
+
     def log_models(
         self,
         models: Sequence[TrainedModel],
         example: Tensor | None,
         stopped: Callable[[], bool],
+        *,
         checkpoints: Path | None,
+        within_seconds: float,
     ) -> None:
-        """Log models now; training is over. Ends when `stopped`, or after some minutes.
+        """Log models now; training is over. Ends when `stopped`, or after `within_seconds`.
 
-        What cannot be logged is an error in the log, which names `checkpoints` that have the
-        weights, and no failure of the training.
+        Raises:
+            ModelNotLoggedError: one is not in MLflow; names `checkpoints` that have the weights.
         """
         if self.connection is None or self.sender is None:
             return
         # One deadline for the models and for the metrics, for which `close` waits.
-        self._closing.request(FLUSH_SECONDS)
-        without = "no checkpoint has the weights"
-        if checkpoints is not None:
-            without = f"the weights are in the newest checkpoint below {checkpoints}"
+        self._closing.request(within_seconds + FLUSH_AFTER_FAILURE_SECONDS)
         # A daemon: an upload that hangs must not hold up the end of the process either.
-        work = ModelThread(self.connection, self.sender, models, example, without)
+        work = self._models = ModelThread(self.connection, self.sender, models, example)
         work.start()
-        deadline = time.monotonic() + self._model_seconds
+        deadline = time.monotonic() + within_seconds
         while work.is_alive() and not stopped() and time.monotonic() < deadline:
             work.join(_POLL_SECONDS)
-        if work.is_alive():
-            why = "asked to stop" if stopped() else f"not done in {self._model_seconds:.0f} s"
-            _logger.error("not all models are in MLflow: %s; %s", why, without)
+        late = work.is_alive()
+        if late:
             work.abandon()
+        if stopped():
+            _logger.error("not all models are in MLflow: asked to stop; %s", _left(checkpoints))
+        elif late:
+            why = f"{work.current} is not in MLflow after {within_seconds:.0f} s"
+            raise ModelNotLoggedError(f"{why}; {_left(checkpoints)}", again=True)
+        elif work.refused:
+            raise ModelNotLoggedError(f"{work.refused}; {_left(checkpoints)}", again=False)
+
+
+def _left(checkpoints: Path | None) -> str:
+    """Say what there is without a model in MLflow."""
+    if checkpoints is None:
+        return "no checkpoint has the weights"
+    return f"the weights are in the newest checkpoint below {checkpoints}"

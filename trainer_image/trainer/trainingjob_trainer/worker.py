@@ -31,9 +31,9 @@ from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
 from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
-from trainingjob_trainer.distributed import choose_device, limit_threads, side_group
+from trainingjob_trainer.distributed import Ranks, choose_device, limit_threads, side_group
 from trainingjob_trainer.loop import TrainingLoop
-from trainingjob_trainer.model_logging import TrainedModel
+from trainingjob_trainer.model_logging import ModelNotLoggedError, TrainedModel
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.parallel import Parallel, parallel_by
 from trainingjob_trainer.resume import Setup
@@ -43,6 +43,11 @@ from trainingjob_trainer.stop import StopRequest
 from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
 from trainingjob_trainer.task import DataRequest, find_task, load_task
 from trainingjob_trainer.watchdog import Watchdog
+
+EXIT_AGAIN = 203
+"""All is trained, but what is left could not be done now: 128 + EX_TEMPFAIL, which is retried."""
+_GRACE_SECONDS = 600.0
+"""For a rank that leaves its last step, or its validation, later than another one."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,30 +72,42 @@ class Worker:
 
     def run(self) -> int:
         """Train, deliver everything, return the exit code. Call in the main thread."""
+        code = self._run()
+        if self._services.left_behind:
+            # The interpreter would end under a thread in native code, which aborts the process.
+            logging.shutdown()
+            os._exit(code)
+        return code
+
+    def _run(self) -> int:
         self._stop.install()
         self._services.start()
         termination: Termination | None = None
+        code = EXIT_TERMINATED
         try:
             self._train()
         except TrainingStoppedError:
             termination = self._signal_termination()
+        except ModelNotLoggedError as error:
+            code = EXIT_AGAIN if error.again else EXIT_FAILURE
+            _logger.error("%s", error)  # noqa: TRY400 - the message says it all
+            termination = self._failure_termination(error)
         except (Exception, SystemExit) as error:
             if self._stop.requested:
                 _logger.info("stopped, with: %s", error)
                 termination = self._signal_termination()
             else:
                 _logger.exception("training failed")
+                code = EXIT_FAILURE
                 termination = self._failure_termination(error)
         self._stop.done()
         if termination is None:
             self._services.close(FLUSH_SECONDS)
             return EXIT_SUCCESS
         write_termination_message(termination, self._contract.termination_log)
-        if termination.reason == "Signal":
-            self._services.close(FLUSH_AFTER_SIGNAL_SECONDS)
-            return EXIT_TERMINATED
-        self._services.close(FLUSH_AFTER_FAILURE_SECONDS)
-        return EXIT_FAILURE
+        stopped = code == EXIT_TERMINATED
+        self._services.close(FLUSH_AFTER_SIGNAL_SECONDS if stopped else FLUSH_AFTER_FAILURE_SECONDS)
+        return code
 
     def _train(self) -> None:
         options, contract = self._options, self._contract
@@ -126,8 +143,14 @@ class Worker:
             with self._watchdog or nullcontext():
                 loop.run()
             models = self._models(loop)
-        if models:
-            self._log_models(loop, models)
+            # The other ranks wait: torchrun ends a job whose first rank takes five minutes longer.
+            waiting = Ranks(options.model_seconds + _GRACE_SECONDS)
+            problem = waiting.of_first(self._log_models(loop, models) if models else None)
+        if self._stop.requested:
+            # Another attempt finds nothing left to train, and logs what is missing.
+            raise TrainingStoppedError
+        if problem is not None:
+            raise problem
 
     def _build_watchdog(self) -> Watchdog | None:
         """Prepare the watchdog of this node; every rank can be asked for its stacks."""
@@ -162,14 +185,21 @@ class Worker:
                 models.append(TrainedModel("best_model", best, loop.best.step))
         return models
 
-    def _log_models(self, loop: TrainingLoop, models: list[TrainedModel]) -> None:
-        """Log the models; an error of that is one in the log, for the training is done."""
-        self._services.log_models(
-            models, _example_of(loop), lambda: self._stop.requested, self._checkpoint_dir()
-        )
-        if self._stop.requested:
-            # Another attempt finds nothing left to train, and logs what is missing.
-            raise TrainingStoppedError
+    def _log_models(
+        self, loop: TrainingLoop, models: list[TrainedModel]
+    ) -> ModelNotLoggedError | None:
+        """Log the models; return what keeps one from being in MLflow."""
+        try:
+            self._services.log_models(
+                models,
+                _example_of(loop),
+                lambda: self._stop.requested,
+                checkpoints=self._checkpoint_dir(),
+                within_seconds=self._options.model_seconds,
+            )
+        except ModelNotLoggedError as error:
+            return error
+        return None
 
     def _directory(self) -> Path:
         """Where the job's files go."""

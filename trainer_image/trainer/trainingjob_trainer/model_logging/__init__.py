@@ -1,5 +1,6 @@
 """The trained model, in the run, with signature and input example."""
 
+from trainingjob_trainer.model_logging.background import ModelNotLoggedError, ModelThread
 from trainingjob_trainer.model_logging.uploading import (
     AbandonedError,
     TrainedModel,
@@ -7,4 +8,11 @@ from trainingjob_trainer.model_logging.uploading import (
     remove_unfinished,
 )
 
-__all__ = ["AbandonedError", "TrainedModel", "log_model", "remove_unfinished"]
+__all__ = [
+    "AbandonedError",
+    "ModelNotLoggedError",
+    "ModelThread",
+    "TrainedModel",
+    "log_model",
+    "remove_unfinished",
+]
