@@ -47,6 +47,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "learning_rate": "0.002",
         "schedule": "constant",
         "warmup_steps": "0",
+        "max_not_finite": "100",
         "precision": "fp32",
         "parallel": "ddp",
         "compile": "False",
@@ -68,6 +69,9 @@ def test_digits_are_learned_and_everything_is_in_the_run(
     names = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "progress/epoch"} | {
         "progress/estimated_remaining_seconds",
         "perf/samples_per_second",
+        "perf/peak_memory_megabytes",
+        "train/gradient_norm",
+        "train/not_finite_batches",
         "system/cpu_utilization_percentage",
         "system/system_memory_usage_megabytes",
     }

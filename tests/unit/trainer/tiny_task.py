@@ -84,6 +84,7 @@ class TinyTask(ImageTask):
         if not output.requires_grad:
             return functional.cross_entropy(output, batch["label"])
         noise = 1 + (random.random() + float(np.random.rand())) / 10  # noqa: S311 - no secret
+        noise *= float(os.environ.get("TINY_FACTOR", "1"))
         loss = functional.cross_entropy(output.float(), batch["label"]) * noise
         count = int(self.counting.count)
         line = f"{count} {float(loss.detach()).hex()} {float(batch['image'].sum()).hex()}\n"

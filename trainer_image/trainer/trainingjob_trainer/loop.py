@@ -14,8 +14,9 @@ from trainingjob_agent.exporter import TrainingMetrics
 from trainingjob_trainer.best import BestEpoch
 from trainingjob_trainer.best_model import BestModel
 from trainingjob_trainer.checkpoint import Checkpointer
-from trainingjob_trainer.distributed import Ranks, share_buffers
+from trainingjob_trainer.distributed import Ranks, means_over_ranks, share_buffers
 from trainingjob_trainer.epochs import Epochs, not_resumed, start_workers
+from trainingjob_trainer.finite import FiniteLosses
 from trainingjob_trainer.options import OptionError, RunOptions
 from trainingjob_trainer.parallel import OfFirstRank, Parallel, Weights, drawn_alike
 from trainingjob_trainer.progress import Means, Progress, check_same_batches
@@ -71,12 +72,15 @@ class TrainingLoop:
             self.progress,
             metrics,
             hooks.log_metrics if place.rank == 0 else None,
-            world_size=place.world_size,
+            self._ranks,
+            place.device,
             every_seconds=options.report_seconds,
         )
         # Each rank draws its own noise (dropout, augmentation) from here on.
         seed_everything(options.seed + place.rank)
         self._means = Means()
+        self._reporting = True
+        self._finite = FiniteLosses(options.max_not_finite, self._ranks)
         self._generators = Generators(place.device, (loaders.train, loaders.validation))
         self._best_model = BestModel()
         self._validation = Validation(
@@ -141,7 +145,7 @@ class TrainingLoop:
         timed = Timed(batches)
         while left > 0:
             count = min(self._accumulate, left)
-            means = self._stepper.step(islice(timed, count), count)
+            means = self._stepper.step(islice(timed, count), count, measure=self._reporting)
             if not means.samples:
                 raise ValueError(
                     "the training loader gave fewer batches than its length or --steps-per-epoch"
@@ -151,22 +155,36 @@ class TrainingLoop:
             progress.batches += count
             progress.samples += means.samples * self._place.world_size
             self._means.include(means)
-            self._reporter.step(means, self._stepper.learning_rate, timed.take_seconds())
-            self._stop_or_save(last=left == 0)
-        self._reporter.end_training(self._stepper.learning_rate)
+            self._reporter.step(means, timed.take_seconds())
+            if self._reporting:
+                self._reporter.flush(self._measured())
+            self._agree(last=left == 0)
+        self._reporter.end_training(self._measured())
 
-    def _stop_or_save(self, *, last: bool) -> None:
-        """Do between two steps what all ranks agree on.
+    def _measured(self) -> dict[str, float]:
+        """Return what is known of the last step. All ranks come here."""
+        norm = self._stepper.gradient_norm
+        not_finite = self._finite.count(self._stepper.take_not_finite(), self.progress.step)
+        return {
+            "learning_rate": self._stepper.learning_rate,
+            "not_finite_batches": not_finite,
+            **({} if norm is None else {"gradient_norm": norm}),
+        }
+
+    def _agree(self, *, last: bool) -> None:
+        """Do between two steps what all ranks agree on: stop, save, measure the next step.
 
         The last step of an epoch gets its checkpoint after the validation.
         """
         self._hooks.alive()
         saving = self._checkpointer
-        stop, due, busy = self._ranks.any_before(
+        stop, due, busy, self._reporting = self._ranks.any_before(
             self._hooks.stop_requested(),
             saving is not None and saving.due,
             saving is not None and saving.busy,
+            self._place.rank == 0 and self._reporter.due,
         )
+        self._reporting = self._reporting or self._reporter.each_step
         if stop:
             self._stop()
         if due and not busy and not last:
@@ -181,7 +199,9 @@ class TrainingLoop:
         """Report one epoch, draw its samples, keep its checkpoint."""
         progress = self.progress
         progress.validated = True
-        self._reporter.end_epoch(self._means, validation)
+        means = self._means
+        trained = means_over_ranks(means.sums(), means.samples, self._ranks, self._place.device)
+        self._reporter.end_epoch(trained, validation)
         is_best = bool(validation) and self._is_best(validation)
         self._draw_samples()
         if self._checkpointer is None:
@@ -222,7 +242,7 @@ class TrainingLoop:
         self._reporter.ended_early()
 
     def _stop(self) -> None:
-        self._reporter.flush(self._stepper.learning_rate)
+        self._reporter.flush(self._measured())
         if self._checkpointer:
             self._checkpointer.wait()
             if self._checkpointer.last_step != self.progress.step:

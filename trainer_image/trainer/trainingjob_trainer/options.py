@@ -64,6 +64,12 @@ class RunOptions:
         default=None,
         metadata=_read(number(zero=False), "longest gradient; a longer one is shortened to it"),
     )
+    max_not_finite: int = field(
+        default=100,
+        metadata=_read(
+            integer(0), "batches without a finite loss, after which training fails; of all ranks"
+        ),
+    )
     precision: Precision = field(
         default="fp32",
         metadata=_read(one_of("fp32", "bf16", "fp16"), "of the forward pass: fp32, bf16 or fp16"),

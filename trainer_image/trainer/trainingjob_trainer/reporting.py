@@ -1,12 +1,15 @@
 """What is told of the training: to Prometheus by each rank, to MLflow and the log by rank 0."""
 
 import logging
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
+import torch
 from trainingjob_agent.exporter import TrainingMetrics
 
+from trainingjob_trainer.distributed import Ranks, means_over_ranks
 from trainingjob_trainer.progress import Means, Progress
 from trainingjob_trainer.task import Batch
 
@@ -34,27 +37,38 @@ class Timed(Iterator[Batch]):
 
 
 class Reporter:
-    """Sums up the steps, and reports them every `every_seconds`; the first one at once."""
+    """Sums up the steps, to be reported every `every_seconds`: the means are over all ranks."""
 
     def __init__(
         self,
         progress: Progress,
         metrics: TrainingMetrics,
         log_metrics: Callable[[Mapping[str, float], int], None] | None,
+        ranks: Ranks,
+        device: torch.device,
         *,
-        world_size: int,
         every_seconds: float,
     ) -> None:
+        self._ranks = ranks
+        self._device = device
         self._progress = progress
         self._metrics = metrics
         self._log_metrics = log_metrics
-        self._world_size = world_size
         self._every_seconds = every_seconds
         self._window = Means()
-        self._reported = False
         self._epoch_samples = 0
         self._epoch_speed = 0.0
         self._epoch_began = self._window_began = self._step_began = time.monotonic()
+
+    @property
+    def each_step(self) -> bool:
+        """Whether there is a report of each step."""
+        return self._every_seconds == 0
+
+    @property
+    def due(self) -> bool:
+        """Whether the last report is old enough."""
+        return time.monotonic() - self._window_began >= self._every_seconds
 
     def begin_epoch(self) -> None:
         """Start the clocks anew: what came between two epochs is no time of training."""
@@ -62,7 +76,7 @@ class Reporter:
         self._epoch_samples = 0
         self._epoch_began = self._window_began = self._step_began = time.monotonic()
 
-    def step(self, means: Means, learning_rate: float, data_wait_seconds: float) -> None:
+    def step(self, means: Means, data_wait_seconds: float) -> None:
         """Take one step, which is done."""
         now = time.monotonic()
         self._metrics.steps.inc()
@@ -72,38 +86,44 @@ class Reporter:
         self._step_began = now
         self._window.include(means)
         self._epoch_samples += means.samples
-        if not self._reported or now - self._window_began >= self._every_seconds:
-            self.flush(learning_rate)
 
-    def flush(self, learning_rate: float) -> None:
-        """Report the steps since the last report, if there are any."""
-        if not self._window.samples:
+    def flush(self, measured: Mapping[str, float]) -> None:
+        """Report the steps since the last report, if there are any. All ranks come here.
+
+        Args:
+            measured: values of the last step, such as its learning rate.
+        """
+        own = self._window.samples
+        if not own:
             return
         now = time.monotonic()
-        means = self._window.means()
-        speed = self._speed(self._window.samples, now - self._window_began)
-        self._window, self._window_began, self._reported = Means(), now, True
+        told = self._ranks.of_all((own, peak_memory_megabytes(self._device)))
+        means = means_over_ranks(self._window.sums(), own, self._ranks, self._device)
+        seconds = max(now - self._window_began, 1e-9)
+        self._window, self._window_began = Means(), now
         self._metrics.loss.labels("train").set(means["loss"])
-        self._metrics.samples_per_second.set(speed / self._world_size)
+        self._metrics.samples_per_second.set(own / seconds)
         self._metrics.progress.set(self._progress.percentage / 100)
         if self._log_metrics is None:
             return
         self._log_metrics(
             {
                 **{f"train/{name}": value for name, value in means.items()},
-                "train/learning_rate": learning_rate,
-                "perf/samples_per_second": speed,
+                **{f"train/{name}": value for name, value in measured.items()},
+                "perf/samples_per_second": sum(samples for samples, _ in told) / seconds,
+                "perf/peak_memory_megabytes": max(peak for _, peak in told),
                 **self._progress.metrics(now),
             },
             self._progress.step,
         )
 
-    def end_training(self, learning_rate: float) -> None:
-        """Report the last steps of an epoch, before its validation."""
-        self.flush(learning_rate)
-        self._epoch_speed = self._speed(self._epoch_samples, time.monotonic() - self._epoch_began)
+    def end_training(self, measured: Mapping[str, float]) -> None:
+        """Report the last steps of an epoch, before its validation. All ranks come here."""
+        self.flush(measured)
+        samples = sum(self._ranks.of_all(self._epoch_samples))
+        self._epoch_speed = samples / max(time.monotonic() - self._epoch_began, 1e-9)
 
-    def end_epoch(self, train: Means, validation: Mapping[str, float]) -> None:
+    def end_epoch(self, train: Mapping[str, float], validation: Mapping[str, float]) -> None:
         """Report an epoch: its validation and its log line."""
         if self._log_metrics is None:
             return
@@ -115,7 +135,7 @@ class Reporter:
             "epoch %d/%d | train %s | validation %s | %s samples/s | %s left",
             progress.epoch,
             progress.epochs,
-            _readable(train.means()),
+            _readable(train),
             _readable(validation),
             f"{self._epoch_speed:,.0f}",
             timedelta(seconds=round(progress.remaining_seconds(time.monotonic()))),
@@ -126,8 +146,12 @@ class Reporter:
         if self._log_metrics is not None:
             self._log_metrics(self._progress.metrics(time.monotonic()), self._progress.step)
 
-    def _speed(self, samples: int, seconds: float) -> float:
-        return samples * self._world_size / max(seconds, 1e-9)
+
+def peak_memory_megabytes(device: torch.device) -> float:
+    """Return the most memory that this process had: on the GPU what torch allocated, else all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def _readable(means: Mapping[str, float]) -> str:

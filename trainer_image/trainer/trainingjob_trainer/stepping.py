@@ -56,14 +56,31 @@ class Stepper:
         self._hyperparameters.take(self._scheduler)
         # Only fp16 has gradients so small that they vanish.
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
+        # On the device: to look at it in each step would wait for the step.
+        self._not_finite = torch.zeros((), dtype=torch.int64, device=device)
+        self._gradient_norm: Tensor | None = None
 
     @property
     def learning_rate(self) -> float:
         """Of the next step, in the first group of parameters."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def step(self, batches: Iterable[Batch], count: int) -> Means:
-        """Train on `count` batches, as on one large batch; return the means of their metrics."""
+    @property
+    def gradient_norm(self) -> float | None:
+        """Length of the gradient in the last step, before it was clipped; waits for the device."""
+        return None if self._gradient_norm is None else float(self._gradient_norm)
+
+    def take_not_finite(self) -> int:
+        """Return how many batches since the last call had no finite loss; waits for the device."""
+        count = int(self._not_finite)
+        self._not_finite.zero_()
+        return count
+
+    def step(self, batches: Iterable[Batch], count: int, *, measure: bool = False) -> Means:
+        """Train on `count` batches, as on one large batch; return the means of their metrics.
+
+        With `measure` the length of the gradient is known afterwards. All ranks measure, or none.
+        """
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         means = Means()
@@ -74,7 +91,8 @@ class Stepper:
                 values, loss = self._evaluate(self._forward, batch)
                 self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
             means.add(values, self._task.count(batch))
-        self._update()
+            self._not_finite += ~loss.detach().isfinite()
+        self._update(measure=measure)
         return means
 
     def evaluate(self, batch: Batch) -> Means:
@@ -101,10 +119,14 @@ class Stepper:
         with torch.no_grad():
             return {"loss": loss, **self._task.metrics(output, batch)}, loss
 
-    def _update(self) -> None:
-        if self._clip_norm is not None:
+    def _update(self, *, measure: bool) -> None:
+        self._gradient_norm = None
+        if measure or self._clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
-            self._parallel.clip(self._clip_norm)
+        if self._clip_norm is not None:
+            self._gradient_norm = self._parallel.clip(self._clip_norm)
+        elif measure:
+            self._gradient_norm = self._parallel.gradient_norm()
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
