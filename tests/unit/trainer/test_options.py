@@ -14,7 +14,9 @@ ALL = {
     "schedule": "cosine",
     "warmup_steps": 10,
     "clip_norm": 1.0,
+    "max_not_finite": 10,
     "precision": "bf16",
+    "parallel": "fsdp2",
     "compile": True,
     "seed": 3,
     "best_metric": "accuracy",
@@ -24,7 +26,9 @@ ALL = {
     "checkpoint_dir": Path("/checkpoints"),
     "checkpoint_every_seconds": 60.0,
     "checkpoint_keep": 2,
+    "adopt_checkpoints": True,
     "stop_seconds": 20.0,
+    "model_seconds": 90.0,
     "hang_seconds": 60.0,
     "monitor_level": "full",
     "model_dir": Path("/models"),
@@ -39,10 +43,12 @@ def test_all_options_can_be_flags() -> None:
     flags = [
         f"--{name.replace('_', '-')}={value}"
         for name, value in ALL.items()
-        if name not in {"task", "compile"}
+        if name not in {"task", "compile", "adopt_checkpoints"}
     ]
 
-    options = parse_options(["run", "digits:Digits", "--compile", *flags], {})
+    booleans = ["--compile", "--adopt-checkpoints"]
+
+    options = parse_options(["run", "digits:Digits", *booleans, *flags], {})
 
     assert options == RunOptions(**ALL)  # type: ignore[arg-type]  # a table of all types
     assert options.params() == ALL

@@ -200,6 +200,19 @@ def test_training_ends_early_and_stays_ended(tmp_path: Path, sync_seconds: str) 
     assert early.records() == records
 
 
+def test_checkpoints_of_another_job_need_a_word(tmp_path: Path) -> None:
+    first = {"TRAININGJOB_NAME": "first", "TRAININGJOB_UID": "u-1"}
+    second = {"TRAININGJOB_NAME": "second", "TRAININGJOB_UID": "u-2"}
+    tiny = Attempts(tmp_path, OPTIONS)
+    assert tiny.run(TINY_SIGNAL="3 0", TINY_SIGNAL_NAME="SIGTERM", **first) == [143]
+
+    assert tiny.run(**second) == [1]
+    assert "the checkpoints are of TrainingJob first (u-1), another job" in tiny.output()
+
+    assert tiny.run(TRAININGJOB_OPTION_ADOPT_CHECKPOINTS="true", **second) == [0], tiny.output()
+    assert "goes on from the checkpoints of TrainingJob first (u-1)" in tiny.output()
+
+
 def test_checkpoints_of_another_task_are_refused(tmp_path: Path) -> None:
     tiny = Attempts(tmp_path, OPTIONS)
     assert tiny.run(TINY_SIGNAL="3 0", TINY_SIGNAL_NAME="SIGTERM") == [143]

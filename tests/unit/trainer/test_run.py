@@ -57,6 +57,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "report_seconds": "5.0",
         "checkpoint_every_seconds": "300.0",
         "checkpoint_keep": "3",
+        "adopt_checkpoints": "False",
         "stop_seconds": "15.0",
         "model_seconds": "840.0",
         "hang_seconds": "300.0",

@@ -114,6 +114,10 @@ class RunOptions:
     checkpoint_keep: int = field(
         default=3, metadata=_read(integer(1), "checkpoints kept; older ones go")
     )
+    adopt_checkpoints: bool = field(
+        default=False,
+        metadata=_read(boolean, "go on from the checkpoints of another job, else an error"),
+    )
     stop_seconds: float = field(
         default=15.0,
         metadata=_read(

@@ -77,20 +77,32 @@ def go_on(checkpointer: Checkpointer, state: TrainingState, place: Place, ranks:
 class Setup:
     """What a training is of; the options may be others in another attempt, which is said."""
 
-    def __init__(self, task: str, options: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        task: str,
+        options: Mapping[str, object],
+        job: Mapping[str, str | None] | None = None,
+        *,
+        adopt: bool = False,
+    ) -> None:
+        """Prepare; checkpoints of another `job` (name, uid) are taken only to `adopt` them."""
         self._task = task
+        self._job = dict(job or {})
+        self._adopt = adopt
         self._options = {name: str(one) for name, one in options.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold."""
-        return {"task": self._task, "options": self._options}
+        return {"task": self._task, "options": self._options, "job": self._job}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Compare the setup of a checkpoint with that of now.
 
         Raises:
-            CheckpointMismatchError: it is another task, or its optimizer is kept in another way.
+            CheckpointMismatchError: it is another task or job, or its optimizer is
+                kept in another way.
         """
+        self._check_job(state_dict["job"])
         then, now = state_dict["options"], self._options
         changed = {
             name: f"{name} {then.get(name)} → {now.get(name)}"
@@ -106,6 +118,19 @@ class Setup:
             _logger.warning("goes on, but not bit for bit: %s", ", ".join(inexact))
         if changed:
             _logger.warning("used from now on: %s", ", ".join(changed.values()))
+
+    def _check_job(self, then: Mapping[str, str | None]) -> None:
+        """Outside of a cluster there is no uid, and any directory is one's own."""
+        before, now = then.get("uid"), self._job.get("uid")
+        if before is None or now is None or before == now:
+            return
+        other = f"TrainingJob {then.get('name')} ({before})"
+        if not self._adopt:
+            raise CheckpointMismatchError(
+                f"the checkpoints are of {other}, another job: use another directory, or go on "
+                "from them by --adopt-checkpoints"
+            )
+        _logger.warning("goes on from the checkpoints of %s, another job", other)
 
 
 def _mismatch(what: str, then: object, now: object) -> CheckpointMismatchError:

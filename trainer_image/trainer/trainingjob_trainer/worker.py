@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -75,7 +76,8 @@ class Worker:
         code = self._run()
         if self._services.left_behind:
             # The interpreter would end under a thread in native code, which aborts the process.
-            logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
             os._exit(code)
         return code
 
@@ -129,7 +131,12 @@ class Worker:
                 options,
                 Place(device, contract.rank, contract.world_size),
                 parallel,
-                setup=Setup(task.name, params),
+                setup=Setup(
+                    task.name,
+                    params,
+                    {"name": contract.name, "uid": contract.uid},
+                    adopt=options.adopt_checkpoints,
+                ),
                 metrics=self._services.metrics,
                 hooks=Hooks(
                     log_metrics=self._services.log_training_metrics,
