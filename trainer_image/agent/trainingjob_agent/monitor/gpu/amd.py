@@ -133,23 +133,23 @@ def _scaled(value: object, factor: float) -> object:
 
 
 def _power(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    info = smi.amdsmi_get_power_info(gpu)
+    read = smi.amdsmi_get_power_info(gpu)
     # A generation that has no such sensor says 0.
-    watts = (info[name] for name in _POWERS if isinstance(info.get(name), int) and info[name] > 0)
+    watts = (read[name] for name in _POWERS if isinstance(read.get(name), int) and read[name] > 0)
     return {q.POWER: next(watts, None)}
 
 
 def _memory(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    info = smi.amdsmi_get_gpu_vram_usage(gpu)
+    values = smi.amdsmi_get_gpu_vram_usage(gpu)
     return {
-        q.MEMORY_USED: _scaled(info["vram_used"], _MEBI),
-        q.MEMORY_CAPACITY: _scaled(info["vram_total"], _MEBI),
+        q.MEMORY_USED: _scaled(values["vram_used"], _MEBI),
+        q.MEMORY_CAPACITY: _scaled(values["vram_total"], _MEBI),
     }
 
 
 def _energy(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    info = smi.amdsmi_get_energy_count(gpu)
-    return {q.ENERGY: info["energy_accumulator"] * info["counter_resolution"] / 1e6}
+    values = smi.amdsmi_get_energy_count(gpu)
+    return {q.ENERGY: values["energy_accumulator"] * values["counter_resolution"] / 1e6}
 
 
 def _clock(kind: str) -> Callable[[Any, Any], object]:
