@@ -75,7 +75,7 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NothingToCompare()
     settings.watching.chunk_size = 200
-    # A watch lasts a minute, and one without a word for longer is dead.
+    # A watch lasts a minute, and one that is silent for longer is dead.
     settings.watching.server_timeout = 60
     settings.watching.inactivity_timeout = 70
     settings.networking.connect_timeout = 5

@@ -11,7 +11,7 @@ from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import goodput
 
-# A watch lasts 60 to 90 s and is then begun anew; silence much longer is a stale copy.
+# A watch lasts 60 to 90 s and is then renewed; a much longer silence means a stale copy.
 STALE_SECONDS = 180.0
 
 

@@ -17,11 +17,10 @@ class RunRecord:
     """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
 
     `new` says that no run of the job can exist yet, `answering_since` since when every poll of
-    the run had an answer, `unread` how many had none since. `held_up` counts the tries of the
-    tags of an end, `closed` says that nothing is left open of what the pods opened, and is None
-    where nobody has looked; `foreign`
-    names runs that carry the job's uid and are not its own, `unjoined` is what an agent says of
-    nodes that train without each other.
+    the run was answered, `unread` how many were not answered since. `held_up` counts the tries to
+    write the tags of an end; `closed` says that no other run or model of the pods is open, None if
+    that was not checked yet; `foreign` names runs that carry the job's uid and are not its own,
+    `unjoined` is an agent's report about nodes that train without each other.
     """
 
     intent: RunIntent

@@ -184,11 +184,11 @@ class Transport:
             return decoded
         if decoded is not None and "error_code" in decoded:
             code = border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}"
-            answer = border.text(decoded.get("message"), MESSAGE_LIMIT)
-            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in answer:
+            message = border.text(decoded.get("message"), MESSAGE_LIMIT)
+            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in message:
                 # As MLflow answers where its database fails in another way.
                 status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise MlflowError(status, code, answer, retryable=status == 429 or status >= 500)
+            raise MlflowError(status, code, message, retryable=status == 429 or status >= 500)
         text = border.text(answer[:200].decode(errors="replace"), MESSAGE_LIMIT).strip()
         if status in (401, 403):
             message = f"{self._uri} refuses the operator's credentials: {text}"

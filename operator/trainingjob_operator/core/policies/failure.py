@@ -21,7 +21,7 @@ from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
 REASON_FORMAT = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
-# The keys of each termination message of ours (the trainer's failure.Termination).
+# The keys of each of our termination messages (the trainer's failure.Termination).
 REPORT_KEYS = {"reason", "message", "exception", "frame", "rank"}
 TRAINER_MEMORY = "spec.resourcesPerNode.limits.memory"
 _NEVER = datetime.max.replace(tzinfo=UTC)
