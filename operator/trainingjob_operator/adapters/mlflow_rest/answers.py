@@ -159,7 +159,7 @@ def _identifier(source: JsonObject, name: str) -> str:
     value = source.get(name)
     word = str(value) if isinstance(value, int) else value
     if not isinstance(word, str) or not _IDENTIFIER.fullmatch(word):
-        raise ShapeError(f"{name} is none")
+        raise ShapeError(f"{name} is missing or invalid")
     return word
 
 
