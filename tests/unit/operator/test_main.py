@@ -57,7 +57,7 @@ async def test_a_signal_that_comes_while_kopf_fails_is_heeded(
 
     await run_to_the_end(live, stop, waits)
     assert waits == []
-    assert caplog.messages == ["kopf has failed while it was ending"]
+    assert caplog.messages == ["kopf has failed while ending"]
 
 
 async def test_a_signal_that_comes_between_two_lives_is_heeded() -> None:
