@@ -25,7 +25,7 @@ def run() -> list[str]:
     """Do it all and return what is missing in the end; nothing when the demo succeeded."""
     cluster.adopt_environment()
     tracking_uri = os.environ["MLFLOW_TRACKING_URI"]
-    # A dead server is to be told of at once, not after minutes of retries.
+    # Report a dead server at once, not after minutes of retries.
     os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="2", MLFLOW_HTTP_REQUEST_TIMEOUT="10")
     # Bars of MLflow's downloads would come between the lines of the report.
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"

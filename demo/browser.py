@@ -87,7 +87,7 @@ async def open_page(url: str, width: int, height: int) -> AsyncIterator[Page]:
 
 
 async def _page_address(stderr: asyncio.StreamReader) -> str:
-    """Return the page's address once the browser has told its port and opened the page."""
+    """Return the page's address once the browser has reported its port and opened the page."""
     listening = None
     while listening is None:
         if not (line := await stderr.readline()):

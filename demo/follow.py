@@ -30,12 +30,12 @@ class Sample:
 
 @dataclass
 class Narrator:
-    """Prints a line when what it is told under a key differs from the last time."""
+    """Prints a line when the text for a key differs from the last time."""
 
     started: float = field(default_factory=time.monotonic)
     last: dict[str, str] = field(default_factory=dict)
 
-    def tell(self, key: str, subject: str, text: str) -> None:
+    def report(self, key: str, subject: str, text: str) -> None:
         """Print the elapsed time, the subject and the text, if the text is new for this key."""
         if self.last.get(key) == text:
             return
@@ -109,17 +109,17 @@ class Follower:
             ),
         )
         status = job.get("status", {})
-        self.narrator.tell("state", "TrainingJob", status.get("state", "created"))
+        self.narrator.report("state", "TrainingJob", status.get("state", "created"))
         self._look_at_run(status.get("mlflow", {}).get("runId"))
         if line := progress_line(status.get("progress") or {}):
-            self.narrator.tell("progress", "progress", line)
+            self.narrator.report("progress", "progress", line)
         return job
 
     def _look_at_details(self, uid: str) -> None:
         for pod in self._pods():
-            self.narrator.tell(f"pod/{pod.metadata.name}", "pod", pod_line(pod))
+            self.narrator.report(f"pod/{pod.metadata.name}", "pod", pod_line(pod))
         for event in self._events(uid):
-            self.narrator.tell(event.metadata.uid, "event", f"{event.reason}: {event.message}")
+            self.narrator.report(event.metadata.uid, "event", f"{event.reason}: {event.message}")
 
     def _look_at_run(self, run_id: str | None) -> None:
         if run_id is None:
@@ -131,7 +131,7 @@ class Follower:
             return
         if not self.history or self.history[-1].status != status:
             self.history.append(Sample(datetime.now(UTC), status))
-        self.narrator.tell("run", "MLflow run", f"{status} ({run_id})")
+        self.narrator.report("run", "MLflow run", f"{status} ({run_id})")
 
     def _pods(self) -> Iterator[Any]:
         selector = f"trainingjob.dev/name={self.name}"

@@ -37,7 +37,7 @@ class Storage:
 
     @property
     def isolation(self) -> tuple[str, ...]:
-        """What goes before a command, so that none of its mounts is left."""
+        """The prefix of a command that leaves none of its mounts behind."""
         return ("unshare", "--mount", "env", f"TMPDIR={self.temporary}")
 
 

@@ -42,8 +42,8 @@ def output(
         argv, env=environment(env), cwd=cwd, input=stdin, capture_output=True, check=False
     )
     if result.returncode != 0:
-        told = result.stderr.decode(errors="replace") + result.stdout.decode(errors="replace")
-        raise ClusterError(failure(argv, result.returncode, told))
+        output = result.stderr.decode(errors="replace") + result.stdout.decode(errors="replace")
+        raise ClusterError(failure(argv, result.returncode, output))
     return result.stdout.decode()
 
 
@@ -81,11 +81,11 @@ def logged(
             check=False,
         )
     if result.returncode != 0:
-        told = log.read_bytes()[start:].decode(errors="replace")
-        raise ClusterError(f"{failure(argv, result.returncode, told)}\n(full log: {log})")
+        output = log.read_bytes()[start:].decode(errors="replace")
+        raise ClusterError(f"{failure(argv, result.returncode, output)}\n(full log: {log})")
 
 
-def failure(argv: Sequence[str], code: int, told: str) -> str:
+def failure(argv: Sequence[str], code: int, output: str) -> str:
     """A message about a failed command with the last lines that it printed."""
-    lines = told.strip().splitlines()[-TAIL_LINES:]
+    lines = output.strip().splitlines()[-TAIL_LINES:]
     return "\n".join([f"`{' '.join(argv)}` ended with {code}:", *(f"  {line}" for line in lines)])

@@ -196,7 +196,7 @@ def toolchain() -> Path:
 
 def uv_program() -> str:
     """The uv that runs us, otherwise the one on PATH if it works, otherwise the one of make."""
-    told = os.environ.get("UV")
-    if told:
-        return told
+    given = os.environ.get("UV")
+    if given:
+        return given
     return "uv" if succeeds(["uv", "--version"]) else str(REPOSITORY / ".tools" / "bin" / "uv")

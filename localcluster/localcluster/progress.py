@@ -25,12 +25,12 @@ def step(what: str) -> Iterator[None]:
     """Tell of ``what`` once it takes more than two seconds, then regularly, then its end."""
     started = time.monotonic()
     finished = threading.Event()
-    told = threading.Event()
+    shown = threading.Event()
 
     def heartbeat() -> None:
         wait = QUIET_SECONDS
         while not finished.wait(wait):
-            told.set()
+            shown.set()
             say(f"{what} … {time.monotonic() - started:.0f} s")
             wait = HEARTBEAT_SECONDS
 
@@ -43,5 +43,5 @@ def step(what: str) -> Iterator[None]:
     finally:
         finished.set()
         ticker.join()
-        if told.is_set() or outcome == "failed":
+        if shown.is_set() or outcome == "failed":
             say(f"{what}: {outcome} after {time.monotonic() - started:.0f} s")

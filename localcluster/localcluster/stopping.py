@@ -53,7 +53,7 @@ def _wait(
 
 
 def _known(paths: ClusterPaths, name: str) -> dict[str, Any]:
-    """What the supervisor last told of the component."""
+    """The state of the component that the supervisor last reported."""
     components: dict[str, dict[str, Any]] = embedded.health(paths).get("components", {})
     if name not in components:
         there = ", ".join(components) or "none, it is down"

@@ -94,7 +94,7 @@ class Supervisor:
         self._ready = False
 
     def run(self) -> None:
-        """Start everything, then watch until told to stop.
+        """Start everything, then watch until a stop is requested.
 
         Raises:
             StartError: a component was not healthy in time; all are stopped then.
@@ -174,7 +174,7 @@ class Supervisor:
         received = signal.sigtimedwait(HANDLED, timeout)
         if received and received.si_signo in {signal.SIGTERM, signal.SIGINT}:
             if not self._stopping:
-                say("told to stop")
+                say("stop requested")
             self._stopping = True
         self._reap()
         if self._stopping:

@@ -26,7 +26,7 @@ WENT_WELL_SECONDS = 60.0
 
 
 async def wait_for_signal(stop: asyncio.Event, seconds: float) -> None:
-    """Wait until a signal sets `stop`, at most so many seconds."""
+    """Wait until a signal sets `stop`, at most `seconds`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # The handlers of a kopf that has failed heed no signal.
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -43,13 +43,13 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    # kopf tells of every step of its own; what the operator does is told by the operator.
+    # kopf logs each of its own steps; the operator logs what it does.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     return asyncio.run(serve(settings))
 
 
 async def serve(settings: Settings) -> int:
-    """Be there for probes and scrapes until SIGTERM, whatever becomes of kopf meanwhile."""
+    """Answer probes and scrapes until SIGTERM, even if kopf fails meanwhile."""
     stop = asyncio.Event()
     server = HttpServer(settings.http_host, settings.http_port)
     try:
@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> int:
 
 
 async def live(settings: Settings, server: HttpServer, stop: asyncio.Event) -> None:
-    """Lives of kopf until `stop` is set, as by SIGTERM: another one for other namespaces."""
+    """Run kopf until `stop` is set, as by SIGTERM, and restart it when the namespaces change."""
     while True:
         namespaces = await readable_namespaces(settings)
         life = handlers.Life(settings, server, namespaces, stop)
@@ -82,11 +82,11 @@ async def live(settings: Settings, server: HttpServer, stop: asyncio.Event) -> N
             server.show(Content())
         if stop.is_set() or not life.over.is_set():
             return
-        logger.info("beginning anew: other namespaces can be read now")
+        logger.info("restarting: the set of readable namespaces has changed")
 
 
 async def readable_namespaces(settings: Settings) -> tuple[str, ...]:
-    """The watched namespaces that may be read now, all of them while none may; () for all."""
+    """The watched namespaces that are readable now, or all of them if none is; () for all."""
     wanted = settings.watch_namespaces
     if not wanted:
         return ()
@@ -94,13 +94,13 @@ async def readable_namespaces(settings: Settings) -> tuple[str, ...]:
     try:
         found = await readable(kube, wanted)
     except ApiError as error:
-        logger.warning("cannot see which namespaces may be read: %s", error)
+        logger.warning("cannot check which namespaces are readable: %s", error)
         return wanted
     finally:
         await kube.close()
     missing = ", ".join(one for one in wanted if one not in found)
     if missing:
-        logger.warning("left out until they are there and may be read: %s", missing)
+        logger.warning("skipped until they exist and are readable: %s", missing)
     return found or wanted
 
 
@@ -110,11 +110,11 @@ async def run_to_the_end(
     wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for_signal,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run kopf until it ends in peace; when it fails, begin anew, unless `stop` is set.
+    """Run kopf until it ends normally; restart it when it fails, unless `stop` is set.
 
-    kopf gives up for good when its watch meets an answer that it does not expect, such as an ERROR
-    event. By then it has stopped all of our work, as for SIGTERM. The waits grow while it fails at
-    once, and start again after a life that lasted.
+    kopf gives up when its watch gets an answer that it does not expect, such as an ERROR event. By
+    then it has stopped all of our work, as for SIGTERM. The waits grow while it fails at once, and
+    are reset once it has run for a while.
     """
     failures = 0
     while True:
@@ -123,12 +123,12 @@ async def run_to_the_end(
             await begin()
         except Exception:
             if stop.is_set():
-                logger.exception("kopf has failed while it was ending")
+                logger.exception("kopf has failed while ending")
                 return
             if clock() - began > WENT_WELL_SECONDS:
                 failures = 0
             seconds = min(RESTART_MAX_SECONDS, 2.0**failures)
-            logger.exception("kopf has failed, beginning anew in %g s", seconds)
+            logger.exception("kopf has failed, restarting in %g s", seconds)
             failures = min(failures + 1, 10)
             await wait(stop, seconds)
             if stop.is_set():

@@ -34,13 +34,13 @@ from trainingjob_operator.settings import Settings
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 600.0
-# A new leader lists anew, unless it has just done so at its start.
+# A new leader lists again, unless it has just done so at its start.
 FRESH_SECONDS = 2.0
 MLFLOW_WORKERS = 2
-# What is under way at the end is waited for so long: cut off, it may happen after the next leader
-# has looked, who then does it again.
+# At the end, calls under way get this long: one that is cut off may take effect after the next
+# leader has read the state, which then repeats it.
 DRAIN_SECONDS = 3.0
-# A namespace is claimed for so many times the time of the leader's Lease: there may be many.
+# A namespace's Lease lasts this many times longer than the leader's: there may be many of them.
 CLAIM_FACTOR = 8
 
 
@@ -108,9 +108,9 @@ class Application:
         return self._copies.trainingjobs
 
     async def start(self, server: HttpServer, on_access: Callable[[], None]) -> None:
-        """Begin to serve, to watch and to stand for election; returns when kopf may watch.
+        """Start to serve, to watch and to run for election; returns when kopf may watch.
 
-        `on_access` is called when other namespaces may be read than when this was made.
+        `on_access` is called when the set of readable namespaces has changed.
         """
         server.show(self._content())
         await self._served()
@@ -139,21 +139,21 @@ class Application:
             self.trainingjobs.saw_request(verb, code)
 
     async def _served(self) -> None:
-        """Wait until the API server serves TrainingJobs: kopf looks only once what it serves."""
+        """Wait until the API server serves TrainingJobs: kopf checks that only once."""
         source = self._kube.source(TRAININGJOBS, namespace=next(iter(self._namespaces), None))
         while True:
             try:
                 await source.list_page(limit=1, continue_token=None)
             except ApiError as error:
-                logger.warning("TrainingJobs cannot be listed, trying again: %s", error)
+                logger.warning("cannot list TrainingJobs, retrying: %s", error)
                 await asyncio.sleep(1)
             else:
                 return
 
     async def stop(self) -> None:
-        """End what is under way, and hand the lease over at once."""
+        """End the work under way, and release the lease at once."""
         await asyncio.gather(self._queue.drain(DRAIN_SECONDS), self._runs.drain(DRAIN_SECONDS))
-        # From here on an ended task is no sign of ill health.
+        # From here on an ended task does not mean that the operator is unhealthy.
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -164,7 +164,7 @@ class Application:
 
     async def _lead(self) -> None:
         """The leader's work, once the caches are filled."""
-        # What is missing in a copy must really be missing, or an attempt would start twice.
+        # An object missing in a copy must really not exist, or an attempt would start twice.
         await self._copies.refresh(FRESH_SECONDS)
         uris = replace(self._settings.tracking_uris, cluster=await self._cluster_uid())
         self._enqueue()
@@ -192,10 +192,10 @@ class Application:
                 tasks.create_task(self._sweeper(uris).run())
 
     async def _cluster_uid(self) -> str:
-        """What marks the runs that we look after; "" where it may not be read.
+        """The mark of the runs that this operator manages; "" if it may not read it.
 
-        That is the uid of kube-system, which is as old as the cluster and goes with it; an
-        operator that may read some namespaces only has its own one.
+        It is the uid of kube-system, which lives as long as the cluster; for an operator that may
+        read only some namespaces, the uid of its own namespace.
         """
         namespace = self._settings.namespace if self._settings.watch_namespaces else "kube-system"
         while True:
@@ -203,9 +203,9 @@ class Application:
                 return await self._kube.namespace_uid(namespace)
             except ApiError as error:
                 if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-                    logger.warning("runs without a job will not be looked for: %s", error)
+                    logger.warning("will not search for runs without a job: %s", error)
                     return ""
-                logger.warning("the namespace %s cannot be read: %s", namespace, error)
+                logger.warning("cannot read the namespace %s: %s", namespace, error)
                 await asyncio.sleep(1)
 
     def _sweeper(self, uris: TrackingUris) -> Sweeper:
@@ -245,9 +245,9 @@ class Application:
         self._runs.forget_all()
 
     async def _resync(self) -> None:
-        """Look at every job now and then: a safety net, since a quiet job causes no writes.
+        """Reconcile every job periodically: a safety net, since a quiet job causes no writes.
 
-        And list, also when kopf has listed anew: its list does not say what was deleted.
+        Also list, and do so whenever kopf has listed again: its list does not show deletions.
         """
         while True:
             await self.trainingjobs.listed_again(spread(RESYNC_SECONDS, 0.8, 1.2))

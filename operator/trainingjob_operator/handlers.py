@@ -17,14 +17,14 @@ from trainingjob_operator.settings import Settings, SettingsError
 logger = logging.getLogger(__name__)
 
 registry = kopf.OperatorRegistry()
-# What fails at kopf's own times is not tried again by kopf, which waits a minute: it ends the
-# operator, and __main__ begins anew.
+# kopf must not retry a failed handler, since it waits a minute: the failure ends kopf, and
+# __main__ restarts it.
 FAILS = kopf.ErrorsMode.PERMANENT
 
 
 @dataclass(frozen=True)
 class Life:
-    """One life of kopf, which ends when `over` is set; `stop` says that no other one follows."""
+    """One run of kopf, which ends when `over` is set; `stop` says that no other one follows."""
 
     settings: Settings
     server: HttpServer
@@ -39,7 +39,7 @@ class Life:
 
 
 class NothingToCompare(kopf.DiffBaseStorage):
-    """No handler asks what has changed since the last time: for that kopf would copy each object.
+    """No handler needs the difference to the last state: for that kopf would copy each object.
 
     These copies were more than half of kopf's CPU time for an event.
     """
@@ -50,11 +50,11 @@ class NothingToCompare(kopf.DiffBaseStorage):
         body: kopf.Body,  # noqa: ARG002 - kopf's signature
         extra_fields: Iterable[kopf.FieldSpec] | None = None,  # noqa: ARG002 - as above
     ) -> kopf.BodyEssence:
-        """What of an object is compared."""
+        """The part of an object that is compared."""
         return kopf.BodyEssence()
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - as above
-        """What was stored of it."""
+        """The stored part."""
         return None
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
@@ -75,13 +75,13 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NothingToCompare()
     settings.watching.chunk_size = 200
-    # A watch lasts a minute, and one without a word for longer is dead.
+    # A watch lasts a minute, and one that is silent for longer is dead.
     settings.watching.server_timeout = 60
     settings.watching.inactivity_timeout = 70
     settings.networking.connect_timeout = 5
     settings.networking.request_timeout = 60
     # An outage is over when the server answers, not up to 21 s later; after 45 s of errors kopf
-    # ends, and all begins anew.
+    # ends and is restarted.
     settings.networking.error_backoffs = (0.2, 0.5, 1, 2, *(5,) * 8)
     life: Life = memo.life
     try:
@@ -90,14 +90,14 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
         raise kopf.PermanentError(str(error)) from error
     await memo.application.start(life.server, life.over.set)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # In place of kopf's own handlers, which it sets while this begins: they forget a signal
-        # that comes while kopf fails.
+        # In place of kopf's own handlers, which it sets at the same time: they lose a signal that
+        # arrives while kopf fails.
         asyncio.get_running_loop().add_signal_handler(number, life.end_all)
 
 
 @kopf.on.login(registry=registry, errors=FAILS)
 async def login(memo: kopf.Memo, **_: Any) -> kopf.AiohttpSession:
-    """Log in as the application has: one login, one place that knows how."""
+    """Use the login of the application, so that there is only one."""
     application: Application = memo.application
     return kopf.AiohttpSession(
         server=application.server, aiohttp_session=application.kopf_session()

@@ -1,4 +1,4 @@
-"""What the operator shows of itself: whether its copies of the cluster are fresh, and its jobs."""
+"""The health of the operator: whether its copies of the cluster are fresh; its jobs in numbers."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.cluster.trainingjobs import Known
 from trainingjob_operator.core import goodput
 
-# A watch lasts 60 to 90 s and is then begun anew; silence much longer is a stale copy.
+# A watch lasts 60 to 90 s and is then renewed; a much longer silence means a stale copy.
 STALE_SECONDS = 180.0
 
 
@@ -28,12 +28,12 @@ class Contact:
         self._last = clock()
 
     def saw(self, code: int) -> None:
-        """Take note of a request's HTTP status, 0 where there was no answer."""
+        """Note the HTTP status of a request, 0 if there was no answer."""
         if 0 < code < 500:
             self._last = self._clock()
 
     def problem(self) -> str | None:
-        """What keeps us from it; None while it answers."""
+        """Why we cannot reach it; None while it answers."""
         silent = self._clock() - self._last
         return f"no answer for {silent:.0f} s" if silent > self._limit else None
 
@@ -50,13 +50,13 @@ class Copy(Protocol):
 
 
 def stale(copies: Mapping[str, Copy]) -> str | None:
-    """Which copies hear nothing any more; None if all are fresh."""
+    """The copies that have become stale; None if all are fresh."""
     old = [f"{name} {one.age():.0f} s" for name, one in copies.items() if one.age() > STALE_SECONDS]
     return f"no contact: {', '.join(old)}" if old else None
 
 
 def unsynced(copies: Mapping[str, Copy]) -> str | None:
-    """Which copies were never filled; None if all were."""
+    """The copies that were never filled; None if all were."""
     waiting = [name for name, one in copies.items() if not one.synced.is_set()]
     return f"not listed yet: {', '.join(waiting)}" if waiting else None
 
@@ -64,15 +64,15 @@ def unsynced(copies: Mapping[str, Copy]) -> str | None:
 def unserved(
     namespaces: Collection[str], foreign: Mapping[str, str], asked_for: bool
 ) -> str | None:
-    """Which namespaces another installation serves, where this one is of no use for that.
+    """The namespaces that another installation serves, if that makes this one not ready.
 
-    An operator of the whole cluster leaves some of them to others; one that is asked for certain
-    namespaces is to serve each.
+    An operator of the whole cluster may leave some namespaces to others; one with watched
+    namespaces has to serve each of them.
     """
     if not foreign or (not asked_for and foreign.keys() < set(namespaces)):
         return None
-    told = ", ".join(f"{name} by {holder}" for name, holder in sorted(foreign.items())[:10])
-    return f"served by another installation: {told}"
+    served = ", ".join(f"{name} by {holder}" for name, holder in sorted(foreign.items())[:10])
+    return f"served by another installation: {served}"
 
 
 def by_state(jobs: Iterable[Known]) -> Mapping[str, int]:
@@ -84,6 +84,6 @@ def by_state(jobs: Iterable[Known]) -> Mapping[str, int]:
 
 
 def goodput_seconds(jobs: Iterable[TrainingJob]) -> Mapping[str, int]:
-    """Where the time of all jobs went, by phase, up to now."""
+    """The time of all jobs by phase, up to now."""
     now = datetime.now(UTC)
     return goodput.total(goodput.as_of(job, now) for job in jobs)

@@ -1,13 +1,13 @@
-"""What loops share that go on after an error: which errors are bugs of ours, and their waits."""
+"""Shared by loops that survive errors: which errors are bugs, and how long to wait."""
 
 import random
 
-# What a network never raises: worth a traceback, where an outage is worth a line.
+# Errors that a network never raises: they deserve a traceback, an outage only a line.
 BUGS = (AttributeError, LookupError, TypeError)
 
 
 def spread(seconds: float, least: float, most: float) -> float:
-    """A random time between two multiples of `seconds`: what failed together comes back apart."""
+    """A random time between two multiples of `seconds`, to spread retries of common failures."""
     return seconds * random.uniform(least, most)  # noqa: S311 - not a secret
 
 

@@ -37,7 +37,7 @@ class SettingsPart(BaseModel):
 
 
 class PodTokenSettings(SettingsPart):
-    """The ServiceAccount token by which the pods of jobs log in to an MLflow server."""
+    """The ServiceAccount token with which the pods of jobs log in to an MLflow server."""
 
     audience: str = ""
     expiration_seconds: int = Field(default=3600, ge=600)
@@ -54,7 +54,7 @@ class PodSecuritySettings(SettingsPart):
 
 
 class ServerSettings(SettingsPart):
-    """A further MLflow server: where it is, and the files of its login and its CA certificate."""
+    """A further MLflow server: its URI, and the files of its login and its CA certificate."""
 
     uri: str = Field(pattern=r"^https?://[^/]+")
     ui_url: str | None = None
@@ -123,7 +123,7 @@ class Settings(BaseModel):
     def _dns_labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in value if not DNS_LABEL.fullmatch(name)]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: not the name of a namespace; no patterns here")
+            raise ValueError(f"{', '.join(wrong)}: not a namespace name; no patterns allowed")
         return value
 
     @field_validator("mlflow_experiment_pattern")
@@ -144,11 +144,11 @@ class Settings(BaseModel):
     def _each_once(
         cls, value: tuple[ServerSettings, ...], info: ValidationInfo
     ) -> tuple[ServerSettings, ...]:
-        """Two entries for one server would be two logins, of which one is used."""
+        """Two entries for one server would be two logins, of which only one is used."""
         uris = [info.data.get("mlflow_tracking_uri"), *(one.uri for one in value)]
         for uri in uris:
             if uris.count(uri) > 1:
-                raise ValueError(f"{uri} is there twice, or is the default server")
+                raise ValueError(f"{uri} is listed twice, or is the default server")
         return value
 
     @property

@@ -136,7 +136,7 @@ def test_cold_start_with_ten_thousand_pods(
             ("CPU time until then", f"{cpu.user + cpu.system:.1f} s"),
             ("resident memory when ready", f"{at_ready / 2**20:.0f} MiB"),
             (
-                "resident memory, all runs made and told",
+                "resident memory, all runs created and reported",
                 f"{process.memory_info().rss / 2**20:.0f} MiB",
             ),
             ("most resident memory ever", f"{most_memory(process.pid):.0f} MiB"),

@@ -1,4 +1,4 @@
-{{/* The operator's settings, and where MLflow's credentials are. */}}
+{{/* The operator's settings, and the location of MLflow's credentials. */}}
 {{- define "trainingjob-operator.env" -}}
 {{- $mlflow := .Values.mlflow -}}
 - name: TRAININGJOB_OPERATOR_NAMESPACE

@@ -35,7 +35,7 @@ app.kubernetes.io/component: operator
 {{- end -}}
 {{- end -}}
 
-{{/* The default tracking server. Says what to do when there is none. */}}
+{{/* The default tracking server. Fails with the remedy when there is none. */}}
 {{- define "trainingjob-operator.trackingUri" -}}
 {{- if .Values.mlflow.trackingUri -}}
 {{- .Values.mlflow.trackingUri -}}

@@ -11,15 +11,15 @@
 {{- fail (printf "mlflow.servers[%d]: existingSecret and serviceAccountToken.enabled are both set" $index) -}}
 {{- end -}}
 {{- $files := printf "/etc/mlflow-servers/%d" $index -}}
-{{- $told := dict "uri" $server.uri -}}
-{{- with $server.uiUrl }}{{ $_ := set $told "uiUrl" . }}{{ end -}}
-{{- with $server.workspaces }}{{ $_ := set $told "workspaces" . }}{{ end -}}
-{{- if or $server.existingSecret $token.enabled }}{{ $_ := set $told "loginDirectory" (printf "%s/login" $files) }}{{ end -}}
-{{- if $token.enabled }}{{ $_ := set $told "podToken" (include "trainingjob-operator.podToken" $token | fromJson) }}{{ end -}}
+{{- $entry := dict "uri" $server.uri -}}
+{{- with $server.uiUrl }}{{ $_ := set $entry "uiUrl" . }}{{ end -}}
+{{- with $server.workspaces }}{{ $_ := set $entry "workspaces" . }}{{ end -}}
+{{- if or $server.existingSecret $token.enabled }}{{ $_ := set $entry "loginDirectory" (printf "%s/login" $files) }}{{ end -}}
+{{- if $token.enabled }}{{ $_ := set $entry "podToken" (include "trainingjob-operator.podToken" $token | fromJson) }}{{ end -}}
 {{- if or $ca.configMap $ca.secret -}}
-{{- $_ := set $told "caPath" (printf "%s/ca/%s" $files ($ca.key | default "ca.crt")) -}}
+{{- $_ := set $entry "caPath" (printf "%s/ca/%s" $files ($ca.key | default "ca.crt")) -}}
 {{- end -}}
-{{- $servers = append $servers $told -}}
+{{- $servers = append $servers $entry -}}
 {{- end -}}
 {{- toJson $servers -}}
 {{- end -}}
@@ -65,12 +65,12 @@
 {{- end }}
 {{- end -}}
 
-{{/* The token that training pods log in with, as the setting tells it (JSON). */}}
+{{/* The setting (JSON) for the token that training pods log in with. */}}
 {{- define "trainingjob-operator.podToken" -}}
 {{- dict "audience" (.audience | default "") "expirationSeconds" (int (.expirationSeconds | default 3600)) | toJson -}}
 {{- end -}}
 
-{{/* The operator's own token, in a file of the name that a login in files has. */}}
+{{/* The operator's own token, under the file name that a login in files uses. */}}
 {{- define "trainingjob-operator.tokenProjection" -}}
 projected:
   sources:

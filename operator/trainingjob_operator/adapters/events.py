@@ -1,4 +1,4 @@
-"""Kubernetes Events (events.k8s.io/v1) about TrainingJobs; one that is repeated counts up."""
+"""Kubernetes Events (events.k8s.io/v1) about TrainingJobs; a repetition increments the count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EventApi(Protocol):
     """What writing needs of the Kubernetes API; may raise anything."""
 
     async def create_event(self, namespace: str, body: JsonObject) -> bool:
-        """Create the Event; False if one of that name is there."""
+        """Create the Event; False if one of that name exists."""
 
     async def repeat_event(self, namespace: str, name: str, last_observed: str) -> None:
         """Count the Event of that name once more."""
@@ -87,7 +87,7 @@ def build_event(
 
 
 class EventWriter:
-    """Writes Events; they are a help to people, so a failure is logged and nothing more."""
+    """Writes Events; they only help people, so a failure is just logged."""
 
     def __init__(
         self, api: EventApi, instance: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -105,7 +105,7 @@ class EventWriter:
         *,
         attempt: int,
     ) -> bool:
-        """Write one Event, or count the one that is there; False if neither was possible."""
+        """Write one Event, or count the existing one; False if neither was possible."""
         body = build_event(
             subject,
             kind=kind,

@@ -25,7 +25,7 @@ class Content:
 
 
 class HttpServer:
-    """Serves whatever content it was given last; at first it is healthy, and not ready.
+    """Serves the content it was last given; at first it is healthy, but not ready.
 
     A check endpoint answers 200 "ok", or 503 with a line "name: problem" for each that fails.
     Without a host it listens on all addresses, of IPv6 where the machine has it.
@@ -43,7 +43,7 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port listened on, which differs from the asked one if that was 0."""
+        """The port it listens on, which differs from the requested one if that was 0."""
         port: int = self._runner.addresses[0][1]
         return port
 
@@ -76,7 +76,7 @@ class HttpServer:
 
 
 def _every_address(port: int) -> socket.socket:
-    """A socket for IPv6 that takes IPv4, too; one for IPv4 where a machine has no IPv6."""
+    """A socket for IPv6 that also accepts IPv4; one for IPv4 on a machine without IPv6."""
     if socket.has_dualstack_ipv6():
         try:
             return socket.create_server(
@@ -98,6 +98,6 @@ def _answer(checks: Mapping[str, Check]) -> web.Response:
 
 
 def _last(response: web.Response) -> web.Response:
-    """No connection is kept: kopf, which ends now and then, would wait for its task."""
+    """No connection is kept open: kopf, which may end and restart, would wait for its task."""
     response.force_close()
     return response

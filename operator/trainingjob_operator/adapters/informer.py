@@ -21,13 +21,13 @@ V = TypeVar("V")
 JsonObject = dict[str, Any]
 ObjectKey = tuple[str, str]
 
-# While a page is decoded its objects are in memory as they came: 22 KB for a pod of 3 KB.
+# While a page is decoded, its objects are in memory as plain JSON: 22 KB for a pod of 3 KB.
 PAGE_SIZE = 200
 PAGE_SECONDS = 60.0
 RETRY_BASE_SECONDS = 0.2
 RETRY_MAX_SECONDS = 30.0
-# So many failures in a row mean an outage, after which the old version may mean nothing any
-# more (a store restored from a backup accepts a watch from its future and sends nothing).
+# This many failures in a row mean an outage, after which the old version may be meaningless
+# (a store restored from a backup accepts a watch from its future and sends nothing).
 FAILURES_BEFORE_RELIST = 3
 SHORT_WATCH_SECONDS = 1.0
 GONE = 410
@@ -55,19 +55,19 @@ class VersionGone(Exception):  # noqa: N818 - says what happened, not that it is
 
 
 class Informer(Generic[T]):
-    """Keeps `decode(object)` of every listed object and tells of changes by owner.
+    """Keeps `decode(object)` of every listed object and reports changes by owner.
 
-    `index` gives the key of the owner of a value; "" is an owner that nobody asks about: such
-    a value is stored and never reported. `on_change` gets the key for every value that was
-    added, differs or is gone, and also the old key of a value that changed hands. A value that
-    decodes to an equal one is no change. Before a change is reported, `on_news` gets a value
-    that was added or differs, and `on_gone` the last value of an object that is deleted.
+    `index` returns the key of the owner of a value; a value with the owner "" is stored but never
+    reported. `on_change` gets the key for every value that was added, changed or deleted, and also
+    the old key of a value that changed its owner. A value that decodes to an equal one is no
+    change. Before a change is reported, `on_news` gets the added or changed value, and `on_gone`
+    the last value of a deleted object.
 
-    An object that cannot be read, or a callback that raises, costs the others nothing: it is
-    logged and counted by `on_error`, and what was known of the object stays.
+    An object that cannot be read, or a callback that raises, does not affect the others: the error
+    is logged and counted by `on_error`, and the known value of the object stays.
 
-    A watch lasts `watch_seconds` to one and a half of them, so that `age()` stays near that
-    even if nothing happens, and a peer that is gone without a word is noticed.
+    A watch lasts `watch_seconds` to one and a half times that, so that `age()` stays near it even
+    if nothing happens, and a peer that disappeared silently is noticed.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class Informer(Generic[T]):
         return tuple(self._store.values())
 
     def age(self) -> float:
-        """Return the seconds since the server last said anything."""
+        """Return the seconds since the server last sent anything."""
         return self._clock() - self._contact
 
     async def refresh(self, seconds: float) -> None:
-        """Wait for a list that is not older than so many seconds; one is made where there is none.
+        """Wait for a list that is not older than `seconds`, listing again if there is none.
 
-        A watch that is dead without a word looks like one that has nothing to tell.
+        A watch that died silently looks like one that has nothing to report.
         """
         old = self._listed_at is None or self._clock() - self._listed_at > seconds
         if old and self.synced.is_set():
@@ -133,7 +133,7 @@ class Informer(Generic[T]):
         await self.synced.wait()
 
     async def run(self) -> None:
-        """List and watch until cancelled; any other failure is logged and tried again."""
+        """List and watch until cancelled; any other failure is logged and retried."""
         while True:
             try:
                 if self._version is None or self._refreshing:
@@ -145,7 +145,7 @@ class Informer(Generic[T]):
                 await self._back_off()
             except Exception as error:
                 logger.warning(
-                    "list or watch failed, trying again: %s: %s",
+                    "list or watch failed, retrying: %s: %s",
                     type(error).__name__,
                     error,
                     exc_info=isinstance(error, BUGS),
@@ -212,7 +212,7 @@ class Informer(Generic[T]):
         self._failures = 0
 
     def _apply(self, event: JsonObject) -> None:
-        """Take an event; one that cannot be read is left out.
+        """Process an event; one that cannot be read is skipped.
 
         Raises:
             VersionGone, WatchFailed: the event says so.
@@ -227,18 +227,18 @@ class Informer(Generic[T]):
                 self._put(*read)
             self._version = item["metadata"]["resourceVersion"]
         except BUGS:
-            logger.exception("an event of a watch cannot be read")
+            logger.exception("cannot read an event of a watch")
             self._on_error(LOOP)
 
     def _read(self, item: JsonObject) -> tuple[ObjectKey, T] | None:
-        """Decode an object; one that cannot be decoded must not cost us all the others."""
+        """Decode an object; one that cannot be decoded must not affect the others."""
         key: ObjectKey = ("", "")
         try:
             key = _key(item)
             value = self._decode(item)
             self._index(value)
         except Exception:
-            logger.exception("cannot decode %s/%s, keeping what was known of it", *key)
+            logger.exception("cannot decode %s/%s, keeping its last known value", *key)
             self._on_error(LOOP)
             known = self._store.get(key)
             return None if known is None else (key, known)
@@ -279,7 +279,7 @@ class Informer(Generic[T]):
         try:
             callback(value)
         except Exception:
-            logger.exception("a change of %r cannot be reported", value)
+            logger.exception("cannot report a change of %r", value)
             self._on_error(LOOP)
 
 

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 JsonObject = dict[str, Any]
 
-# After work that failed, a leader waits before it stands again, ever longer; work that went well
-# for so long has not failed at once.
+# After its work failed, a leader waits before it runs for election again, longer each time; work
+# that lasted this long resets the wait.
 AGAIN_BASE_SECONDS = 1.0
 AGAIN_MAX_SECONDS = 30.0
 WENT_WELL_SECONDS = 60.0
@@ -46,17 +46,17 @@ class LeadershipLost(Exception):  # noqa: N818 - says what happened, not that it
 
 
 class WorkEnded(Exception):  # noqa: N818 - says what happened, not that it is an error
-    """The leader's work has ended, though nobody asked it to."""
+    """The leader's work has ended without being cancelled."""
 
 
 class LeaderElector:
     """One candidate for the Lease `name`.
 
     Another's lease counts as expired when it has not changed for its duration by our own
-    monotonic clock. The lease is renewed each `renew_seconds`, by default a third of its
-    duration; what fails is tried again after `retry_seconds`, by default a fifth of that. We give
+    monotonic clock. The lease is renewed every `renew_seconds`, by default a third of its
+    duration; a failed call is retried after `retry_seconds`, by default a fifth of that. We give
     up leading when two thirds of the duration have passed since we sent the last renewal that
-    succeeded, so that the work has stopped before another begins.
+    succeeded, so that the work has stopped before another leader starts.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LeaderElector:
 
     @property
     def other_holder(self) -> str | None:
-        """Who else held the lease when we last looked; None if nobody did."""
+        """The other holder of the lease when we last read it; None if there was none."""
         return None if self._holder() in ("", self._identity) else self._holder()
 
     async def run(
@@ -102,12 +102,12 @@ class LeaderElector:
         on_started: Callable[[], Awaitable[None]],
         on_stopped: Callable[[], Awaitable[None]],
     ) -> None:
-        """Stand for election again and again until cancelled.
+        """Run for election again and again until cancelled.
 
-        While leading, `on_started` works beside the renewals until it is cancelled, and then
-        `on_stopped` is awaited: when the lease is lost, or this is cancelled (release() then gives
-        the lease back). Work that raises or ends by itself is logged, and ends the leadership: the
-        lease is given up, and after a wait we stand for election again.
+        While leading, `on_started` runs alongside the renewals until it is cancelled; then this
+        awaits `on_stopped`: when the lease is lost, or when this is cancelled (release() then
+        releases the lease). Work that raises or ends by itself is logged and ends the leadership:
+        the lease is released, and after a wait the next election begins.
         """
         failures = 0
         while True:
@@ -119,7 +119,7 @@ class LeaderElector:
             except LeadershipLost as error:
                 logger.warning("%s has lost the lease %s/%s: %s", *self._names, error)
             except Exception:
-                logger.exception("the leader's work has failed, giving up the lease")
+                logger.exception("the leader's work has failed, releasing the lease")
                 self._on_error("leader")
                 await self.release()
                 failures = 0 if self._clock() - began > WENT_WELL_SECONDS else failures
@@ -127,11 +127,11 @@ class LeaderElector:
                 failures = min(failures + 1, 10)
 
     async def release(self) -> None:
-        """Give up a lease that we hold, so that another candidate takes it at once."""
+        """Release a lease that we hold, so that another candidate can take it at once."""
         if self._holder() != self._identity:
             return
         try:
-            # client-go writes the same: nobody's, and expired in a second.
+            # client-go writes the same: no holder, expiry in a second.
             await self._patch({"holderIdentity": "", "leaseDurationSeconds": 1})
         except Exception as error:
             logger.warning(
@@ -148,7 +148,7 @@ class LeaderElector:
                     return
             except Exception as error:
                 logger.warning(
-                    "cannot ask for the lease, trying again: %s: %s",
+                    "cannot request the lease, retrying: %s: %s",
                     type(error).__name__,
                     error,
                     exc_info=isinstance(error, BUGS),
@@ -192,7 +192,7 @@ class LeaderElector:
                 await asyncio.sleep(self._retry_seconds)
 
     async def _renew(self) -> bool:
-        """Try once to renew, in half the time left, so that one dead connection is borne."""
+        """Try once to renew, in half the time left, to survive one dead connection."""
         try:
             async with asyncio.timeout(max(0.0, self._deadline() - self._clock()) / 2):
                 return await self._try_to_hold()
@@ -206,9 +206,9 @@ class LeaderElector:
             return False
 
     async def _try_to_hold(self) -> bool:
-        """Take or renew the lease if it is ours, nobody's or expired."""
+        """Take or renew the lease if it is ours, has no holder or is expired."""
         if self._leading and await self._write():
-            return True  # as nearly always: without reading it first
+            return True  # the usual case: without reading it first
         lease = await self._api.get_lease(self._namespace, self._name)
         if lease is None:
             self._lease = None
@@ -255,7 +255,7 @@ class LeaderElector:
         )
 
     def _observe(self, lease: JsonObject) -> None:
-        """Remember a lease, and since when it is as it is."""
+        """Remember a lease, and since when it has been unchanged."""
         if self._lease is None or self._lease["spec"] != lease["spec"]:
             self._observed_at = self._clock()
         self._lease = lease

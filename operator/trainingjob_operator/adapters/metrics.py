@@ -53,7 +53,7 @@ class OperatorMetrics:
             self.on_error("reconcile")
 
     def on_error(self, loop: str) -> None:
-        """Count an error that a loop kept to one key, run or server, and outlived."""
+        """Count an error that a loop confined to one key, run or server."""
         self.errors.labels(loop).inc()
 
     def observe_queue(self, depth: Callable[[], float]) -> None:
@@ -69,7 +69,7 @@ class OperatorMetrics:
         self.leader.set_function(is_leader)
 
     def observe_foreign_namespaces(self, count: Callable[[], float]) -> None:
-        """Read in how many namespaces this replica leaves the work to others at every scrape."""
+        """Read the number of namespaces that other installations serve at every scrape."""
         self.foreign_namespaces.set_function(count)
 
     def observe_jobs(self, count: Callable[[], Mapping[str, int]]) -> None:
@@ -79,8 +79,8 @@ class OperatorMetrics:
         )
 
     def observe_goodput(self, seconds: Callable[[], Mapping[str, int]]) -> None:
-        """Read the seconds of all TrainingJobs by what they went into at every scrape."""
-        text = "Where the time of all TrainingJobs that exist went."
+        """Read the seconds of all TrainingJobs by phase at every scrape."""
+        text = "Time of all existing TrainingJobs by phase."
         self.registry.register(_Sums("goodput_seconds", text, "phase", seconds))
 
     def on_restart(self, reason: str, charged: bool) -> None:
@@ -105,10 +105,10 @@ class OperatorMetrics:
     def _reconcile(self) -> None:
         self.reconciles = self._counter("reconcile", "Reconciles by their result.", "result")
         self.errors = self._counter(
-            "errors", "Errors that a loop kept to one key, run or server.", "loop"
+            "errors", "Errors that a loop confined to one key, run or server.", "loop"
         )
         self.reconcile_duration = self._histogram(
-            "reconcile_duration_seconds", "Time that a reconcile took."
+            "reconcile_duration_seconds", "Duration of a reconcile."
         )
 
     def _queue(self) -> None:
@@ -116,7 +116,7 @@ class OperatorMetrics:
             "workqueue_depth", "TrainingJobs that wait for a worker."
         )
         self.informer_age = self._gauge(
-            "informer_age_seconds", "Time since the API server last said anything.", "resource"
+            "informer_age_seconds", "Time since the API server last sent anything.", "resource"
         )
 
     def _kube(self) -> None:
@@ -139,16 +139,16 @@ class OperatorMetrics:
             "mlflow_calls", "MLflow calls by their outcome.", "endpoint", "outcome"
         )
         self.mlflow_call_duration = self._histogram(
-            "mlflow_call_duration_seconds", "Time that an MLflow call took.", "endpoint"
+            "mlflow_call_duration_seconds", "Duration of an MLflow call.", "endpoint"
         )
         self.mlflow_status_corrections = self._counter(
             "mlflow_status_corrections",
-            "Statuses of runs that another had written and the operator put right.",
+            "Statuses of runs that another client had written and the operator corrected.",
             "from",
             "to",
         )
         self.orphaned_runs = self._counter(
-            "orphaned_runs", "Runs that were left open by a job that is gone, and were closed."
+            "orphaned_runs", "Runs that the operator closed because their job is gone."
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -164,7 +164,7 @@ class OperatorMetrics:
 
 
 class _Sums(Collector):
-    """A gauge whose values by one label are asked for at every scrape."""
+    """A gauge whose values by one label are read at every scrape."""
 
     def __init__(
         self, name: str, text: str, label: str, values: Callable[[], Mapping[str, int]]

@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 BACKOFF_BASE_SECONDS = 0.1
 BACKOFF_MAX_SECONDS = 60.0
-# Workers for urgent keys only, for each that takes any. What is begun at the same time shares the
-# servers' processors: with more workers 500 starts at once take longer, and an end in the middle of
-# them waits for seconds.
+# Workers for urgent keys only, per worker that takes any key. Concurrent work shares the servers'
+# processors: with more workers 500 starts at once take longer, and an end in the middle of them
+# waits for seconds.
 URGENT_WORKERS = 3
-# So many failures in a row are reported, once.
+# This many failures in a row are reported, once.
 FAILURES_BEFORE_REPORT = 3
 
 Entry = tuple[bool, int, str]
@@ -63,9 +63,9 @@ class WorkQueue:
         return len(self._dirty.keys() - self._working)
 
     def add(self, key: str, *, urgent: bool = False) -> None:
-        """Ask for work on a key as soon as a worker is free and nobody works on it.
+        """Request work on a key as soon as a worker is free and none works on the key.
 
-        Urgent keys come before the others; each sort is served in the order of its adding.
+        Urgent keys come before the others; each kind is served in the order of addition.
         """
         if self._dirty.get(key, False) or (key in self._dirty and not urgent):
             return
@@ -81,9 +81,9 @@ class WorkQueue:
             self._urgent.put_nowait(entry)
 
     def add_after(self, key: str, seconds: float, *, urgent: bool = False) -> None:
-        """Ask for work on a key after a delay.
+        """Request work on a key after a delay.
 
-        Of several delays the earliest end counts, and one that is urgent makes it urgent.
+        Of several delays the earliest end counts; the key is urgent if any of them is.
         """
         if seconds <= 0:
             self.add(key, urgent=urgent)
@@ -91,7 +91,7 @@ class WorkQueue:
         entry = (self._clock() + seconds, key, urgent)
         known = self._due.get(key)
         if known is not None:
-            # The earlier look is often for something else than the urgent one.
+            # The earlier request is often about something else than the urgent one.
             entry = (min(entry[0], known[0]), key, urgent or known[2])
             if entry == known:
                 return
@@ -100,7 +100,7 @@ class WorkQueue:
         self._set_timer()
 
     def add_rate_limited(self, key: str) -> None:
-        """Ask for work after a delay that doubles with every call until forget()."""
+        """Request work after a delay that doubles with every call until forget()."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(self._backoff_max, BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 20))
@@ -108,22 +108,22 @@ class WorkQueue:
         self.add_after(key, self._uniform(delay / 2, delay))
 
     def forget(self, key: str) -> None:
-        """Start the delays of add_rate_limited anew for a key."""
+        """Reset the delay of add_rate_limited for a key."""
         self._failures.pop(key, None)
 
     async def get(self, *, only_urgent: bool = False) -> str:
         """Wait for a key and take it; the caller must call done() with it.
 
-        A delay that was asked for before is over with that: who works on the key asks anew.
+        That cancels an earlier delay: the worker requests the next one.
         """
         self.release_due()
         ready = self._urgent if only_urgent else self._ready
         while True:
             _, _, key = await ready.get()
             if self._idle is not None:
-                await asyncio.Future()  # drained: nothing is given out any more
-            # An urgent key stands in both queues, and one that became urgent while it waited twice
-            # in one: the first one counts.
+                await asyncio.Future()  # drained: no more keys are handed out
+            # An urgent key is in both queues, and a key that became urgent while it waited is twice
+            # in one: the first occurrence counts.
             if key in self._working or key not in self._dirty:
                 continue
             if self._dirty[key] or not only_urgent:
@@ -141,7 +141,7 @@ class WorkQueue:
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
-        """Give out no more keys, and wait so long at most for those that are worked on."""
+        """Hand out no more keys, and wait up to `seconds` for those that are worked on."""
         self._idle = asyncio.Event()
         if not self._working:
             return
@@ -170,12 +170,12 @@ class WorkQueue:
     ) -> None:
         """Work on keys with `count` workers, and more for urgent keys only, until cancelled.
 
-        `handle` returns the seconds after which it wants the key again, or None; the key's
-        back-off then starts anew, unless `handle` has called add_rate_limited for it. A key that
-        was urgent comes again as such: what is urgent about it may not be done yet. A key
-        whose handling raises is logged and comes again with back-off; one whose handling is
-        cancelled stays in the queue for the workers that may be started later. `on_failing` is
-        awaited once for each series of failures of a key, at the third.
+        `handle` returns the seconds after which it wants the key again, or None; that resets the
+        key's back-off, unless `handle` has called add_rate_limited for it. A key that was urgent
+        comes back as urgent: the urgent part may not be done yet. A key whose handling raises is
+        logged and comes back with back-off; one whose handling is cancelled stays in the queue for
+        workers that may be started later. `on_failing` is awaited once for each series of failures
+        of a key, at the third.
         """
         async with asyncio.TaskGroup() as workers:
             for number in range(count * (1 + URGENT_WORKERS)):
@@ -197,7 +197,7 @@ class WorkQueue:
                 self.add(key)
                 raise
             except Exception as error:
-                logger.exception("work on %s failed, will be tried again", key)
+                logger.exception("work on %s failed, retrying later", key)
                 self.add_rate_limited(key)
                 if on_failing is not None and failures + 1 == FAILURES_BEFORE_REPORT:
                     await self._report(on_failing, key, error)
@@ -213,7 +213,7 @@ class WorkQueue:
         try:
             await on_failing(key, error)
         except Exception:
-            logger.exception("the failures of %s cannot be reported", key)
+            logger.exception("cannot report the failures of %s", key)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

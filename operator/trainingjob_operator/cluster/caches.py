@@ -1,8 +1,8 @@
 """What the operator knows of the cluster: its watches, and its own writes until they show there.
 
 A watch lags behind a write by some milliseconds. Deciding on the older state would repeat the
-write, so the answer to each write is kept until the watch has it. And a pod may be gone before
-its Job is seen to fail: how it ended is kept for a while.
+write, so the answer to each write is kept until the watch has it. And a pod may disappear before
+its Job is seen to fail, so how the pod ended is kept for a while.
 """
 
 import time
@@ -17,11 +17,11 @@ from trainingjob_operator.cluster.trainingjobs import Known, TrainingJobCache
 from trainingjob_operator.core import attempts, names
 from trainingjob_operator.core.observe import JobView, Observed, PodView, ServiceView, owner_key
 
-# A created Job that no informer shows after this long is gone, or is not ours and never shown.
+# A created Job that no informer shows after this time is gone, or is not ours and never shown.
 MEMORY_SECONDS = 30.0
-# So much longer than its grace period may a pod take that a kubelet is to end.
+# Seconds that a pod may take to terminate beyond its grace period.
 ENDING_SECONDS = 30.0
-# How long a deleted TrainingJob is known; afterwards a Job that our finalizer holds records it.
+# How long a deleted TrainingJob is remembered; then a Job with our finalizer is its record.
 DEPARTED_SECONDS = 600.0
 
 
@@ -29,7 +29,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Copy(Protocol[T_co]):
-    """What a watch keeps of one resource."""
+    """The objects of one resource that a watch keeps."""
 
     def get(self, namespace: str, name: str) -> T_co | None:
         """Return the value of one object, None if there is none."""
@@ -61,7 +61,7 @@ class Caches:
         self._departed: Memory[str, tuple[TrainingJob, ...]] = Memory(DEPARTED_SECONDS, clock)
         self._ended: Memory[tuple[str, str], None] = Memory(MEMORY_SECONDS, clock)
         self._served: Memory[tuple[str, str], ServiceView] = Memory(MEMORY_SECONDS, clock)
-        # Since when the pods of a TrainingJob are to end, by the time they were first seen so.
+        # When the pods of a TrainingJob were first seen to be terminating.
         self._ending: dict[str, dict[str, float]] = {}
 
     def trainingjob(self, key: str) -> Known | None:
@@ -102,22 +102,22 @@ class Caches:
         )
 
     def is_new(self, job: Known) -> bool:
-        """Whether no operator can have done anything for a job yet; True once for each."""
+        """Whether no operator can have acted on a job yet; True once for each."""
         return self._trainingjobs.take_created(job.metadata.uid)
 
     def departed(self, key: str) -> TrainingJob | None:
-        """A TrainingJob of this key that is gone, and for which something may be left to do."""
+        """A TrainingJob of this key that is gone and may still need cleaning up."""
         return next(iter(self._departed.get(key) or ()), None)
 
     def guarded(self, namespace: str, name: str, uid: str) -> bool:
-        """Whether something is left to do for the run of a TrainingJob, which may be gone."""
+        """Whether the run of a TrainingJob, which may be gone, still needs work."""
         key = names.key(namespace, name)
         departed = any(job.metadata.uid == uid for job in self._departed.get(key) or ())
         held = map(self._as_written, self._jobs.by_index(key))
         return departed or any(child.held and child.owner_uid == uid for child in held)
 
     def leftovers(self, key: str, uid: str) -> tuple[JobView, ...]:
-        """Jobs that our finalizer keeps and that belong to an earlier TrainingJob of the key."""
+        """Jobs with our finalizer that belong to an earlier TrainingJob of the key."""
         jobs = map(self._as_written, self._jobs.by_index(key))
         return tuple(child for child in jobs if child.held and child.owner_uid not in ("", uid))
 
@@ -140,8 +140,8 @@ class Caches:
         return any(one.owner_uid == job.metadata.uid for one in known)
 
     def _as_ended(self, pod: PodView) -> PodView:
-        told = (pod.namespace, pod.name) in self._ended
-        return replace(pod, ending=True) if told and not pod.ending else pod
+        ended = (pod.namespace, pod.name) in self._ended
+        return replace(pod, ending=True) if ended and not pod.ending else pod
 
     def _child(self, namespace: str, name: str) -> JobView | None:
         cached = self._jobs.get(namespace, name)
@@ -152,7 +152,7 @@ class Caches:
         return self._as_written(created) if created else None
 
     def _as_written(self, child: JobView) -> JobView:
-        """The Job as it is after our writes that the informer does not show yet.
+        """The Job with those of our writes that the informer does not show yet.
 
         One that we deleted stays until its pods are gone.
         """
@@ -172,11 +172,11 @@ class Caches:
         self._created.keep((child.namespace, child.name), child)
 
     def remember_deleted(self, uid: str) -> None:
-        """Keep that a child Job or a TrainingJob was deleted."""
+        """Note that a child Job or a TrainingJob was deleted."""
         self._deleted.keep(uid, None)
 
     def remember_departed(self, job: TrainingJob, at: datetime) -> None:
-        """Keep a TrainingJob that is gone; it was deleted at that moment, unless it says when."""
+        """Keep a TrainingJob that is gone, as deleted now unless it has a deletionTimestamp."""
         if job.metadata.deletion_timestamp is None:
             metadata = job.metadata.model_copy(update={"deletion_timestamp": at})
             job = job.model_copy(update={"metadata": metadata})
@@ -185,7 +185,7 @@ class Caches:
         self._departed.keep(key_of(job), (*others, job))
 
     def forget_departed(self, job: TrainingJob) -> None:
-        """Drop a TrainingJob that is gone and for which nothing is left to do."""
+        """Drop a TrainingJob that is gone and needs nothing more."""
         known = self._departed.get(key_of(job)) or ()
         left = tuple(one for one in known if one is not job)
         if left:
@@ -194,11 +194,11 @@ class Caches:
             self._departed.drop(key_of(job))
 
     def remember_freed(self, uid: str) -> None:
-        """Keep that a child Job has lost our finalizer."""
+        """Note that a child Job has lost our finalizer."""
         self._freed.keep(uid, None)
 
     def remember_ended(self, namespace: str, name: str) -> None:
-        """Keep that a pod or a Job is to end: it has an activeDeadlineSeconds now."""
+        """Note that a pod or a Job will end: it has an activeDeadlineSeconds now."""
         self._ended.keep((namespace, name), None)
 
     def remember_service(self, service: ServiceView) -> None:
@@ -210,7 +210,7 @@ class Caches:
         self._served.drop((service.namespace, service.name))
 
     def remember_gone(self, pod: PodView) -> None:
-        """Keep how a pod ended whose object is gone, as after an eviction."""
+        """Keep how a pod ended whose object is gone, for example after an eviction."""
         if not pod.live:
             key = owner_key(pod)
             self._gone.keep(key, {**(self._gone.get(key) or {}), pod.name: pod})

@@ -1,8 +1,8 @@
 """Which namespaces this installation serves: those whose Lease it holds.
 
-Two installations may see the same TrainingJobs: two of the whole cluster, or one of it and one of
-a namespace. Whoever comes first holds a well-known Lease in the namespace; the other does nothing
-there until it expires. All replicas of an installation hold it under one name.
+Two installations may see the same TrainingJobs: two that watch the whole cluster, or one that does
+and one that watches a namespace. The first one holds a well-known Lease in the namespace; the other
+does nothing there until it expires. All replicas of an installation hold it under one name.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 JsonObject = dict[str, Any]
 
 LEASE_NAME = "trainingjobs.trainingjob.dev"
-# Seconds between two looks at which namespaces are wanted.
+# Seconds between two checks of which namespaces are wanted.
 LOOK_SECONDS = 5.0
-# Seconds until another try for a Lease that another holds, or that could not be asked for.
+# Seconds until another try for a Lease that another holds, or whose request failed.
 RETRY_SECONDS = 3.0
-# Seconds that the answer to the question for a Lease may take.
+# Seconds that a request for a Lease may take.
 ANSWER_SECONDS = 10.0
 
 
@@ -33,7 +33,7 @@ class LeasesAndNamespaces(LeaseApi, namespaces.Objects, Protocol):
 
 
 class NamespaceLeases:
-    """The calls for Leases; nobody else's is to be feared in a namespace that is being deleted."""
+    """The calls for Leases; in a namespace that is being deleted they always succeed."""
 
     def __init__(self, kube: LeasesAndNamespaces) -> None:
         self._kube = kube
@@ -43,8 +43,8 @@ class NamespaceLeases:
     async def create_lease(self, namespace: str, body: JsonObject) -> JsonObject | None:
         """Create the Lease; None if another was quicker.
 
-        A namespace that goes loses its Leases and takes no others, but its TrainingJobs wait for
-        their finalizers: there the answer is the Lease as it would have been.
+        A namespace that is being deleted loses its Leases and accepts no others, but its Jobs wait
+        for their finalizers: there this returns the Lease as it would have been.
         """
         try:
             return await self._kube.create_lease(namespace, body)
@@ -58,7 +58,7 @@ class NamespaceLeases:
 class Claims:
     """Holds the Leases of the `wanted` namespaces.
 
-    `on_change` gets a namespace whenever this installation begins, or ceases, to serve it.
+    `on_change` gets a namespace whenever this installation starts, or stops, serving it.
     """
 
     def __init__(
@@ -78,18 +78,18 @@ class Claims:
         self._on_error = on_error
         self._electors: dict[str, LeaderElector] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._running = False
 
     def serves(self, namespace: str) -> bool:
-        """Whether the namespace is ours; the first question asks for its Lease."""
+        """Whether the namespace is ours; the first call for it requests its Lease."""
         if not self._running:
             return False
         elector = self._electors.get(namespace) or self._stand(namespace)
         return elector.is_leader
 
     async def acquire(self, namespace: str) -> bool:
-        """Ask for a namespace and wait for the answer, some seconds at most."""
+        """Request a namespace and wait for the answer, some seconds at most."""
         loop = asyncio.get_running_loop()
         until = loop.time() + ANSWER_SECONDS
         while not self.serves(namespace):
@@ -104,7 +104,7 @@ class Claims:
         return {name: holder for name, holder in holders.items() if holder is not None}
 
     async def run(self) -> None:
-        """Keep the Leases until cancelled; they are left to expire, or to our next leader."""
+        """Renew the Leases until cancelled; then they expire, or our next leader renews them."""
         self._running = True
         try:
             while True:
@@ -123,13 +123,13 @@ class Claims:
             self._leave(namespace)
         foreign = self.foreign()
         for namespace, holder in foreign.items():
-            if self._told.get(namespace) != holder:
+            if self._reported.get(namespace) != holder:
                 logger.warning(
                     "namespace %s is served by another installation, %s: this one, %s, does "
                     "nothing there",
                     *(namespace, holder, self._installation),
                 )
-        self._told = dict(foreign)
+        self._reported = dict(foreign)
 
     def _stand(self, namespace: str) -> LeaderElector:
         elector = LeaderElector(

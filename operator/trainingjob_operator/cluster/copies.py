@@ -1,4 +1,4 @@
-"""The copies of the cluster that lists and watches keep: TrainingJobs, and what belongs to them."""
+"""The copies that lists and watches keep of TrainingJobs and of the objects they own."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ OURS = f"{contract.LABEL_MANAGED_BY}={contract.MANAGED_BY}"
 
 
 class Copies:
-    """All copies, of the given namespaces, or of all where none is given."""
+    """All copies, of the given namespaces, or of all namespaces if none is given."""
 
     def __init__(
         self,
@@ -88,34 +88,34 @@ class Copies:
         )
 
     def _pod_news(self, pod: PodView) -> None:
-        """An end comes before the starts of other jobs: people and programs wait for it."""
+        """An end precedes the starts of other jobs: people and programs wait for it."""
         if not pod.live:
             self._queue.add(owner_key(pod), urgent=True)
 
     @property
     def informers(self) -> Mapping[str, NamespaceInformers[Any]]:
-        """Those of Jobs, pods and Services, by the resource's plural."""
+        """The informers of Jobs, pods and Services, by the resource's plural."""
         return {"jobs": self.jobs, "pods": self.pods, "services": self.services}
 
     def parts(self) -> Iterator[tuple[str, TrainingJobCache | Informer[Any]]]:
-        """Each copy that may be stale by itself, under the name that people read."""
+        """Each copy that can become stale by itself, under its display name."""
         yield "trainingjobs", self.trainingjobs
         for plural, informers in self.informers.items():
             for scope, part in informers.parts.items():
                 yield (f"{plural} in {scope}" if scope else plural), part
 
     def all_keys(self) -> set[str]:
-        """All TrainingJobs, and those that are gone but for a Job that our finalizer keeps."""
+        """All TrainingJobs, and the deleted ones of which a Job with our finalizer is left."""
         held = {owner_key(child) for child in self.jobs.items() if child.held}
         return held.union(self.trainingjobs)
 
     def namespaces(self) -> set[str]:
-        """Those that were given, and else those in which there is something to do."""
+        """The given namespaces, otherwise those in which there is something to do."""
         given = {scope for scope in self._scopes if scope}
         return given or {names.split_key(key)[0] for key in self.all_keys()}
 
     async def refresh(self, seconds: float) -> None:
-        """List TrainingJobs, and wait for lists of the rest that are no older than so long."""
+        """List TrainingJobs, and wait until the other lists are no older than this."""
         await asyncio.gather(
             self.trainingjobs.refresh(),
             *(informers.refresh(seconds) for informers in self.informers.values()),

@@ -1,7 +1,7 @@
-"""TrainingJobs that are gone while something of them is left: pods, a run that is open.
+"""TrainingJobs that are gone but have left something behind: pods, an open run.
 
-`kubectl delete` takes a TrainingJob away at once. Who has watched it knows its last state; after a
-restart its child Jobs record it, which our finalizer keeps until all is done.
+`kubectl delete` removes a TrainingJob at once. An operator that has watched it knows its last
+state; after a restart its child Jobs, which our finalizer keeps until all is done, record it.
 """
 
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class DepartedJobs:
-    """Finds them; a new TrainingJob of the name waits until they are done with."""
+    """Finds them; a new TrainingJob of the name waits until they are cleaned up."""
 
     def __init__(self, kube: Kube, caches: Caches, now: Callable[[], datetime]) -> None:
         self._kube = kube
@@ -26,10 +26,10 @@ class DepartedJobs:
         self._now = now
 
     async def before(self, key: str, present: Known | None) -> TrainingJob | None:
-        """One that was there before the `present` object of the key, and is not done with.
+        """A predecessor of the key's `present` object that is not cleaned up yet.
 
-        An unreadable one that is being deleted counts as gone. The caches may be behind, so the
-        API server is asked where only a Job records it. Raises ApiError.
+        An unreadable one that is being deleted counts as gone. The caches may be stale, so this
+        asks the API server if only a Job records it. Raises ApiError.
         """
         known = self._caches.departed(key)
         if known is not None:
@@ -49,12 +49,12 @@ class DepartedJobs:
         except NotFound:
             self._caches.remember_freed(last.uid)
             return None
-        logger.warning("Job %s was left behind by its TrainingJob", last.name)
+        logger.warning("Job %s has outlived its TrainingJob", last.name)
         self._caches.remember_departed(owner_record.trainingjob(found, self._now()), self._now())
         return self._caches.departed(key)
 
     async def _owner(self, key: str) -> str:
-        """The uid of the TrainingJob that the key has now, "" without one."""
+        """The uid of the present TrainingJob of the key, "" if there is none."""
         try:
             found = await self._kube.get(TRAININGJOBS, *names.split_key(key))
         except NotFound:

@@ -1,4 +1,4 @@
-"""The writes that end pods and Jobs; each is safe to repeat, and one that is gone has ended."""
+"""The writes that end pods and Jobs; each is safe to repeat, and a missing object has ended."""
 
 import logging
 
@@ -9,12 +9,12 @@ from trainingjob_operator.core.intent import Action, ActionKind
 
 logger = logging.getLogger(__name__)
 
-# The time since the start is over, so the kubelet or the Job controller ends it now.
+# The deadline has already passed, so the kubelet or the Job controller ends it now.
 NOW = {"spec": {"activeDeadlineSeconds": 1}}
 
 
 class Ends:
-    """Ends what belongs to TrainingJobs; what was written goes to the caches."""
+    """Ends what belongs to TrainingJobs; the caches get what was written."""
 
     def __init__(self, kube: Kube, caches: Caches) -> None:
         self._kube = kube
@@ -24,7 +24,7 @@ class Ends:
         """Do one action; raises ApiError."""
         match action.kind:
             case ActionKind.DELETE_JOB:
-                # Foreground: the Job is gone only when its pods are, whatever our cache has.
+                # Foreground: the Job disappears only after its pods, whatever our cache has.
                 await self._kube.delete(
                     JOBS, namespace, action.name, uid=action.uid, propagation="Foreground"
                 )
@@ -47,7 +47,7 @@ class Ends:
         self._caches.remember_ended(namespace, name)
 
     async def _release(self, namespace: str, name: str, uid: str) -> None:
-        """Take our finalizer from the Job of this uid, and leave those of others alone."""
+        """Remove our finalizer from the Job of this uid, not from another one of its name."""
         gone = {"$deleteFromPrimitiveList/finalizers": [contract.ATTEMPT_FINALIZER]}
         body = {"metadata": {"uid": uid, **gone}}
         try:

@@ -1,7 +1,7 @@
-"""Reads the Warnings about attempts that do not get going: one list serves a whole namespace.
+"""Reads the Warnings about attempts that do not start: one list serves a whole namespace.
 
-Nothing watches Events, which are many and mostly of no concern. The API server finds them by
-reading all of a namespace, so lists are seldom, and the more so the longer they take.
+Nothing watches Events, which are many and mostly irrelevant. The API server finds them by reading
+all of a namespace, so lists are rare, and rarer the longer they take.
 """
 
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 500
 FRESH_SECONDS = 4.0
-# A list is repeated after so many times what it took.
+# A list is repeated after its own duration times this factor.
 REST = 20.0
 AGAIN_AFTER_ERROR = 30.0
 MEMORY_SECONDS = 300.0
@@ -47,7 +47,7 @@ class EventLists(Protocol):
 
 @dataclass(slots=True)
 class _Namespace:
-    """The last list of one namespace; `known` is None where there is none to rely on."""
+    """The last list of one namespace; `known` is None if there is no reliable one."""
 
     known: Warnings | None = None
     again_at: float = 0.0
@@ -71,7 +71,7 @@ class EventReader:
     async def about(
         self, job: TrainingJob, observed: Observed, now: datetime
     ) -> tuple[EventView, ...] | None:
-        """Those about the attempt at hand; None where none are needed, or they are not known."""
+        """Warnings about the current attempt; None if none are needed, or they are unknown."""
         if not starting.needs_events(job, observed, now):
             return None
         known = await self._known(job.metadata.namespace)
@@ -84,7 +84,7 @@ class EventReader:
         namespace = self._namespaces.get(name) or _Namespace()
         self._namespaces.keep(name, namespace)
         if namespace.reading or self._clock() < namespace.again_at:
-            # Another job of the namespace has just read them, or does: one worker is enough.
+            # Another job of the namespace has just read them, or is doing so: one worker is enough.
             return namespace.known
         namespace.reading = True
         started = self._clock()

@@ -32,14 +32,14 @@ from trainingjob_operator.core.reasons import Reason
 
 logger = logging.getLogger(__name__)
 
-# No refusals of an object: login, absence of the namespace, a name that is taken, throttling.
+# These do not refuse an object: login, a missing namespace, a name that is taken, throttling.
 NOT_OF_THE_OBJECT = (401, 404, 409, 429)
 
 OnStored = Callable[[TrainingJobStatus, TrainingJobStatus], None]
 
 
 class Executor:
-    """The writes for all jobs; what a write answers goes to the caches."""
+    """The writes for all jobs; the caches get the answer to each write."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Executor:
         Raises:
             Conflict: our copy is older than the object.
             NotFound: the object is gone.
-            RefusedError: the API server does not take an object of the attempt.
+            RefusedError: the API server rejects an object of the attempt.
             ApiError: the API server failed; a repeat is harmless.
         """
         for action in plan.actions:
@@ -89,7 +89,7 @@ class Executor:
                 await self._ends.carry_out(job.metadata.namespace, action)
 
     async def _create_service(self, job: TrainingJob, manifest: dict[str, Any]) -> None:
-        """One Service serves all attempts; one of that name and another owner is left alone.
+        """One Service serves all attempts; a Service of that name with another owner is kept.
 
         An orphan of an earlier TrainingJob of our name, as `kubectl delete --cascade=orphan` leaves
         it, becomes ours.
@@ -104,7 +104,7 @@ class Executor:
     async def _adopt_service(
         self, job: TrainingJob, manifest: dict[str, Any], found: dict[str, Any]
     ) -> dict[str, Any]:
-        """Raises RefusedError for a Service of somebody else, or one that is about to go."""
+        """Raises RefusedError for a Service of another owner, or one that is being deleted."""
         metadata, controller = found["metadata"], metadata_of.controller(found["metadata"])
         labels = metadata.get("labels", {})
         if controller.get("uid") == job.metadata.uid and "deletionTimestamp" not in metadata:
@@ -125,18 +125,18 @@ class Executor:
             },
             "spec": {"selector": manifest["spec"]["selector"]},
         }
-        logger.info("Service %s has no owner any more and becomes ours", job.metadata.name)
+        logger.info("adopting Service %s, which has no owner any more", job.metadata.name)
         return await self._kube.patch(SERVICES, *_place(job), body)
 
     async def _create_claim(self, job: TrainingJob, action: Action) -> None:
-        """One of that name is a repeat of ours, or the claim that the job names and is to find."""
+        """An existing claim is from our own earlier try, or the one that the job names."""
         try:
             await self._create(CLAIMS, job.metadata.namespace, action.manifest or {})
         except Conflict:
             await self._use_claim(job, (action.manifest or {})["metadata"]["name"])
 
     async def _use_claim(self, job: TrainingJob, name: str) -> None:
-        """Raises RefusedError for one that is being deleted: a pod could not mount it."""
+        """Raises RefusedError for a claim that is being deleted: no pod could mount it."""
         found = await self._kube.get(CLAIMS, job.metadata.namespace, name)
         if "deletionTimestamp" in found["metadata"]:
             message = (
@@ -144,10 +144,10 @@ class Executor:
                 "another one in spec.checkpoint.claimName"
             )
             raise RefusedError(Refusal(Reason.NAME_CONFLICT, message, final=False, leftover=True))
-        logger.info("the claim of the checkpoints is there already")
+        logger.info("the claim of the checkpoints exists already")
 
     async def _create_job(self, job: TrainingJob, action: Action) -> None:
-        """A Job of that name may be a repeat of ours; decide() looks at whose it is."""
+        """An existing Job may be from our own earlier try; decide() checks its owner."""
         namespace, manifest = job.metadata.namespace, action.manifest or {}
         name = manifest["metadata"]["name"]
         try:
@@ -163,7 +163,7 @@ class Executor:
     async def _create(
         self, resource: Resource, namespace: str, manifest: dict[str, Any]
     ) -> dict[str, Any]:
-        """Raises RefusedError where the same object would be refused again for now."""
+        """Raises RefusedError if the API server would reject the same object again for now."""
         try:
             return await self._kube.create(resource, namespace, manifest)
         except ApiError as error:
@@ -180,7 +180,7 @@ class Executor:
         return await namespaces.goes(self._kube, job.metadata.namespace)
 
     async def resolve_doubt(self, key: str, job: TrainingJob) -> None:
-        """Ask for a Job whose creation had no answer: it may be there before any watch tells."""
+        """Read a Job whose creation had no answer: it may exist before any watch shows it."""
         name = self._doubtful.get(key)
         if name is None:
             return
@@ -193,7 +193,7 @@ class Executor:
         self._doubtful.pop(key, None)
 
     def forget(self, key: str) -> None:
-        """Drop what is known of a job that is gone."""
+        """Drop what is known about a job that is gone."""
         self._doubtful.pop(key, None)
 
     async def _store(self, job: TrainingJob, status: TrainingJobStatus) -> None:

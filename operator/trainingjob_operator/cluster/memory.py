@@ -1,4 +1,4 @@
-"""Things to know for a while."""
+"""Values that are kept for a while."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -13,11 +13,11 @@ class Memory(Generic[K, V]):
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
-        # In the order of their times, so that the old ones are found at the front.
+        # In the order of their times, so that the oldest ones are at the front.
         self._entries: dict[K, tuple[float, V]] = {}
 
     def keep(self, key: K, value: V) -> None:
-        """Know the value from now on."""
+        """Keep the value from now on."""
         self._expire()
         self._entries.pop(key, None)
         self._entries[key] = (self._clock(), value)

@@ -1,4 +1,4 @@
-"""The namespaces that an installation watches: each by itself, and read together as one."""
+"""The namespaces that an installation watches: each by itself, presented as one."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 JsonObject = dict[str, Any]
 
-# Seconds between two looks at which namespaces may be read.
+# Seconds between two checks of which namespaces may be read.
 ACCESS_SECONDS = 30.0
 
 
@@ -51,10 +51,10 @@ class Lists(Protocol):
 
 
 async def readable(kube: Lists, namespaces: Collection[str]) -> tuple[str, ...]:
-    """Those of the namespaces whose TrainingJobs may be listed.
+    """The namespaces among them whose TrainingJobs may be listed.
 
     Raises:
-        ApiError: the API server does not say, as in an outage.
+        ApiError: the API server does not answer that, as in an outage.
     """
     answers = await asyncio.gather(*(_may_be_listed(kube, one) for one in namespaces))
     return tuple(one for one, may in zip(namespaces, answers, strict=True) if may)
@@ -73,10 +73,10 @@ async def _may_be_listed(kube: Lists, namespace: str) -> bool:
 async def watch_access(
     kube: Lists, wanted: tuple[str, ...], served: tuple[str, ...], on_change: Callable[[], None]
 ) -> None:
-    """Call `on_change` when others of the `wanted` namespaces may be read than are `served`.
+    """Call `on_change` when the readable namespaces of `wanted` differ from those `served`.
 
-    A namespace, or its Role, was deleted or made; one refusal may be by chance. kopf gives up when
-    it is refused what it watches, so that it must begin anew without that.
+    A namespace, or its Role, was deleted or created; a single refusal may be accidental. kopf gives
+    up when it may no longer watch a namespace, so it must start again without that namespace.
     """
     before = served
     while True:
@@ -84,7 +84,7 @@ async def watch_access(
         try:
             now = await readable(kube, wanted)
         except ApiError as error:
-            logger.info("cannot see which namespaces may be read: %s", error)
+            logger.info("cannot check which namespaces are readable: %s", error)
             continue
         if now and now == before != served:
             on_change()
@@ -111,11 +111,11 @@ class NamespaceInformers(Generic[T]):
         return tuple(value for part in self.parts.values() for value in part.items())
 
     def age(self) -> float:
-        """Return the seconds since the server last said anything, of the oldest part."""
+        """Return the seconds since the server last sent anything, of the oldest part."""
         return max(part.age() for part in self.parts.values())
 
     async def refresh(self, seconds: float) -> None:
-        """Wait for lists that are not older than so many seconds."""
+        """Wait for lists that are not older than `seconds`."""
         await asyncio.gather(*(part.refresh(seconds) for part in self.parts.values()))
 
     async def run(self) -> None:
@@ -128,7 +128,7 @@ class NamespaceInformers(Generic[T]):
 class NamespaceLister:
     """Lists one resource in several namespaces, one after the other, as a single list.
 
-    Its version is that of the first one: what another namespace has in a later version is news.
+    Its version is that of the first list: a later version in another namespace counts as new.
     """
 
     def __init__(self, listers: Sequence[Lister]) -> None:

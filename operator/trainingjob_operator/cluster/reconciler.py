@@ -34,33 +34,33 @@ from trainingjob_operator.runs.router import RunRouter
 
 logger = logging.getLogger(__name__)
 
-# While MLflow is about to confirm a new status, the CR's status waits so long, so that one write
-# tells both; MLflow being slow or down holds nothing up.
+# While MLflow is about to confirm a new status, the status of the TrainingJob waits this long, so
+# that one write records both; a slow MLflow or an outage delays nothing.
 CONFIRMATION_SECONDS = 0.25
-# An end takes MLflow two calls. Of 300 jobs at once two in three have their end stored once with
-# this; half a second saves a tenth of the writes more, and costs as much in each end.
+# An end costs MLflow two calls. With this, two in three of 300 jobs at once store their end in one
+# write; half a second would save another tenth of the writes and delay every end by as much.
 END_CONFIRMATION_SECONDS = 0.3
-# A watch brings back what was written to Jobs, pods and Services, and with that the next look. So
-# long after the write there is one without it.
+# A watch brings back what was written to Jobs, pods and Services, and with it the next reconcile.
+# This long after the write it comes without the watch.
 ECHO_SECONDS = 5.0
 # Seconds after which a deletion that still waits is reported again.
-TOLD_SECONDS = 600.0
+REPORTED_SECONDS = 600.0
 RECONCILE_FAILED = "ReconcileFailed"
 
 
-# The states that say of an attempt that something ended it.
+# The states that say that something ended an attempt.
 BAD_ENDS = (State.FAILED, State.RESTARTING)
 
 
 class OnReconcile(Protocol):
-    """Told of each reconcile."""
+    """Notified of each reconcile."""
 
     def __call__(self, result: str, seconds: float) -> None:
         """Count one reconcile."""
 
 
 class Reconciler:
-    """Brings one TrainingJob at a time nearer to what it ought to be."""
+    """Brings one TrainingJob at a time closer to its desired state."""
 
     def __init__(
         self,
@@ -85,22 +85,23 @@ class Reconciler:
         self._serves = serves
         self._now = now
         self._refusals = Refusals()
-        self._told: Memory[tuple[str, str], None] = Memory(TOLD_SECONDS, time.monotonic)
+        self._reported: Memory[tuple[str, str], None] = Memory(REPORTED_SECONDS, time.monotonic)
         self._warnings = EventReader(kube, on_error)
         self._executor = Executor(kube, caches, events, self._refusals, on_stored)
         self._unreadable = UnreadableJobs(kube, now)
         self._departed = DepartedJobs(kube, caches, now)
 
     async def reconcile(self, key: str) -> float | None:
-        """Do the next thing for a job; returns the seconds until the next look, if one is due.
+        """Reconcile a job; returns the seconds until the next reconcile, if one is due.
 
         Raises:
-            ApiError: the API server refused or failed; the caller tries again with back-off.
+            ApiError: the API server refused or failed; the caller retries with back-off.
         """
         started, result = time.monotonic(), "error"
         try:
             if not self._serves(names.split_key(key)[0]):
-                # Its run is another installation's, too; when the Lease is ours the key comes back.
+                # Its run also belongs to the other installation. When the Lease becomes ours, the
+                # key comes back.
                 self._runs.forget(key)
                 result = "unserved"
                 return None
@@ -123,7 +124,7 @@ class Reconciler:
             with log_context(job=key, attempt=job.status.attempt, run=run):
                 result, again = await self._reconcile(key, job)
         except asyncio.CancelledError:
-            # The lease is lost, or the process ends: no fault of the job, nor of ours.
+            # The lease is lost, or the process ends: not a failure of the job or of the operator.
             result = "cancelled"
             raise
         else:
@@ -132,12 +133,12 @@ class Reconciler:
             self._on_reconcile(result, time.monotonic() - started)
 
     async def _clear_up(self, key: str, job: TrainingJob) -> tuple[str, float | None]:
-        """Do the next thing for a job that is gone."""
+        """Reconcile a job that is gone."""
         result, again = await self._reconcile(key, job)
         if result == "unchanged" and again is None:
             self._caches.forget_departed(job)
             self._forget(key)
-            # Another one of the name may wait.
+            # Another job of the same name may be waiting.
             return "gone", 0.0
         return result, again
 
@@ -148,12 +149,12 @@ class Reconciler:
         self._refusals.forget(key)
 
     async def report_failing(self, key: str, error: Exception) -> None:
-        """Tell in an Event that a job fails to be reconciled again and again."""
+        """Report in an Event that a job fails to be reconciled again and again."""
         job = self._caches.trainingjob(key)
         if job is None:
             return
         subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)
-        note = f"the operator cannot handle this job for now and tries again: {error!r}"
+        note = f"the operator cannot reconcile this job for now and retries: {error!r}"
         attempt = 0 if isinstance(job, Unreadable) else job.status.attempt
         await self._events.write(subject, "Warning", RECONCILE_FAILED, note, attempt=attempt)
 
@@ -161,7 +162,7 @@ class Reconciler:
         await self._executor.resolve_doubt(key, job)
         now = self._now().replace(microsecond=0)
         events = await self._warnings.about(job, self._caches.observed(job), now)
-        # After the read, which may take a while: what the caches have by now counts.
+        # After the read, which may take a while: the caches as they are now count.
         observed = replace(
             self._caches.observed(job), refusal=self._refusals.known(job), events=events
         )
@@ -182,7 +183,7 @@ class Reconciler:
         try:
             await self._executor.carry_out(job, plan)
         except (Conflict, NotFound) as answer:
-            # Our copy is older than the object, or it is gone: the watch brings the truth.
+            # Our copy is older than the object, or the object is gone: the watch will show it.
             logger.info("the object has changed meanwhile, deciding again: %s", answer)
             return "conflict", CONFIRMATION_SECONDS
         except RefusedError as answer:
@@ -195,11 +196,11 @@ class Reconciler:
         return "changed", min(plan.requeue_after or ECHO_SECONDS, ECHO_SECONDS)
 
     async def _tell_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
-        """Report a deletion that waits in an Event; its TrainingJob may take no status any more."""
+        """Report a pending deletion in an Event; its TrainingJob may be gone already."""
         waits = not plan.actions and plan.requeue_after is not None
-        if event is None or not waits or (job.metadata.uid, event.reason) in self._told:
+        if event is None or not waits or (job.metadata.uid, event.reason) in self._reported:
             return
-        self._told.keep((job.metadata.uid, event.reason), None)
+        self._reported.keep((job.metadata.uid, event.reason), None)
         subject = Subject(job.metadata.namespace, job.metadata.name, job.metadata.uid)
         logger.warning("%s", event.message)
         await self._events.write(
@@ -208,6 +209,6 @@ class Reconciler:
 
 
 def _ends_badly(job: TrainingJob, plan: Plan) -> bool:
-    """Whether the plan blames somebody for an end that may be that of the whole namespace."""
+    """Whether the plan reports a cause for an end that the namespace's deletion may explain."""
     state = plan.status.state if plan.status is not None else None
     return state in BAD_ENDS and state != job.status.state

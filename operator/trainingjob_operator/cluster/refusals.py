@@ -1,4 +1,4 @@
-"""What the API server would not take: kept for the next decision, and tried again ever later."""
+"""Objects that the API server rejected: kept for the next decision, retried ever later."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ AGAIN_AT_MOST = 60.0
 
 
 class RefusedError(Exception):
-    """The API server answered that it does not take an object."""
+    """The API server rejected an object."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -19,7 +19,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """The last refusal that a job's object met, and how many there were."""
+    """The last refusal of a job's object, and the number of refusals."""
 
     uid: str
     refusal: Refusal
@@ -33,12 +33,12 @@ class Refusals:
         self._known: dict[str, _Refused] = {}
 
     def known(self, job: TrainingJob) -> Refusal | None:
-        """That of the job itself, not of an earlier one of its name."""
+        """The refusal of the job itself, not of an earlier one of its name."""
         found = self._of(job)
         return found.refusal if found is not None else None
 
     def note(self, job: TrainingJob, refusal: Refusal) -> float:
-        """Keep it for the next decision; returns the seconds until then: none where it is news."""
+        """Keep it for the next decision; returns the seconds until then, 0 if it is a new one."""
         known = self._of(job)
         tries = known.tries if known is not None else 0
         self._known[key_of(job)] = _Refused(job.metadata.uid, refusal, tries + 1)
@@ -46,7 +46,7 @@ class Refusals:
         return 0.0 if news else min(AGAIN_AT_MOST, 2.0 ** min(tries, 10))
 
     def forget(self, key: str) -> None:
-        """Drop that of a job, which is gone or got what it needed."""
+        """Drop the refusal of a job that is gone or got its object."""
         self._known.pop(key, None)
 
     def _of(self, job: TrainingJob) -> _Refused | None:

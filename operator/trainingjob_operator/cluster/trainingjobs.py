@@ -1,8 +1,8 @@
 """All TrainingJobs as kopf's watch, our own lists and our own writes last showed them.
 
-kopf hands events over in tasks of its own, one for each object, and after a watch that expired it
-lists again without a word about what was deleted meanwhile. So what comes is told apart by its
-resourceVersion, and a list of our own now and then shows what is gone.
+kopf delivers events in tasks of its own, one for each object, and after an expired watch it lists
+again without reporting what was deleted meanwhile. So the resourceVersion decides which of two
+states is newer, and a periodic list of our own shows what is gone.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Lister(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A TrainingJob that this release cannot read, such as one with a state of a newer one."""
+    """A TrainingJob that this release cannot read, such as one with a state of a newer release."""
 
     metadata: ObjectMeta
     problem: str
@@ -50,8 +50,8 @@ Known = TrainingJob | Unreadable
 class TrainingJobCache:
     """The newest known state of each TrainingJob; one event loop.
 
-    `on_change` gets the key of each object that was added, differs or is gone, except by our own
-    writes: who writes knows. Values, unlike events, are never older than what was there before.
+    `on_change` gets the key of each object that was added, changed or deleted, except by our own
+    writes, which the writer knows. Values, unlike events, never go back to an older state.
     `on_gone` gets the last state of each object that is gone.
     """
 
@@ -76,7 +76,7 @@ class TrainingJobCache:
         self._created: set[str] = set()
         # The version at which an object was deleted, until a list is newer.
         self._deleted: dict[str, int] = {}
-        # Whatever is not newer than our last list is in it, or is gone.
+        # An object that is not newer than our last list is in that list, or is gone.
         self._floor = 0
 
     def get(self, key: str) -> Known | None:
@@ -96,11 +96,11 @@ class TrainingJobCache:
         return iter(tuple(self._known))
 
     def age(self) -> float:
-        """Return the seconds since the server last said anything to kopf."""
+        """Return the seconds since the server last sent anything to kopf."""
         return self._clock() - self._contact
 
     def saw_request(self, verb: str, code: int) -> None:
-        """Take note of a request for TrainingJobs that kopf made, and of its answer's status."""
+        """Note a request for TrainingJobs that kopf made, and the status of its answer."""
         if not 200 <= code < 300:
             return
         self._contact = self._clock()
@@ -110,7 +110,7 @@ class TrainingJobCache:
             self._listed_again.set()
 
     async def listed_again(self, seconds: float) -> None:
-        """Wait until kopf has lists anew after its first watch, at most so many seconds."""
+        """Wait up to `seconds` until kopf has listed again after its first watch."""
         try:
             async with asyncio.timeout(seconds):
                 await self._listed_again.wait()
@@ -118,7 +118,7 @@ class TrainingJobCache:
             return
 
     def apply(self, kind: str | None, item: JsonObject) -> None:
-        """Take an event of kopf's: its type, None for an object of its list, and the object."""
+        """Process an event from kopf: its type, None for an object of its list, and the object."""
         self._contact = self._clock()
         self._learn(kind, item)
 
@@ -136,7 +136,7 @@ class TrainingJobCache:
             self._on_error(LOOP)
 
     def put(self, job: TrainingJob) -> None:
-        """Take what a write of ours answered."""
+        """Process the answer to a write of ours."""
         key = names.key(job.metadata.namespace, job.metadata.name)
         if self._is_news(key, _version(job)):
             self._known[key] = job
@@ -152,7 +152,7 @@ class TrainingJobCache:
         return True
 
     async def refresh(self) -> None:
-        """List until it succeeds: then what is not known here was not there when this began."""
+        """List until it succeeds: then anything unknown here did not exist when this began."""
         failures = 0
         while True:
             self._listed_again.clear()
@@ -161,7 +161,7 @@ class TrainingJobCache:
             except Exception as error:
                 failures += 1
                 logger.warning(
-                    "cannot list TrainingJobs, trying again: %s: %s",
+                    "cannot list TrainingJobs, retrying: %s: %s",
                     type(error).__name__,
                     error,
                     exc_info=isinstance(error, BUGS),
@@ -187,7 +187,7 @@ class TrainingJobCache:
         self._take(version, listed)
 
     def _begin_anew(self) -> None:
-        """Versions have gone back, as after the restore of a backup: ours mean nothing any more."""
+        """Versions have gone back, as after the restore of a backup: ours are meaningless now."""
         logger.warning("the API server's versions have gone back, forgetting all TrainingJobs")
         former = tuple(self)
         self._known.clear()
@@ -198,7 +198,7 @@ class TrainingJobCache:
             self._on_change(key)
 
     def _collect(self, item: JsonObject, listed: dict[str, JsonObject | None]) -> None:
-        """Keep of an item only what is news: most of a list is what we have."""
+        """Keep an item only if it is new: most of a list is known already."""
         try:
             key, version = _identity(item)
         except Exception:
@@ -232,7 +232,7 @@ class TrainingJobCache:
         self._on_change(key)
 
     def _forget(self, key: str, version: int, last: Known) -> None:
-        """The object is gone as of a version; one of its name may have been made since."""
+        """The object is gone as of a version; another of its name may have been created since."""
         known = self._known.get(key)
         if known is not None and _version(known) > version:
             return

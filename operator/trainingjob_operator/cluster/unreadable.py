@@ -1,4 +1,4 @@
-"""TrainingJobs that this release cannot read: told in a condition, otherwise left alone."""
+"""TrainingJobs that this release cannot read: reported in a condition, otherwise not touched."""
 
 import logging
 from collections.abc import Callable
@@ -17,14 +17,14 @@ AGAIN_SECONDS = 5.0
 
 
 class UnreadableJobs:
-    """Reports them. What is left of a deleted one is cleared up by what its Jobs record."""
+    """Reports them. After a deletion, the record in its Jobs is enough to clean up."""
 
     def __init__(self, kube: Kube, now: Callable[[], datetime]) -> None:
         self._kube = kube
         self._now = now
 
     async def reconcile(self, job: Unreadable) -> tuple[str, float | None]:
-        """Do the next thing; returns the result's name, and the seconds until the next look.
+        """Reconcile one; returns the result's name, and the seconds until the next reconcile.
 
         Raises:
             ApiError: the API server refused or failed.
@@ -33,24 +33,24 @@ class UnreadableJobs:
             if job.metadata.deletion_timestamp is None:
                 await self._report(job)
         except (Conflict, NotFound) as answer:
-            # Our copy is older than the object, or it is gone: the watch brings the truth.
+            # Our copy is older than the object, or the object is gone: the watch will show it.
             logger.info("the object has changed meanwhile: %s", answer)
             return "conflict", AGAIN_SECONDS
         return "unreadable", None
 
     async def _report(self, job: Unreadable) -> None:
-        """Store the condition once; the other conditions are kept as they are, unread."""
-        told = self._condition(job)
-        old = next((one for one in job.conditions if one.get("type") == told["type"]), {})
-        if all(old.get(field) == told[field] for field in ("status", "reason", "message")):
+        """Store the condition once; the other conditions stay as they are, undecoded."""
+        new = self._condition(job)
+        old = next((one for one in job.conditions if one.get("type") == new["type"]), {})
+        if all(old.get(field) == new[field] for field in ("status", "reason", "message")):
             return
-        logger.warning("%s", told["message"])
-        others = [one for one in job.conditions if one.get("type") != told["type"]]
-        if old.get("status") == told["status"]:
-            told["lastTransitionTime"] = old.get("lastTransitionTime", told["lastTransitionTime"])
+        logger.warning("%s", new["message"])
+        others = [one for one in job.conditions if one.get("type") != new["type"]]
+        if old.get("status") == new["status"]:
+            new["lastTransitionTime"] = old.get("lastTransitionTime", new["lastTransitionTime"])
         body = {
             "metadata": {"resourceVersion": job.metadata.resource_version},
-            "status": {"conditions": [*others, told]},
+            "status": {"conditions": [*others, new]},
         }
         await self._kube.patch(
             TRAININGJOBS, job.metadata.namespace, job.metadata.name, body, subresource="status"
@@ -58,8 +58,8 @@ class UnreadableJobs:
 
     def _condition(self, job: Unreadable) -> dict[str, Any]:
         message = (
-            f"this release of the operator cannot read {job.problem}. It leaves the job, its pods "
-            "and its run alone until a release runs that can: see which one wrote the field"
+            f"this release of the operator cannot read {job.problem}. It does not touch the job, "
+            "its pods or its run until a release runs that can: find the one that wrote the field"
         )
         return Condition(
             type=conditions.READABLE,

@@ -1,4 +1,4 @@
-"""The attempts in the status: how one begins and how it ends."""
+"""The attempts in the status: how each starts and ends."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from trainingjob_operator.core import goodput, inherited, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 
-# Older ones go, so that the status stays small however often a job is disrupted.
+# Older ones are dropped, so that the status stays small however often a job is disrupted.
 KEPT = 10
 
 
@@ -17,7 +17,7 @@ def current(status: TrainingJobStatus) -> Attempt | None:
 
 
 def at_hand(status: TrainingJobStatus) -> int:
-    """The number of the attempt that is under way, else of the one that comes next."""
+    """The number of the attempt that is under way, otherwise of the next one."""
     last = current(status)
     over = last is None or last.completion_time is not None
     return status.attempt + 1 if over else status.attempt
@@ -44,9 +44,9 @@ def begun(context: Context, since: datetime | None = None) -> TrainingJobStatus:
             "failure": None,
         }
     )
-    # What came before is settled here, since this status may not be stored before the next one.
-    told = goodput.advanced(context.job, status, start)
-    return status.model_copy(update={"goodput": told})
+    # Settle the time before it here, since this status may be skipped in favour of the next one.
+    sums = goodput.advanced(context.job, status, start)
+    return status.model_copy(update={"goodput": sums})
 
 
 def changed(status: TrainingJobStatus, **update: object) -> list[Attempt]:
@@ -57,12 +57,12 @@ def changed(status: TrainingJobStatus, **update: object) -> list[Attempt]:
 
 
 def of_cause(cause: Cause) -> dict[str, object]:
-    """What an attempt tells of the cause of its end."""
+    """The fields of an attempt that record the cause of its end."""
     return {**dict(failure_of(cause)), "exit_code": cause.exit_code}
 
 
 def failure_of(cause: Cause) -> Failure:
-    """What the job tells of the cause of its end."""
+    """The failure in the job's status for the cause of its end."""
     return Failure(
         reason=cause.reason,
         message=cause.message,
@@ -76,5 +76,5 @@ def failure_of(cause: Cause) -> Failure:
 
 
 def running_since(status: TrainingJobStatus, seen: datetime | None) -> datetime | None:
-    """When all pods of the current attempt ran, as stored, else as the pods tell it."""
+    """When all pods of the current attempt ran, as stored, otherwise according to the pods."""
     return status.running_time or seen

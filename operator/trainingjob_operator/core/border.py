@@ -1,7 +1,7 @@
-"""Foreign values made harmless: whatever comes in, what goes on is of one type and bounded.
+"""Validation of foreign values: whatever comes in, the result has one type and is bounded.
 
-Pods, people and servers write what they like. Where such a value enters, one of these functions
-reads it; behind that, the core relies on times that a datetime holds with room to add to them, on
+Pods, people and servers may write anything. One of these functions reads each such value where it
+enters; behind that, the core relies on times that a datetime holds with room to add to them, on
 integers within the schema, on valid Unicode, and on JSON that is one object.
 """
 
@@ -80,7 +80,7 @@ def text(value: object, limit: int) -> str:
 def json_object(value: bytes | str, limit: int) -> dict[str, Any] | None:
     """The JSON object in `value`; None where it is longer than `limit`, too deep, or none.
 
-    `limit` counts bytes, of a str characters. What is inside is as foreign as before.
+    `limit` counts bytes, of a str characters. The values inside are not validated.
     """
     if len(value) > limit:
         return None

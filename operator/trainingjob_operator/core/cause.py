@@ -1,4 +1,4 @@
-"""Why an attempt or a job failed, as the status tells it."""
+"""Why an attempt or a job failed, as the status records it."""
 
 import signal
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ EXIT_TERMINATED = SIGNAL_BASE + signal.SIGTERM
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A failure as the status tells it; `disrupted` where the cluster ended the attempt.
+    """A failure as the status records it; `disrupted` if the cluster ended the attempt.
 
-    `rank` is that of the node. The last four are the trainer's own words: the rank among all
-    processes, the line of the user's code, and how far the training was.
+    `rank` is that of the node. The trainer itself reports the last four: the rank among all
+    processes, the line of the user's code, and the progress of the training.
     """
 
     reason: str

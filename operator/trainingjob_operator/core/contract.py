@@ -1,12 +1,12 @@
-"""What operator, trainer, MLflow and cluster agree on by name; the trainer reads the same names."""
+"""The names that operator, trainer, MLflow and cluster share; the trainer reads the same ones."""
 
 from trainingjob_operator.api import GROUP, VERSION
 
 API_VERSION = f"{GROUP}/{VERSION}"
 
-# On a child Job, from its creation until its attempt's end is recorded and MLflow tells the same.
+# On a child Job, from its creation until the end of its attempt is stored and set in MLflow.
 ATTEMPT_FINALIZER = f"{GROUP}/attempt"
-# On a child Job: what its run takes when the TrainingJob is gone.
+# On a child Job: what closing the run needs when the TrainingJob is gone.
 ANNOTATION_CREATED = f"{GROUP}/created"
 ANNOTATION_MLFLOW = f"{GROUP}/mlflow"
 # Kubernetes' own: the garbage collector deletes, or orphans, what the object owns.
@@ -16,7 +16,7 @@ LABEL_UID = f"{GROUP}/uid"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 # Kueue's own: the LocalQueue that a Job waits in.
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
-# Whom the page of the run names as its user; a client may set it.
+# The user that the run's page shows; a client may set it.
 ANNOTATION_USER = f"{GROUP}/user"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "trainingjob-operator"
@@ -30,18 +30,18 @@ TAG_UID = "trainingjob.uid"
 TAG_NAME = "trainingjob.name"
 TAG_NAMESPACE = "trainingjob.namespace"
 TAG_ATTEMPT = "trainingjob.attempt"
-# The installation that keeps the run: the uid of the cluster's namespace kube-system.
+# The installation that manages the run: the uid of the cluster's namespace kube-system.
 TAG_CLUSTER = "trainingjob.cluster"
-# The deleted run that this one takes the place of.
+# The deleted run that this one replaces.
 TAG_REPLACES = "trainingjob.replaces"
 # The job whose pods opened this run besides the job's own: its uid.
 TAG_OPENED_BY = "trainingjob.opened_by"
-# What the agent of a node has to say: "<reason>: <message>".
+# A warning from the agent of a node: "<reason>: <message>".
 TAG_WARNING = "trainingjob.warning"
 # What the pods run.
 TAG_IMAGE = "trainingjob.image"
 TAG_COMMAND = "trainingjob.command"
-# How the last attempt ended, or the job; the cause of the last failure; where the time went.
+# The outcome of the last attempt, or of the job; the cause of the last failure; the goodput.
 TAG_OUTCOME = "trainingjob.outcome"
 TAG_FAILURE = "trainingjob.failure."
 TAG_GOODPUT = "trainingjob.goodput."

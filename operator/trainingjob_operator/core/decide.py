@@ -39,13 +39,13 @@ from trainingjob_operator.core.policies.completion import Verdict
 from trainingjob_operator.core.run_status import TERMINAL_STATES
 from trainingjob_operator.core.tracking_uris import TrackingUris
 
-# Seconds until the next look at a namespace that is being deleted, and so will this job be.
+# Seconds until the next reconcile in a namespace that is being deleted, and this job with it.
 TERMINATING_RECHECK = 2.0
-# How long the pod that failed may show later than its Job's failure.
+# How much later than the Job's failure its failed pod may become visible.
 EVIDENCE_SECONDS = 5.0
 # An attempt that takes longer to run becomes Starting; sooner where the status has no state yet.
-FIRST_TOLD_AFTER = timedelta(seconds=5)
-STARTING_TOLD_AFTER = timedelta(seconds=10)
+FIRST_RECORDED_AFTER = timedelta(seconds=5)
+STARTING_RECORDED_AFTER = timedelta(seconds=10)
 
 
 def decide(
@@ -56,7 +56,7 @@ def decide(
     uris: TrackingUris,
     defaults: PodDefaults = DEFAULTS,
 ) -> Plan:
-    """The next plan for one job; an empty plan where all is as it should be."""
+    """The next plan for one job; empty if everything is as desired."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
     context = Context(job, run, now, uris, tenancy.tracking(job, uris), defaults)
@@ -77,9 +77,9 @@ def decide(
 
 
 def _released(context: Context, observed: Observed) -> tuple[Action, ...]:
-    """Earlier attempts' Jobs go when the next one is there: one Job at least guards the run.
+    """Release earlier attempts' Jobs when the next one exists: at least one Job guards the run.
 
-    One that somebody deleted goes at once: its end is recorded.
+    A Job that somebody deleted is released at once: its end is recorded.
     """
     uid = context.job.metadata.uid
     followed = observed.job is not None and observed.job.owner_uid == uid
@@ -104,7 +104,7 @@ def _alive(context: Context, observed: Observed) -> Plan:
 
 
 def _before_the_first(context: Context, observed: Observed) -> Plan:
-    """No attempt is recorded: the first one is told with its first news, as each further one."""
+    """No attempt is recorded: the first one, as every other, is stored with its first change."""
     following = _following(context.job, observed)
     if following is not None:
         return _unrecorded(context, observed, following)
@@ -114,7 +114,7 @@ def _before_the_first(context: Context, observed: Observed) -> Plan:
 
 
 def _begin(context: Context, observed: Observed) -> Plan:
-    """Begin the next attempt; it is recorded first where that is news, or no Job can be made."""
+    """Start the next attempt; record it first if it has to wait, or no Job can be created."""
     another = launch.another_run(context)
     if another is not None:
         return another
@@ -148,7 +148,7 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
 
 
 def _following(job: TrainingJob, observed: Observed) -> JobView | None:
-    """The Job of the attempt that comes next, where it has been created already."""
+    """The Job of the next attempt, if it has been created already."""
     child = observed.job
     ours = child is not None and child.owner_uid == job.metadata.uid
     name = names.child_job(job.metadata.name, job.status.attempt + 1)
@@ -156,16 +156,16 @@ def _following(job: TrainingJob, observed: Observed) -> JobView | None:
 
 
 def _unrecorded(context: Context, observed: Observed, child: JobView) -> Plan:
-    """The attempt has its Job; the status tells of it with its first news.
+    """The attempt has its Job; the status records it with its first change.
 
-    In an ordinary start that is Running, and one write less; one that takes long is told before.
+    In an ordinary start that is Running, which saves a write; a slow start is recorded earlier.
     """
     begun = context.having(attempts.begun(context, child.created_at))
     plan, left = _advance(begun, observed), deadlines.seconds_left(begun)
     recorded = status.plan(begun, begun.job.status)
     waited = context.now - (child.created_at or context.now)
-    told_after = STARTING_TOLD_AFTER if context.job.status.attempts else FIRST_TOLD_AFTER
-    waits = (told_after - waited).total_seconds()
+    limit = STARTING_RECORDED_AFTER if context.job.status.attempts else FIRST_RECORDED_AFTER
+    waits = (limit - waited).total_seconds()
     if waits <= 0 or plan.actions or plan.status not in (None, recorded.status):
         return plan
     return replace(
@@ -196,13 +196,13 @@ def _advance(context: Context, observed: Observed) -> Plan:
 
 
 def _goes_with_its_namespace(context: Context) -> Plan:
-    """Its pods end since their namespace is deleted, and so will the job be: that is no failure."""
+    """Its pods end because their namespace is being deleted, and the job with it: no failure."""
     held = status.run_intent(context, context.job.status)
     return Plan(run=held, requeue_after=TERMINATING_RECHECK)
 
 
 def _under_way(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
-    """An attempt of which no rank has ended badly, and whose pods are to go on."""
+    """An attempt of which no rank has failed, and whose pods continue."""
     job, child = context.job, observed.job
     if child is None and not pods:
         return _without_child(context, observed)
@@ -223,7 +223,7 @@ def _under_way(context: Context, observed: Observed, pods: tuple[PodView, ...]) 
 
 
 def _succeeded(context: Context, child: JobView | None, pods: tuple[PodView, ...]) -> Plan:
-    """The pods tell more than a Job that is complete: they are waited for where they come later."""
+    """The pods show more than a completed Job: wait for them if they become visible later."""
     ended = gang.ended_at(child, pods)
     if any(not pod.ended for pod in pods) and not _waited(context, child):
         held = status.plan(context, context.job.status)
@@ -239,9 +239,9 @@ def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
 
 
 def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
-    """A disruption is stored at once, while the pods still tell of it; all else when all ended.
+    """Store a disruption at once, while the pods still show it; anything else when all ended.
 
-    A restart waits until the Job says so, too: before that its controller might make another pod.
+    A restart also waits for the Job to fail: until then its controller might create another pod.
     """
     child = observed.job
     ends = () if child is not None and child.failing else ending.end_all(context.job, observed)
@@ -259,19 +259,19 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
     match retry.after(context.job, cause):
         case retry.Restart() as restart if over or (child is not None and child.failing):
             return outcome.restarting(context, cause, restart, at, since)
-        case retry.GiveUp(told) if ended:
-            return outcome.failed(context, cause, at, since, told)
+        case retry.GiveUp(reported) if ended:
+            return outcome.failed(context, cause, at, since, reported)
         case _:
             return replace(held, requeue_after=stopping.LAST_POD_RECHECK)
 
 
 def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]) -> bool:
-    """Whether a pod tells why the attempt failed, or so much time has passed that none will.
+    """Whether a pod shows why the attempt failed, or enough time has passed that none will.
 
     Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
     """
-    told = any(pod.disruption or failure.failed(pod) for pod in pods)
-    return told or child is None or _waited(context, child)
+    shown = any(pod.disruption or failure.failed(pod) for pod in pods)
+    return shown or child is None or _waited(context, child)
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
@@ -284,7 +284,7 @@ def _waited(context: Context, child: JobView | None) -> bool:
 
 
 def _without_child(context: Context, observed: Observed) -> Plan:
-    """The attempt is recorded, and its Job is not there yet."""
+    """The attempt is recorded, and its Job does not exist yet."""
     if observed.refusal is not None:
         return conflict.refused(context, observed, observed.refusal)
     return launch.create(context, observed)

@@ -1,7 +1,7 @@
 """From the API server's objects to the views of them.
 
-This is the border for what the API server stores without looking at it: labels, annotations, and
-statuses and Events that anybody with the right to it may write.
+This validates what the API server stores unchecked: labels, annotations, and statuses and Events
+that anybody with the right to do so may write.
 """
 
 import sys
@@ -30,7 +30,7 @@ NAME_LIMIT = 253
 MAX_RANK = 2**31 - 1
 # As many as spec.numNodes may ask for.
 MAX_NODES = 1000
-# The kubelet tells the two in turn for as long as an image cannot be pulled.
+# The kubelet alternates between the two for as long as an image cannot be pulled.
 SAME_REASON = {"ErrImagePull": "ImagePullBackOff"}
 # FailureTarget comes before Failed: the pods that are left are being ended.
 JOB_ENDS = ("Complete", "Failed", "FailureTarget")
@@ -198,7 +198,7 @@ def _container_end(state: Raw) -> ContainerEnd | None:
 
 
 def _end_of(message: str) -> str:
-    """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
+    """The end of a termination message: one longer than a kubelet's limit is not our JSON."""
     return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
 
 

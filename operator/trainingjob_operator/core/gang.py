@@ -1,4 +1,4 @@
-"""What the pods of one attempt tell together: when all ranks have started, and how they ended."""
+"""The pods of one attempt taken together: when all ranks started, and when they ended."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ def all_ended(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
 
 
 def ended_at(child: JobView | None, pods: tuple[PodView, ...]) -> datetime | None:
-    """When the attempt ended: as its Job tells it, before that when the last trainer did."""
+    """When the attempt ended: according to its Job, or else when the last trainer ended."""
     if child is not None and child.ended_at is not None:
         return child.ended_at
     return max(

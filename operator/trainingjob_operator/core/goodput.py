@@ -1,7 +1,7 @@
 """Where the time of a job went, added up at each change of its state.
 
-All is in the status and counted from moments that are stored there, so that a restart of the
-operator changes nothing. Each second from the job's creation on is in exactly one sum.
+All sums are in the status and count from times that are stored there, so a restart of the operator
+changes nothing. Each second since the job's creation is in exactly one sum.
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ def advanced(job: TrainingJob, wanted: TrainingJobStatus, now: datetime) -> Good
 
 
 def at_end(job: TrainingJob, ended: datetime) -> Goodput | None:
-    """The sums of a job that ends by its deletion."""
+    """The sums of a job that is deleted before its end."""
     return advanced(job, job.status.model_copy(update={"state": State.FAILED}), ended)
 
 

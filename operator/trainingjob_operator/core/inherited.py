@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from trainingjob_operator.api import GROUP, TrainingJob
 from trainingjob_operator.core import contract
 
-# Who applies objects finds his own by such keys: he would take a copy for one of them, and delete
-# what he never applied; a Service that selects app.kubernetes.io/name would send requests to pods.
+# Tools that apply objects recognise their own by such keys: a copy would make them delete objects
+# that they never applied; a Service that selects app.kubernetes.io/name would send traffic to pods.
 APPLIERS = (
     "argoproj.io",
     "cattle.io",
@@ -30,12 +30,12 @@ def queue(job: TrainingJob) -> str | None:
 
 
 def by_job(entries: Mapping[str, str]) -> dict[str, str]:
-    """Those of a TrainingJob's labels or annotations that its Jobs get."""
+    """The labels or annotations of a TrainingJob that its Jobs get."""
     return {key: value for key, value in entries.items() if _below(key, KUEUE) or _passed_on(key)}
 
 
 def by_pods(entries: Mapping[str, str]) -> dict[str, str]:
-    """Those of a TrainingJob's labels or annotations that its pods get."""
+    """The labels or annotations of a TrainingJob that its pods get."""
     return {key: value for key, value in entries.items() if _passed_on(key)}
 
 

@@ -1,4 +1,4 @@
-"""What a decision asks for: actions on the cluster, a status, the run as it ought to be, events."""
+"""The result of a decision: actions on the cluster, a status, the desired run, events."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +25,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Where a run is."""
+    """The location of a run."""
 
     experiment_id: str
     run_id: str
@@ -41,11 +41,11 @@ class StepWatch:
 
 @dataclass(frozen=True, slots=True)
 class RunIntent:
-    """The run as it ought to be in MLflow; enough to create it and to set it right.
+    """The desired run in MLflow; enough to create it and to correct it.
 
-    With `create` False a run that does not exist is left so: there is nothing to close.
-    `replaces` is the id of a run that somebody deleted: another one takes its place. `starting`
-    says that pods are about to run: MLflow makes a run RUNNING, and for a moment it may stay so.
+    With `create` False a run that does not exist is not created: there is nothing to close.
+    `replaces` is the id of a deleted run that this one replaces. `starting` says that pods are
+    about to run: MLflow creates a run as RUNNING, and it may stay so for a moment.
     """
 
     uid: str
@@ -75,17 +75,17 @@ class RunIntent:
 
     @property
     def wanted(self) -> tuple[object, ...]:
-        """The part whose change asks for a call; the rest only serves to find or make the run."""
+        """The part whose change requires a call; the rest only serves to find or create the run."""
         return self.status, self.ended_at, self.create, self.tags, self.replaces
 
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """What MLflow tells of the training's steps, where a StepWatch asks for it.
+    """What MLflow knows about the training's steps, where a StepWatch asks for it.
 
-    `last` is the time of the newest point that tells of one, `checked` when MLflow was asked for
-    it, `answering_since` since when it has answered without a break, as far as this process knows.
-    `measured` says that the trainer's monitor delivers, so that steps would be told, too.
+    `last` is the time of the newest step, `checked` when MLflow was last queried for it,
+    `answering_since` since when it has answered without a break, as far as this process knows.
+    `measured` says that the trainer's monitor delivers metrics, so steps would arrive as well.
     """
 
     answering_since: datetime
@@ -96,13 +96,13 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """What is known of the run in MLflow.
+    """What is known about the run in MLflow.
 
-    `status` is the last one that MLflow confirmed, `closed` says that nothing is left open of what
-    the pods opened besides; `problem` is why MLflow could not be told of
-    the wanted one; `missing` says that MLflow answered and has no run of this job, `deleted` that
-    somebody deleted the run. `foreign` names runs with the job's uid that are not its own,
-    `unjoined` is what an agent says of nodes that train without each other.
+    `status` is the last one that MLflow confirmed; `closed` says that no other run or model of the
+    pods is open; `problem` is why the wanted status could not be set; `missing` says that MLflow
+    answered and has no run of this job, `deleted` that somebody deleted the run. `foreign` names
+    runs with the job's uid that are not its own, `unjoined` is an agent's report about nodes that
+    train without each other.
     """
 
     identity: RunIdentity | None = None
@@ -143,7 +143,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class EventIntent:
-    """A Kubernetes Event for a change that the status tells."""
+    """A Kubernetes Event for a change that the status records."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -159,7 +159,7 @@ class Plan:
     run: RunIntent | None = None
     events: tuple[EventIntent, ...] = ()
     requeue_after: float | None = field(default=None)
-    """Seconds until the next look, where nothing that changes would cause one."""
+    """Seconds until the next reconcile, if no change would trigger one."""
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -66,7 +66,7 @@ def child_job(
             },
             "ownerReferences": [_owner_reference(job)],
             # A Job that is deleted meanwhile, alone or with its TrainingJob, stays until the end of
-            # its attempt is recorded and told to MLflow.
+            # its attempt is stored and set in MLflow.
             "finalizers": [contract.ATTEMPT_FINALIZER],
         },
         "spec": {

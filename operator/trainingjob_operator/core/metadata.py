@@ -1,4 +1,4 @@
-"""What the metadata of an object tells: its times, and who owns it."""
+"""The metadata of an object: its times and its owner."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -27,7 +27,7 @@ def checkpoint_claim(name: str, uid: str) -> str:
 
 
 def taken(kind: str, name: str) -> str:
-    """What is told about an object of a name that we need and of another owner."""
+    """The message about an object with a name that we need and another owner."""
     return (
         f"{kind} {name} exists and does not belong to this TrainingJob: "
         "delete it or give the TrainingJob another name"

@@ -1,4 +1,4 @@
-"""Slim views of the cluster's objects: what the decisions need and nothing else.
+"""Slim views of the cluster's objects, with only what the decisions need.
 
 The informers keep these instead of whole objects, so that thousands of pods fit in little memory.
 """
@@ -76,7 +76,7 @@ class PodView:
 
     @property
     def live(self) -> bool:
-        """Whether its containers run or may still come to run; an ended pod is only a record."""
+        """Whether its containers run or may still start; an ended pod is only a record."""
         return self.phase not in ENDED_PHASES
 
     @property
@@ -86,9 +86,9 @@ class PodView:
 
     @property
     def failed(self) -> bool:
-        """Whether its trainer ended otherwise than with 0, or was ended from outside.
+        """Whether its trainer ended with another code than 0, or was ended from outside.
 
-        Another container that fails makes the pod Failed, too, and says nothing of the trainer.
+        Another failed container also makes the pod Failed, which says nothing about the trainer.
         """
         if self.end is None:
             return self.phase == "Failed"
@@ -150,7 +150,7 @@ class JobView:
 
     @property
     def cleared(self) -> bool:
-        """Whether it is deleted, but for a finalizer such as ours: it makes no more pods."""
+        """Whether it is deleted, except for a finalizer such as ours: it creates no more pods."""
         return self.deleting and not (self.foreground or self.orphaning)
 
 
@@ -179,10 +179,10 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server does not take an object of the attempt.
+    """Why the API server rejects an object of the attempt.
 
-    `final`: it never will. `leftover`: an earlier TrainingJob's object that is about to go has its
-    name.
+    `final`: it always will. `leftover`: an object of an earlier TrainingJob, which is about to be
+    deleted, has its name.
     """
 
     reason: str
@@ -193,7 +193,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that the caches know of one TrainingJob's children.
+    """All that the caches know about one TrainingJob's children.
 
     `job` has the name of the attempt at hand (attempts.at_hand), whoever owns it; `earlier` are
     the TrainingJob's Jobs of other attempts; `gone` are pods that ended and were deleted a
@@ -219,7 +219,7 @@ class Observed:
         return tuple(job for job in (*current, *self.earlier) if job.owner_uid == owner_uid)
 
     def live(self, owner_uid: str) -> bool:
-        """Whether a pod of any attempt lives, or a Job of any attempt may still make one."""
+        """Whether a pod of any attempt is live, or a Job of any attempt may still create one."""
         jobs = self.jobs_of(owner_uid)
         makes_more = any(not (job.ended or job.cleared) for job in jobs)
         return makes_more or any(pod.live for pod in self.pods)

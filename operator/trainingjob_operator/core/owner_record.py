@@ -1,7 +1,7 @@
-"""What a child Job tells of its TrainingJob, enough to close the run when that is gone.
+"""The record of a TrainingJob in its child Jobs, enough to close the run without the TrainingJob.
 
-A TrainingJob goes as soon as somebody deletes it. Its Jobs, which our finalizer keeps, are then all
-that a restarted operator has of it.
+A TrainingJob disappears as soon as somebody deletes it. Its Jobs, which our finalizer keeps, are
+then all that a restarted operator has.
 """
 
 from datetime import datetime
@@ -29,21 +29,23 @@ MAX_ATTEMPT = 2**31 - 1
 
 
 def annotations(job: TrainingJob, tracking: Tracking) -> dict[str, str]:
-    """The annotations of a child Job: when the TrainingJob was created, and where its run is."""
+    """The annotations of a child Job: the TrainingJob's creation, and the location of its run."""
     place = {"tracking_uri": tracking.uri, "workspace": tracking.workspace or None}
     mlflow = job.spec.mlflow.model_copy(update=place)
-    told = {contract.ANNOTATION_MLFLOW: mlflow.model_dump_json(exclude={"tags"}, exclude_none=True)}
+    record = {
+        contract.ANNOTATION_MLFLOW: mlflow.model_dump_json(exclude={"tags"}, exclude_none=True)
+    }
     created = job.metadata.creation_timestamp
     if created is not None:
-        told[contract.ANNOTATION_CREATED] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return told
+        record[contract.ANNOTATION_CREATED] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return record
 
 
 def trainingjob(raw: Raw, now: datetime) -> TrainingJob:
-    """The TrainingJob that a child Job (batch/v1) belonged to, as one that is deleted.
+    """The TrainingJob that a child Job (batch/v1) belonged to, as a deleted one.
 
-    Anybody may edit a Job. So no run is named here: the one with the right uid, name, namespace
-    and start is looked for, on a server that the operator's settings allow.
+    Anybody may edit a Job, so this names no run: the operator searches for the one with the right
+    uid, name, namespace and start, on a server that its settings allow.
     """
     view, metadata = job_view(raw), raw["metadata"]
     known = metadata.get("annotations") or {}
@@ -73,7 +75,7 @@ def _mlflow(value: object) -> Mlflow:
     try:
         return Mlflow.model_validate_json(text) if text else Mlflow()
     except ValidationError:
-        # Not as we wrote it: then the run is left to the sweep.
+        # Somebody edited it: then the sweep closes the run.
         return Mlflow()
 
 

@@ -9,8 +9,8 @@ from trainingjob_operator.core.intent import RunView
 # Percentage points from one write of the progress to the next; after a minute one is enough.
 GRAIN = 10
 FINE_GRAIN, FINE_GRAIN_AFTER = 1, timedelta(minutes=1)
-TOLD_PREFIXES = ("train/", "val/")
-TOLD_AT_MOST = 8
+SHOWN_PREFIXES = ("train/", "val/")
+SHOWN_AT_MOST = 8
 # MLflow keeps an infinity as 1.8e308; the integers of the API have 64 bits, exact so far in JSON.
 LARGEST = 2**53
 
@@ -26,8 +26,8 @@ def with_progress(status: TrainingJobStatus, run: RunView, now: datetime) -> Tra
 def _is_news(old: Progress | None, new: Progress, now: datetime) -> bool:
     if old is None or old.percentage is None or new.percentage is None:
         return True
-    told = old.last_update_time
-    grain = FINE_GRAIN if told is None or now - told >= FINE_GRAIN_AFTER else GRAIN
+    updated = old.last_update_time
+    grain = FINE_GRAIN if updated is None or now - updated >= FINE_GRAIN_AFTER else GRAIN
     return abs(new.percentage - old.percentage) >= grain or new.percentage == 100 != old.percentage
 
 
@@ -35,13 +35,13 @@ def _progress(metrics: dict[str, float], now: datetime) -> Progress | None:
     percentage = metrics.get(contract.METRIC_PERCENTAGE)
     if percentage is None:
         return None
-    told = sorted(name for name in metrics if name.startswith(TOLD_PREFIXES))[:TOLD_AT_MOST]
+    shown = sorted(name for name in metrics if name.startswith(SHOWN_PREFIXES))[:SHOWN_AT_MOST]
     return Progress(
         percentage=min(max(round(percentage), 0), 100),
         epoch=_whole(metrics.get(contract.METRIC_EPOCH)),
         step=_whole(metrics.get(contract.METRIC_STEP)),
         estimated_remaining_seconds=_whole(metrics.get(contract.METRIC_REMAINING)),
-        metrics={name: metrics[name] for name in told},
+        metrics={name: metrics[name] for name in shown},
         last_update_time=now,
     )
 

@@ -4,9 +4,9 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a job or an attempt failed, as `status.failure.reason` tells it.
+    """Why a job or an attempt failed, as recorded in `status.failure.reason`.
 
-    Others come from Kubernetes, or from the termination message of a trainer that is not ours.
+    Others come from Kubernetes, or from the termination message of another trainer.
     """
 
     # The operator's own.
@@ -71,7 +71,7 @@ class Reason(StrEnum):
     WORKER_DIED = "WorkerDied"
 
 
-# No number of attempts starts a command that the image does not have.
+# No retry starts a command that the image does not have.
 NEVER_STARTED = frozenset(
     {Reason.CONTAINER_CANNOT_RUN, Reason.RUN_CONTAINER_ERROR, Reason.START_ERROR}
 )
@@ -80,5 +80,5 @@ _KNOWN = frozenset(str(reason) for reason in Reason)
 
 
 def bounded(reason: str) -> str:
-    """A reason as the label of a metric: any text may come in a termination message."""
+    """A reason as the label of a metric: a termination message may contain any text."""
     return reason if reason in _KNOWN else OTHER

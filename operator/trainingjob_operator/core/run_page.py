@@ -1,4 +1,4 @@
-"""What the page of the run shows of the job itself: who, from what, by which command."""
+"""What the page of the run shows about the job itself: user, source and command."""
 
 import shlex
 
@@ -14,8 +14,8 @@ USER_LIMIT = 250
 def tags(job: TrainingJob) -> dict[str, str]:
     """Tags that MLflow's own client would set for a script (mlflow.utils.mlflow_tags), and ours.
 
-    They never change during the job's life, so that they go with the creation of the run. A tag
-    of the user's with one of MLflow's names counts instead.
+    They never change during the job's life, so they are set when the run is created. A tag of the
+    user's with one of MLflow's names takes precedence.
     """
     spec = job.spec
     command = border.text(shlex.join((*spec.command, *spec.args)), VALUE_LIMIT)

@@ -1,4 +1,4 @@
-"""The tags of the run that the operator keeps: whose it is, and what became of each attempt."""
+"""The tags of the run that the operator keeps: its job, and the outcome of each attempt."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ FAILED_OUTCOMES = (Outcome.FAILED, Outcome.DISRUPTED)
 def of(job: TrainingJob, status: Status) -> dict[str, str]:
     """All tags; those of outcome, failure and goodput change only when an attempt is over.
 
-    So an attempt costs one more call at its end, and none at its start.
+    So an attempt costs one further call at its end, and none at its start.
     """
     tags = {
         contract.TAG_UID: job.metadata.uid,
@@ -36,7 +36,7 @@ def of(job: TrainingJob, status: Status) -> dict[str, str]:
 def of_deletion(job: TrainingJob, ended: datetime) -> dict[str, str]:
     """The tags that change when a job is deleted before its end.
 
-    Where the time went is not known of a job that was read from its child Job.
+    The goodput of a job that was read from its child Job is not known.
     """
     status = job.status
     unknown = status.state is not None and status.goodput is None
@@ -47,28 +47,28 @@ def of_deletion(job: TrainingJob, ended: datetime) -> dict[str, str]:
 def _failure(status: Status) -> dict[str, str]:
     """The cause of the job's failure, or of the last attempt that failed.
 
-    Told as long as the job lives: who stored that end may not have lived to tell MLflow. All are
-    told, the unknown ones as empty, so that none is left of another failure.
+    Set as long as the job lives: an operator may have died after storing that end and before
+    setting the tags. All are set, unknown ones as empty, so that none remains of another failure.
     """
     last = next((one for one in reversed(status.attempts) if one.outcome in FAILED_OUTCOMES), None)
-    told: Failure | Attempt | None = last
+    shown: Failure | Attempt | None = last
     number = last.attempt if last else status.attempt
     if status.state == State.FAILED:
         last = status.attempts[-1] if status.attempts else None
-        told, number = status.failure, status.attempt
-    if told is None:
+        shown, number = status.failure, status.attempt
+    if shown is None:
         return {}
     values = {
         "attempt": number,
-        "reason": told.reason,
-        "message": told.message,
+        "reason": shown.reason,
+        "message": shown.message,
         "exit_code": last.exit_code if last else None,
-        "node": told.node,
-        "rank": told.rank,
-        "global_rank": told.global_rank,
-        "frame": told.frame,
-        "epoch": told.epoch,
-        "step": told.step,
+        "node": shown.node,
+        "rank": shown.rank,
+        "global_rank": shown.global_rank,
+        "frame": shown.frame,
+        "epoch": shown.epoch,
+        "step": shown.step,
     }
     return {
         f"{contract.TAG_FAILURE}{name}": "" if value is None else str(value)
@@ -79,5 +79,5 @@ def _failure(status: Status) -> dict[str, str]:
 def _goodput(sums: Goodput | None) -> dict[str, str]:
     if sums is None:
         return {}
-    told = sums.model_dump(by_alias=False, exclude={"until"})
-    return {f"{contract.TAG_GOODPUT}{name}": str(value) for name, value in told.items()}
+    shown = sums.model_dump(by_alias=False, exclude={"until"})
+    return {f"{contract.TAG_GOODPUT}{name}": str(value) for name, value in shown.items()}

@@ -1,4 +1,4 @@
-"""Which MLflow servers jobs may use, what of them, and where their pages are."""
+"""Which MLflow servers jobs may use, which experiments and workspaces, and their UI addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ PLACEHOLDER = "{namespace}"
 
 @dataclass(frozen=True, slots=True)
 class PodToken:
-    """The ServiceAccount token by which pods log in (core/v1 ServiceAccountTokenProjection).
+    """The ServiceAccount token with which pods log in (core/v1 ServiceAccountTokenProjection).
 
-    Without an audience it is that of the API server.
+    Without an audience, it is the API server's.
     """
 
     audience: str = ""
@@ -46,9 +46,9 @@ class Tracking:
 
 @dataclass(frozen=True, slots=True)
 class TrackingUris:
-    """The operator's default tracking server, its allow-list of others, and where their UIs are.
+    """The operator's default tracking server, its allow-list of others, and their UI addresses.
 
-    `cluster` tells the runs of one cluster from those of another on the same server.
+    `cluster` distinguishes the runs of one cluster from those of another on the same server.
     `experiment_pattern` binds experiments to namespaces, `workspaces` those of a server: by its
     URI, from namespace to workspace. In both `{namespace}` stands for the job's; `*` stands in the
     pattern for any text, and as a namespace for all that are not named.
@@ -64,7 +64,7 @@ class TrackingUris:
     pod_tokens: Mapping[str, PodToken] = field(default_factory=dict)
 
     def resolve(self, asked: str | None) -> str | None:
-        """The tracking URI to use for `spec.mlflow.trackingUri`; None where it is not allowed."""
+        """The tracking URI to use for `spec.mlflow.trackingUri`; None if it is not allowed."""
         if asked is None:
             return self.default_uri
         uri = asked.rstrip("/")

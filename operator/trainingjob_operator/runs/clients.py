@@ -1,4 +1,4 @@
-"""A client for each MLflow server, each with its own login: no credentials go to another one."""
+"""A client for each MLflow server, with a login of its own that no other server gets."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ OnCall = Callable[[str, str, float], None]
 
 
 class ClientPool:
-    """Gives the client of a workspace on a server; those with a login are made at once.
+    """Returns the client of a workspace on a server; clients with a login are created at once.
 
     Raises:
         SettingsError: a login or a CA certificate cannot be read; the message names the file.
@@ -41,7 +41,7 @@ class ClientPool:
             self._open(server.uri, Credentials(ca_path=server.ca_path), server.login_directory)
 
     def __call__(self, uri: str, workspace: str = "") -> MlflowApi:
-        """The client of a server; one that is only allowed gets no credentials."""
+        """The client of a server; without credentials for a server that is merely allowed."""
         server = self._clients.get(uri) or self._open(uri, Credentials(), None)
         return server.in_workspace(workspace) if workspace else server
 

@@ -1,8 +1,8 @@
-"""After the end of a job's run: closes what else its pods left open, before its Job may go.
+"""After the end of a job's run: closes what else its pods left open, before its Job is released.
 
-The end comes first, since people and programs wait for it; searches that many jobs share may then
-take their time. An operator that dies in between begins again, as the Job is held until this is
-done.
+The end comes first, since people and programs wait for it; the searches, which many jobs share, may
+take longer. An operator that dies in between starts again, because the Job keeps its finalizer
+until this is done.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from trainingjob_operator.runs.table import Changed, OnError
 
 logger = logging.getLogger(__name__)
 
-# Seconds between the tries, two minutes in all: a Job is held for no longer than that.
+# Seconds between the tries, two minutes in all: a Job keeps its finalizer no longer than that.
 AGAIN_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
@@ -39,7 +39,7 @@ class Closing:
                 self._tasks = None
 
     def begin(self, key: str, record: RunRecord) -> None:
-        """Close what is left open of a job whose run has its end; `record` says when it is done."""
+        """Close what a job whose run has ended left open; sets `record.closed` when it is done."""
         if self._tasks is not None and record.info is not None:
             record.closed = False
             self._tasks.create_task(self._close(key, record))
@@ -49,15 +49,15 @@ class Closing:
             try:
                 await self._try_for_a_while(record)
             except MlflowError as error:
-                logger.warning("what the pods left open is not closed: %s", error)
+                logger.warning("cannot close the runs and models that pods left open: %s", error)
             except Exception:
-                logger.exception("what the pods left open is not closed")
+                logger.exception("cannot close the runs and models that pods left open")
                 self._on_error("runs")
             record.closed = True
             self._changed(key)
 
     async def _try_for_a_while(self, record: RunRecord) -> None:
-        """Raises MlflowError at the last try, or where another one is of no use."""
+        """Raises MlflowError at the last try, or where another try is useless."""
         for pause in AGAIN_SECONDS:
             try:
                 return await self._close_once(record)

@@ -1,8 +1,8 @@
 """Closes what a job's pods opened besides its run: nested and further runs, pending models.
 
-A process that was killed cannot close them, and nobody else knows when it is over. Jobs that end
-at the same time share the searches: a second passes from one to the next, and others gather.
-Pods may open runs in any experiment of the workspace, so that all of them are searched.
+A killed process cannot close them, and only the operator knows when the job is over. Jobs that end
+at the same time share the searches: one search a second serves all jobs that ended meanwhile.
+Pods may open runs in any experiment of the workspace, so all of them are searched.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 PARENT_TAG = "mlflow.parentRunId"
 IDS_PER_SEARCH = 100
-# A list of experiments serves the ends of so many seconds. What is left in an experiment that was
-# made later, just before the end, is missed.
+# A list of experiments serves the ends of these seconds. What is left in an experiment that was
+# created later, just before the end, is missed.
 LISTED_SECONDS = 10.0
 # From one search to the next. 300 jobs that end within half a minute cost a quarter of the calls
 # that searches without a pause did.
@@ -29,7 +29,7 @@ PAUSE_SECONDS = 1.0
 
 @dataclass(eq=False, slots=True)
 class Ending:
-    """A job that ends: its uid, and where its run is. `left` are the open runs of its pods."""
+    """A job that ends: its uid, and the place of its run. `left` are the open runs of its pods."""
 
     uid: str
     run_id: str
@@ -55,7 +55,7 @@ class Leftovers:
         """Close the runs with the status of the job's, and fail models that are still pending.
 
         Raises:
-            MlflowError: they could not be looked for. One that cannot be closed is only logged.
+            MlflowError: the search failed. A run that cannot be closed is only logged.
         """
         self._waiting.append(ending)
         async with self._turn:
@@ -70,7 +70,7 @@ class Leftovers:
             await self._close(run, status, end_ms)
 
     async def _search(self, together: list[Ending]) -> None:
-        """Look for all at once, and again only where something is left."""
+        """Search for all jobs at once, and once more only if something is left."""
         for one in together:
             one.searched = True
         runs = [one.run_id for one in together]
@@ -96,7 +96,7 @@ class Leftovers:
                 one.error = error
 
     async def _experiments(self, together: list[Ending]) -> list[str]:
-        """Those of the ends' runs, and the newest others."""
+        """The experiments of the jobs' runs, and the newest others."""
         now = time.monotonic()
         if now - self._listed_at >= LISTED_SECONDS:
             self._listed = await self._server.newest_experiment_ids()
@@ -122,7 +122,7 @@ class Leftovers:
             logger.info("run %s was left open: %s", run.run_id, status)
 
     async def _fail_models(self, places: list[str], runs: list[str]) -> None:
-        """A model that is pending when no process is left was never uploaded as a whole."""
+        """A model that is pending when no process is left was never uploaded completely."""
         for start in range(0, len(runs), IDS_PER_SEARCH):
             some = runs[start : start + IDS_PER_SEARCH]
             for model in await self._server.models_of(places, some):
@@ -130,7 +130,7 @@ class Leftovers:
                     await self._fail_model(model.model_id)
 
     async def _fail_opened_models(self, places: list[str], since: int, uids: list[str]) -> None:
-        """Those of runs that have ended, too: MLflow's fluent API tags models as it does runs."""
+        """Also models of ended runs: MLflow's fluent API tags models as it tags runs."""
         for model in await self._server.models_with_tag(
             places, contract.TAG_OPENED_BY, _any_of(uids), since
         ):
@@ -147,12 +147,12 @@ class Leftovers:
 
 
 def _any_of(values: list[str]) -> str:
-    """The end of a comparison; MLflow's filters have no OR, so that several ask for any."""
+    """The end of a comparison; MLflow's filters have no OR, so several values match any."""
     return f"= '{values[0]}'" if len(values) == 1 else "LIKE '%'"
 
 
 def _left(ending: Ending, found: Iterable[RunInfo]) -> list[RunInfo]:
-    """Those that the job's pods opened, and those below its run; never another job's own run."""
+    """Runs that the job's pods opened, and those below its run; never another job's own run."""
     rest = {run.run_id: run for run in found if contract.TAG_UID not in run.tags}
     ours = {
         run.run_id for run in rest.values() if run.tags.get(contract.TAG_OPENED_BY) == ending.uid

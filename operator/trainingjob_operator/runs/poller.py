@@ -1,7 +1,7 @@
-"""Reads the runs of one server: sees statuses that another wrote, and brings metrics and steps.
+"""Polls the runs of one server: for statuses that others wrote, for metrics and steps.
 
-One search serves many runs, whatever experiments they are in. Where it fails, it is divided, so
-that a run or an experiment that MLflow cannot tell of hides no other.
+One search serves many runs, across experiments. A search that fails is divided, so that a run or
+an experiment that MLflow cannot read hides no other.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from trainingjob_operator.runs.writer import DELETED_STAGE, gone, restore
 
 logger = logging.getLogger(__name__)
 
-UNREAD_TOLD = 2
+UNREAD_REPORTED = 2
 RUNS_PER_SEARCH = 100
-# MLflow builds each run that it answers with in Python, and serves nobody else meanwhile: 500 runs
-# take it a second. So that it has time for what the jobs tell, polls take a tenth of it.
+# MLflow builds each run of an answer in Python and serves no other call meanwhile: 500 runs take
+# it a second. Polls take a tenth of its time, so that the rest is left for the jobs' own calls.
 RUNS_POLLED_PER_SECOND = 50
-# A server that does not answer is asked again at once: a hang is told within half a minute.
+# A server that does not answer is polled again at once: a hang is reported within half a minute.
 AGAIN_SECONDS = 1.0
 # How often one poll divides searches that fail, and on which errors that is of no use: they are of
 # the login, of a limit or of a server that starts.
@@ -35,7 +35,7 @@ _STATUSES = frozenset(RunStatus)
 
 
 class RunPoller:
-    """Polls the runs of a table; `sync` asks for work on a run that is not as it should be."""
+    """Polls the runs of a table; `sync` requests work on a run that differs from its intent."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class RunPoller:
         self._histories = WorkQueue(backoff_max=60.0)
 
     async def run(self) -> None:
-        """Poll until cancelled; histories are read beside that, since they may be long."""
+        """Poll until cancelled; histories are read concurrently, since they may be long."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._histories.run_workers(HISTORY_WORKERS, self._look_back))
             tasks.create_task(self._poll_on())
@@ -84,7 +84,7 @@ class RunPoller:
 
     def pause(self) -> float:
         """The seconds to the next poll; polling all runs takes longer where there are many."""
-        if 0 < self._table.unanswered < UNREAD_TOLD:
+        if 0 < self._table.unanswered < UNREAD_REPORTED:
             return AGAIN_SECONDS
         runs = len(self._table.records)
         parts = max(1, -(-runs // RUNS_PER_SEARCH))
@@ -110,7 +110,7 @@ class RunPoller:
             self._suspects |= self._failed_alone
 
     async def _read(self, keys: list[str]) -> bool:
-        """Read some runs by one search, or by several where it fails; whether MLflow answers."""
+        """Read some runs by one search, or by several if it fails; return if MLflow answers."""
         started = self._clock()
         known = [(key, one, one.info) for key, one in self._table.of(keys) if one.info is not None]
         ids = [info.run_id for _, _, info in known]
@@ -120,14 +120,14 @@ class RunPoller:
         except MlflowError as error:
             return await self._not_read([key for key, _, _ in known], error)
         self._some_read = True
-        if self._table.answered() >= UNREAD_TOLD:
+        if self._table.answered() >= UNREAD_REPORTED:
             logger.info("MLflow at %s answers again", self._server.uri)
         for key, record, info in known:
             if self._table.records.get(key) is record and record.since < started:
                 try:
                     await self._take(key, record, found.get(info.run_id), info.run_id)
                 except Exception:
-                    logger.exception("run %s of %s cannot be followed", info.run_id, key)
+                    logger.exception("cannot process run %s of %s", info.run_id, key)
                     self._on_error("poll")
         return True
 
@@ -146,11 +146,11 @@ class RunPoller:
         return True
 
     def _unanswered(self, problem: str) -> None:
-        """A server that does not answer is so for all of its runs, whichever were asked for."""
+        """A server that does not answer is down for all of its runs, whichever were searched."""
         times = self._table.left_unanswered()
-        if times == UNREAD_TOLD:
+        if times == UNREAD_REPORTED:
             logger.warning("MLflow at %s does not answer: %s", self._server.uri, problem)
-        if times >= UNREAD_TOLD:
+        if times >= UNREAD_REPORTED:
             for key in self._table.fell_silent(problem):
                 self._changed(key)
             for key, record in list(self._table.records.items()):
@@ -158,9 +158,9 @@ class RunPoller:
 
     def _unread(self, key: str, record: RunRecord, error: MlflowError) -> None:
         record.was_not_read()
-        if record.unread == UNREAD_TOLD:
-            logger.warning("MLflow does not tell of the run of %s: %s", key, error)
-        if record.unread >= UNREAD_TOLD:
+        if record.unread == UNREAD_REPORTED:
+            logger.warning("MLflow cannot read the run of %s: %s", key, error)
+        if record.unread >= UNREAD_REPORTED:
             self._has_problem(key, record, str(error))
 
     def _has_problem(self, key: str, record: RunRecord, problem: str) -> None:
@@ -169,7 +169,7 @@ class RunPoller:
             self._changed(key)
 
     async def _take(self, key: str, record: RunRecord, found: RunInfo | None, run_id: str) -> None:
-        """Take in what a search told of a run, or that it did not tell of it."""
+        """Process what a search returned about a run, or that it did not return the run."""
         if found is None:
             try:
                 # Only the run's own answer says that it is gone: a proxy may answer with no runs.
@@ -189,7 +189,7 @@ class RunPoller:
             self._watch_steps(key, record, found)
 
     def _watch_steps(self, key: str, record: RunRecord, info: RunInfo) -> None:
-        """Where a job's steps are watched and none came for long: read the history."""
+        """Read the history of a job whose steps are watched and that made none for long."""
         watch, now = record.intent.watch, self._now()
         if watch is not None:
             record.steps.take(info, now)
@@ -203,9 +203,9 @@ class RunPoller:
         try:
             await record.steps.look_back(self._server, record.info.run_id, self._now())
         except MlflowError as error:
-            logger.warning("the steps of %s are not known: %s", key, error)
+            logger.warning("cannot read the steps of %s: %s", key, error)
         except Exception:
-            logger.exception("the steps of %s are not known", key)
+            logger.exception("cannot read the steps of %s", key)
             self._on_error("poll")
         else:
             self._changed(key)
@@ -217,13 +217,13 @@ class RunPoller:
             self._changed(key)
 
     def _polled(self, key: str, record: RunRecord, info: RunInfo) -> None:
-        told = record.settled or (record.problem is not None and record.ended)
+        written = record.settled or (record.problem is not None and record.ended)
         if record.deleted:
             logger.info("run %s is restored", info.run_id)
             record.was_restored(info)
             self._sync(key)
             self._changed(key)
-        elif told and info.status != record.intent.status:
+        elif written and info.status != record.intent.status:
             logger.warning(
                 "run %s was set to %s by another writer, setting it back to %s",
                 info.run_id,

@@ -1,4 +1,4 @@
-"""One run as the tracking knows it: what is wanted, what MLflow confirmed, what stands between."""
+"""One run as the tracking knows it: the intent, what MLflow confirmed, and the problem if any."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,11 +17,10 @@ class RunRecord:
     """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
 
     `new` says that no run of the job can exist yet, `answering_since` since when every poll of
-    the run had an answer, `unread` how many had none since. `held_up` counts the tries of the
-    tags of an end, `closed` says that nothing is left open of what the pods opened, and is None
-    where nobody has looked; `foreign`
-    names runs that carry the job's uid and are not its own, `unjoined` is what an agent says of
-    nodes that train without each other.
+    the run was answered, `unread` how many were not answered since. `held_up` counts the tries to
+    write the tags of an end; `closed` says that no other run or model of the pods is open, None if
+    that was not checked yet; `foreign` names runs that carry the job's uid and are not its own,
+    `unjoined` is an agent's report about nodes that train without each other.
     """
 
     intent: RunIntent
@@ -44,21 +43,21 @@ class RunRecord:
 
     @property
     def settled(self) -> bool:
-        """Whether MLflow confirmed what is wanted, or nothing can be told to a deleted run."""
+        """Whether MLflow confirmed the intent, or the run is deleted and cannot be updated."""
         if self.deleted and self.intent.replaces is None:
             return True
-        told = self.confirmed == self.intent.status and self.tags == self.intent.tags
-        return self.problem is None and (self.missing or told)
+        confirmed = self.confirmed == self.intent.status and self.tags == self.intent.tags
+        return self.problem is None and (self.missing or confirmed)
 
     @property
     def ended(self) -> bool:
-        """Whether there is no more to be told but for tags that MLflow does not take."""
+        """Whether everything is written, except for tags that MLflow refuses."""
         if not self.intent.status.terminal:
             return False
         return self.settled or self.confirmed == self.intent.status
 
     def view(self) -> RunView:
-        """What decide() is told."""
+        """The view that decide() gets."""
         metrics = self.info.metrics if self.info else {}
         since = self.answering_since
         return RunView(
@@ -91,7 +90,7 @@ class RunRecord:
         self.missing = False
 
     def was_made(self, intent: RunIntent) -> None:
-        """MLflow has made the run, with the intent's tags and a status that is not confirmed."""
+        """MLflow has created the run, with the intent's tags and a status yet unconfirmed."""
         self.problem = None
         self.tags = intent.tags
 
@@ -110,7 +109,7 @@ class RunRecord:
             self.tags = intent.tags
 
     def was_deleted(self, message: str) -> None:
-        """Somebody deleted the run: nothing can be told to it until it is restored."""
+        """Somebody deleted the run: it cannot be updated until it is restored."""
         self.deleted, self.problem = True, message
 
     def was_restored(self, info: RunInfo) -> None:
@@ -119,10 +118,10 @@ class RunRecord:
         self.drifted(info)
 
     def failed(self, error: MlflowError) -> bool:
-        """Take note of a failed call; whether that is a problem to be told.
+        """Note a failed call; return whether it is a problem to report.
 
-        A single broken connection is none: a server closes those that were idle for a while,
-        which shows only when one is used again.
+        A single broken connection is none: a server closes idle connections, which the client
+        notices only at the next call.
         """
         again, self.broken = self.broken, error.code == CONNECTION_FAILED
         if self.broken and not again and self.problem is None:
@@ -131,12 +130,12 @@ class RunRecord:
         return True
 
     def was_read(self, now: datetime) -> None:
-        """A poll of the run had an answer."""
+        """A poll of the run was answered."""
         self.answering_since = self.answering_since or now
         self.unread = 0
 
     def was_not_read(self) -> None:
-        """A poll of the run had none: what follows of its steps is not known either."""
+        """A poll of the run was not answered: its steps since then are not known either."""
         self.answering_since = None
         self.unread += 1
 
@@ -146,16 +145,16 @@ class RunRecord:
         self.confirmed = None
 
     def recovered(self) -> bool:
-        """MLflow answers again; whether nothing was left to be told, so that the problem is over.
+        """MLflow answers again; return whether nothing is left to write, so the problem is over.
 
-        Where something is left, only telling it shows whether MLflow takes it.
+        If something is left, only the next write shows whether MLflow accepts it.
         """
         if self.confirmed == self.intent.status and self.tags == self.intent.tags:
             self.problem = None
         return self.problem is None
 
     def take_warning(self, tags: dict[str, str]) -> bool:
-        """Keep what an agent says of the nodes; whether that is new."""
+        """Keep what an agent reports about the nodes; return whether that is new."""
         reason, _, message = tags.get(contract.TAG_WARNING, "").partition(": ")
         if reason != NODES_NOT_JOINED or message == self.unjoined:
             return False
@@ -163,7 +162,7 @@ class RunRecord:
         return True
 
     def take_metrics(self, metrics: dict[str, float]) -> bool:
-        """Keep the metrics that the status shows; whether the progress is another one."""
+        """Keep the metrics that the status shows; return whether the progress changed."""
         if self.info is None:
             return False
         kept = {name: value for name, value in metrics.items() if name.startswith(KEPT_METRICS)}

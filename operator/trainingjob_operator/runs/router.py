@@ -1,8 +1,8 @@
 """Keeps each job's MLflow run as its intent says, outside the path of the reconciles.
 
-The reconciler only states what it wants and reads what is known. Each server has workers and polls
-of its own: one that hangs costs the jobs on it their run, and those on others nothing. So has each
-of a server's workspaces, since a search is about one of them.
+The reconciler only states its intent and reads what is known. Each server has workers and polls of
+its own, so a server that hangs delays the runs on it and no others. So has each workspace of a
+server, since a search covers one workspace.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 1.0
 
 
 class RunRouter:
-    """What is wanted and known of all runs; one event loop."""
+    """The intents and the known state of all runs; one event loop."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class RunRouter:
         self._start: Callable[[RunSyncer], object] | None = None
 
     def view(self, key: str, uid: str) -> RunView:
-        """What is known of a job's run; nothing where only an earlier job of that name had one."""
+        """What is known of a job's run; nothing if only an earlier job of that name had one."""
         place = self._place(key)
         return RunView() if place is None else place.view(key, uid)
 
     def want(self, key: str, intent: RunIntent, *, new: bool = False) -> None:
-        """State how a job's run ought to be; `new`: none can exist yet, which saves a search."""
+        """Set the intent for a job's run; `new`: none can exist yet, which saves a search."""
         server, place = self._of(intent.tracking_uri, intent.workspace), self._place(key)
         if place is not None and place is not server:
             # That was an earlier job of the name.
@@ -57,18 +57,18 @@ class RunRouter:
         return place is not None and place.settling(key, seconds)
 
     def forget(self, key: str) -> None:
-        """Stop tracking a job that is gone; an end that was told is still looked at for a while."""
+        """Stop tracking a job that is gone; a run that has ended is still polled for a while."""
         place = self._place(key)
         if place is not None:
             place.forget(key)
 
     def forget_all(self) -> None:
-        """Drop everything, as when another replica leads: it is read anew from the jobs."""
+        """Drop everything, as when another replica leads: the jobs' statuses bring it back."""
         for server in self._servers.values():
             server.forget_all()
 
     async def run(self, workers: int) -> None:
-        """Call each server with so many workers, and poll it, until cancelled."""
+        """Call each server with this number of workers, and poll it, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._start = lambda server: tasks.create_task(self._keep(server, workers))
             try:
@@ -79,24 +79,24 @@ class RunRouter:
                 self._start = None
 
     async def _keep(self, server: RunSyncer, workers: int) -> None:
-        """One server's failure is never that of another, whatever it is."""
+        """Confine any failure to its server."""
         while True:
             try:
                 await server.run(workers)
             except Exception:
-                logger.exception("the runs on one server are kept anew")
+                logger.exception("the tracking of one server's runs failed and starts again")
                 self._on_error("runs")
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def drain(self, seconds: float) -> None:
-        """Begin no more calls, and wait so long at most for those that are under way."""
+        """Start no more calls, and wait up to `seconds` for those that are under way."""
         await asyncio.gather(*(server.drain(seconds) for server in self._servers.values()))
 
     def _place(self, key: str) -> RunSyncer | None:
         return next((server for server in self._servers.values() if key in server), None)
 
     def _of(self, uri: str, workspace: str) -> RunSyncer:
-        """The tracking of a server's workspace, which begins with the first job in it."""
+        """The tracking of a server's workspace, which starts with the first job in it."""
         known = self._servers.get((uri, workspace))
         if known is not None:
             return known

@@ -1,8 +1,8 @@
-"""When a run's training last made a step, as far as MLflow tells.
+"""When a run's training last made a step, according to MLflow.
 
-A point of `progress/step` tells of one; in the run of a script without it, a point of any metric
-but those of the system. The latest metrics of a run are those of the highest step: an attempt that
-starts again below that leaves no trace there, so that the history has the last word.
+A point of `progress/step` stands for a step; in the run of a script without it, a point of any
+metric other than the system metrics. The latest metrics of a run are those of the highest step: an
+attempt that starts again below it does not show there, so the history decides.
 """
 
 from dataclasses import dataclass
@@ -33,24 +33,24 @@ class Steps:
     behind: bool = False
 
     def take(self, info: RunInfo, now: datetime) -> None:
-        """Read the latest metrics of a run; a point from the future tells of no step."""
+        """Read the latest metrics of a run; a point from the future is not a step."""
         latest = _latest(now)
-        told = {
+        times = {
             key: time
             for key, time in info.metric_times.items()
             if not key.startswith(contract.SYSTEM_METRICS) and time <= latest
         }
         self.measured = any(key.startswith(contract.SYSTEM_METRICS) for key in info.metric_times)
-        if not told:
+        if not times:
             return
-        known = contract.METRIC_STEP in told
-        metric = contract.METRIC_STEP if known else max(told, key=lambda key: told[key])
+        known = contract.METRIC_STEP in times
+        metric = contract.METRIC_STEP if known else max(times, key=lambda key: times[key])
         if metric != self.metric:
             self.metric, self.page = metric, None
-        self.last_ms = max(told[metric], self.last_ms or 0)
+        self.last_ms = max(times[metric], self.last_ms or 0)
 
     def overdue(self, watch: StepWatch, now: datetime) -> bool:
-        """Whether it is time for a look into the history: no step for long, as it seems."""
+        """Whether it is time to read the history: no step for long, as it seems."""
         last = max(self.last or watch.since, watch.since)
         if (now - last).total_seconds() < watch.seconds:
             return False
@@ -60,10 +60,10 @@ class Steps:
         return (now - self.checked).total_seconds() >= again
 
     async def look_back(self, server: MlflowApi, run_id: str, now: datetime) -> None:
-        """Read on in the history of the metric; checked once it is read to its end.
+        """Continue reading the history of the metric; checked once it is read to its end.
 
         Raises:
-            MlflowError: the history is not known.
+            MlflowError: the history cannot be read.
         """
         latest = _latest(now)
         for _ in range(PAGES_PER_LOOK if self.metric is not None else 0):
@@ -79,11 +79,11 @@ class Steps:
 
     @property
     def last(self) -> datetime | None:
-        """When the last known step was told to have been made."""
+        """When the last known step was made, according to its point."""
         return border.instant_of_ms(self.last_ms)
 
     def view(self, answering_since: datetime) -> StepView:
-        """What decide() is told."""
+        """The view that decide() gets."""
         return StepView(answering_since, self.last, self.checked, self.measured)
 
 

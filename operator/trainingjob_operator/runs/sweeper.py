@@ -1,6 +1,6 @@
 """Closes runs of this cluster whose job is gone: what a bounded deletion or an outage left open.
 
-Several clusters may share a server, so that only runs with the tag of this one are looked at.
+Several clusters may share a server, so it considers only runs with the tag of this cluster.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ OPEN = (RunStatus.SCHEDULED, RunStatus.RUNNING)
 
 
 class NotServed(Exception):  # noqa: N818 - says what happened, not that it is an error
-    """Another installation serves the namespace: it looks after the runs of its jobs."""
+    """Another installation serves the namespace and takes care of the runs of its jobs."""
 
 
 Lookup = Callable[[str, str], Awaitable[TrainingJob | None]]
@@ -35,7 +35,7 @@ Guarded = Callable[[str, str, str], bool]
 
 
 class Sweeper:
-    """Looks at all servers now and then; `lookup` asks the API server itself, not a cache.
+    """Searches all servers periodically; `lookup` asks the API server itself, not a cache.
 
     It raises NotServed for a namespace that is not ours.
     """
@@ -59,7 +59,7 @@ class Sweeper:
         self._on_error = on_error
 
     async def run(self) -> None:
-        """Sweep at once, when no run of before is too young any more, and then every ten minutes.
+        """Sweep at once, again when no earlier run is too young any more, then every ten minutes.
 
         Until cancelled.
         """
@@ -70,7 +70,7 @@ class Sweeper:
             await asyncio.sleep(spread(SWEEP_SECONDS, 0.8, 1.2))
 
     async def sweep_all(self) -> None:
-        """Look at each server once; one that fails keeps no other from it."""
+        """Search each server once; a server that fails does not affect the others."""
         for uri in self._uris:
             for server in await self._places(uri):
                 await self._keep_going(uri, self._sweep(server))
@@ -90,9 +90,9 @@ class Sweeper:
         try:
             await call
         except MlflowError as error:
-            logger.warning("runs without a job are not looked for: %s", error)
+            logger.warning("cannot search for runs without a job: %s", error)
         except Exception:
-            logger.exception("runs without a job are not looked for on %s", uri)
+            logger.exception("cannot search for runs without a job on %s", uri)
             self._on_error("sweep")
 
     async def _sweep(self, server: MlflowApi) -> None:
@@ -125,7 +125,7 @@ class Sweeper:
         except NotServed:
             return
         except (ApiError, ValueError) as error:
-            logger.warning("run %s: the job %s/%s is not known: %s", run.run_id, *place, error)
+            logger.warning("run %s: cannot look up job %s/%s: %s", run.run_id, *place, error)
             return
         now = datetime.now(UTC)
         started = border.instant_of_ms(run.start_time_ms) or now
@@ -145,10 +145,10 @@ class Sweeper:
     async def _close_below(
         self, server: MlflowApi, run: RunInfo, status: RunStatus, end_ms: int
     ) -> None:
-        """Close what the job's pods left open; without that the run itself ends all the same."""
+        """Close what the job's pods left open; if that fails, the run itself still ends."""
         uid = run.tags.get(contract.TAG_UID, "")
         ending = Ending(uid, run.run_id, run.experiment_id, run.start_time_ms)
         try:
             await Leftovers(server).close(ending, status, end_ms)
         except MlflowError as error:
-            logger.warning("what run %s left open is not closed: %s", run.run_id, error)
+            logger.warning("cannot close what the pods of run %s left open: %s", run.run_id, error)

@@ -1,7 +1,7 @@
 """Keeps the MLflow runs of the jobs on one server as their intents say.
 
-Calls are made by a bounded pool of workers over a queue, with back-off; a poller sees what others
-write. An error stays with its run, whatever it is.
+A bounded pool of workers makes the calls from a queue, with back-off; a poller detects what others
+write. Any error stays with its run.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from trainingjob_operator.runs.writer import RunDeletedError, RunWriter
 logger = logging.getLogger(__name__)
 
 TIDY_SECONDS = 5.0
-# Pods that run within so many seconds save two calls: MLflow makes each run RUNNING. A start that
-# takes longer is told as SCHEDULED.
+# Pods that run within these seconds save two calls: MLflow creates each run as RUNNING. The run of
+# a start that takes longer becomes SCHEDULED.
 SCHEDULED_AFTER = 3.0
 
 
 class RunSyncer:
-    """What is wanted and known of the runs on one server; one event loop."""
+    """The intents and the known state of the runs on one server; one event loop."""
 
     def __init__(
         self,
@@ -65,24 +65,24 @@ class RunSyncer:
         return key in self._table.records
 
     def view(self, key: str, uid: str) -> RunView:
-        """What is known of a job's run; nothing where only an earlier job of that name had one."""
+        """What is known of a job's run; nothing if only an earlier job of that name had one."""
         record = self._table.records.get(key)
         if record is None or record.intent.uid != uid:
             return RunView()
         return record.view()
 
     def want(self, key: str, intent: RunIntent, *, new: bool = False) -> None:
-        """State how a job's run ought to be; `new`: none can exist yet."""
+        """Set the intent for a job's run; `new`: none can exist yet."""
         record = self._table.records.get(key)
         if record is None or record.intent.uid != intent.uid:
-            # Where the server does not answer the others, this job does not wait to see that.
+            # If the server does not answer for other jobs, this one need not find out by itself.
             made = RunRecord(intent, self._clock(), problem=self._table.silent, new=new)
             self._table.records[key] = made
         elif record.intent.wanted == intent.wanted:
             return
         else:
             record.change(intent, self._clock())
-        # An end goes before the starts of others: it is what people and programs wait for.
+        # An end precedes the starts of others: people and programs wait for it.
         self._queue.add(key, urgent=intent.status.terminal)
 
     def settling(self, key: str, seconds: float) -> bool:
@@ -93,7 +93,7 @@ class RunSyncer:
         return self._clock() - record.since < seconds
 
     def forget(self, key: str) -> None:
-        """Stop tracking a job that is gone, but not its end: that is told, and looked at again."""
+        """Stop tracking a job that is gone; a terminal intent is still written and re-checked."""
         record = self._table.records.get(key)
         if record is None or not record.intent.status.terminal or record.missing:
             self.drop(key)
@@ -116,7 +116,7 @@ class RunSyncer:
             tasks.create_task(self._tidy())
 
     async def drain(self, seconds: float) -> None:
-        """Begin no more calls, and wait so long at most for those that are under way."""
+        """Start no more calls, and wait up to `seconds` for those that are under way."""
         await self._queue.drain(seconds)
 
     async def _tidy(self) -> None:
@@ -137,19 +137,21 @@ class RunSyncer:
             except MlflowError as error:
                 self._failed(key, record, error)
             except RunDeletedError as error:
-                # The poller looks whether it is restored.
+                # The poller checks whether it is restored.
                 record.info = error.info
                 self._run_deleted(key, record, str(error))
             except Exception as error:
-                logger.exception("MLflow could not be told %s", intent.status)
+                logger.exception("cannot set the run to %s", intent.status)
                 self._on_error("runs")
                 self._stuck(key, record, f"{type(error).__name__} in the operator, see its log")
             else:
-                self._told(key, record, intent, info)
+                self._confirmed(key, record, intent, info)
             if record.ended and record.closed is None:
                 self._closing.begin(key, record)
 
-    def _told(self, key: str, record: RunRecord, intent: RunIntent, info: RunInfo | None) -> None:
+    def _confirmed(
+        self, key: str, record: RunRecord, intent: RunIntent, info: RunInfo | None
+    ) -> None:
         self._table.silent = None
         if info is not None and info.status != intent.status:
             record.was_made(intent)
@@ -162,8 +164,8 @@ class RunSyncer:
 
     def _failed(self, key: str, record: RunRecord, error: MlflowError) -> None:
         if record.problem is None:
-            logger.warning("MLflow could not be told %s: %s", record.intent.status, error)
-        # A deleted run that another was to replace: the job does not wait for that.
+            logger.warning("cannot set the run to %s: %s", record.intent.status, error)
+        # A deleted run to be replaced by a new one: the job does not wait for that.
         record.deleted = False
         self._writer.forget_experiment(record.intent)
         self._queue.add_rate_limited(key)

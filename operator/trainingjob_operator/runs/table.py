@@ -6,27 +6,27 @@ from typing import Protocol
 
 from trainingjob_operator.runs.record import RunRecord
 
-# A run is looked at so long after its job's end: a late write of a dying pod is still corrected.
+# A run is polled for so many seconds after its job's end, to correct late writes of dying pods.
 RECHECK_SECONDS = 60.0
-# An end that MLflow could not be told is tried for so long, whatever became of the job.
-UNTOLD_SECONDS = 24 * 3600.0
+# An end that MLflow has not accepted is retried for this time, even if the job is gone.
+UNCONFIRMED_SECONDS = 24 * 3600.0
 
 Correction = Callable[[str, str], None]
 OnError = Callable[[str], None]
 
 
 class Changed(Protocol):
-    """Told that something new is known of a job's run."""
+    """Notified when something new is known about a job's run."""
 
     def __call__(self, key: str, /, *, urgent: bool = False) -> None:
-        """Look at the job; at once where its end is told in MLflow now."""
+        """Reconcile the job; at once if MLflow has confirmed its end."""
 
 
 @dataclass(slots=True)
 class RunTable:
     """The records by the keys of their jobs.
 
-    `silent` is why the server answers nobody, `unanswered` how many polls in a row it left so.
+    `silent` is why the server does not answer, `unanswered` the number of such polls in a row.
     """
 
     records: dict[str, RunRecord] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class RunTable:
     unanswered: int = 0
 
     def of(self, keys: list[str]) -> Iterator[tuple[str, RunRecord]]:
-        """Those that are still there."""
+        """The records that still exist."""
         for key in keys:
             record = self.records.get(key)
             if record is not None:
@@ -46,9 +46,9 @@ class RunTable:
         self.silent, self.unanswered = None, 0
 
     def fell_silent(self, problem: str) -> list[str]:
-        """Note that the server does not answer; returns the keys of those who wait for a run.
+        """Note that the server does not answer; returns the keys of jobs that wait for a run.
 
-        Starts wait for their run or for a problem: each by itself would see this one last.
+        A start waits for its run or for a problem, and by itself would learn of this one late.
         """
         self.silent = problem
         waiting = [
@@ -61,23 +61,23 @@ class RunTable:
         return waiting
 
     def left_unanswered(self) -> int:
-        """Note a poll without an answer; returns how many there were in a row."""
+        """Note a poll without an answer; returns the number of such polls in a row."""
         self.unanswered += 1
         for record in self.records.values():
             record.answering_since = None
         return self.unanswered
 
     def answered(self) -> int:
-        """Note an answer to a poll; returns how many before it had none."""
+        """Note an answer to a poll; returns the number of unanswered polls before it."""
         before, self.unanswered = self.unanswered, 0
         self.silent = None
         return before
 
     def finished(self, now: float) -> list[str]:
-        """The keys of those whose end is told and old enough, or was not told for a whole day."""
+        """The keys of runs whose end is confirmed and old enough, or unconfirmed for a day."""
         return [
             key
             for key, record in self.records.items()
             if (record.ended and now - record.since > RECHECK_SECONDS)
-            or (record.intent.status.terminal and now - record.since > UNTOLD_SECONDS)
+            or (record.intent.status.terminal and now - record.since > UNCONFIRMED_SECONDS)
         ]

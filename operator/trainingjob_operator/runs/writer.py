@@ -1,4 +1,4 @@
-"""Brings one run in MLflow to what its intent says: found or created, status, tags."""
+"""Brings one run in MLflow to its intent: finds or creates it, writes its status and tags."""
 
 import logging
 from dataclasses import replace
@@ -11,7 +11,7 @@ from trainingjob_operator.runs.record import RunRecord
 logger = logging.getLogger(__name__)
 
 DELETED_STAGE = "deleted"
-# Tries of what comes before an end. It is worth a moment, and not the end itself.
+# Tries of the writes that precede an end: they may delay it for a moment, but not prevent it.
 HELD_UP_AT_MOST = 3
 OWN_TAGS = (
     contract.TAG_UID,
@@ -22,7 +22,7 @@ OWN_TAGS = (
 
 
 class RunDeletedError(Exception):
-    """The run is deleted, or gone where `info` is None; the message is for people."""
+    """The run is deleted, or purged if `info` is None; the message is for people."""
 
     def __init__(self, message: str, info: RunInfo | None) -> None:
         super().__init__(message)
@@ -30,26 +30,26 @@ class RunDeletedError(Exception):
 
 
 class RunWriter:
-    """The calls for the runs of one server; the ids of experiments are kept."""
+    """The calls for the runs of one server; caches the ids of experiments."""
 
     def __init__(self, server: MlflowApi) -> None:
         self._server = server
         self._experiments: dict[str, str] = {}
 
     def forget_experiment(self, intent: RunIntent) -> None:
-        """Look for it again: it may have been deleted and made anew under another id."""
+        """Look it up again: it may have been deleted and created again under another id."""
         self._experiments.pop(intent.experiment, None)
 
     async def bring_about(self, tracked: RunRecord, intent: RunIntent, new: bool) -> RunInfo | None:
-        """The run with the wanted status; None where there is none and none is to be made.
+        """The run with the wanted status; None if there is none and none is to be created.
 
-        One that was made just now for pods that are about to run has MLflow's first status,
-        RUNNING: SCHEDULED is told by a repeat, if the intent is still that.
+        A run created just now, for pods that are about to run, has MLflow's initial status,
+        RUNNING: a repeat writes SCHEDULED, if that is still the intent.
 
-        The tags come before an end: whoever waits for that in MLflow finds them.
+        The tags precede a terminal status: whoever waits for that in MLflow finds them.
 
         Raises:
-            MlflowError: MLflow did not do it; a repeat is harmless.
+            MlflowError: the call failed; a repeat is harmless.
             RunDeletedError: somebody deleted the run.
         """
         info = tracked.info
@@ -64,11 +64,11 @@ class RunWriter:
         if made and intent.starting:
             return info
         if not intent.status.terminal:
-            written = await self._tell_status(tracked, intent, info)
-            await self._tell_tags(tracked, intent, info)
+            written = await self._write_status(tracked, intent, info)
+            await self._write_tags(tracked, intent, info)
             return written
         refused = await self._tags_of_end(tracked, intent, info)
-        written = await self._tell_status(tracked, intent, info)
+        written = await self._write_status(tracked, intent, info)
         if refused is not None:
             raise refused
         if info.metrics:
@@ -79,33 +79,33 @@ class RunWriter:
     async def _tags_of_end(
         self, tracked: RunRecord, intent: RunIntent, info: RunInfo
     ) -> MlflowError | None:
-        """Write the tags; returns why MLflow does not take them.
+        """Write the tags; returns why MLflow refuses them, if it does.
 
         Raises:
-            MlflowError: once more may do; the run gets its end without them after a few times.
+            MlflowError: a retry may succeed; after a few of them the run ends without the tags.
         """
         try:
-            await self._tell_tags(tracked, intent, info)
+            await self._write_tags(tracked, intent, info)
         except MlflowError as error:
             if error.retryable and tracked.held_up < HELD_UP_AT_MOST:
                 tracked.held_up += 1
                 raise
-            logger.warning("MLflow does not take the tags of the end: %s", error)
+            logger.warning("MLflow refuses the tags of the run's end: %s", error)
             return error
         return None
 
-    async def _tell_status(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> RunInfo:
+    async def _write_status(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> RunInfo:
         written = info
         if info.status != intent.status or bool(info.end_time_ms) != intent.status.terminal:
             written = await self._server.set_status(info.run_id, intent.status, intent.end_ms)
             logger.info("run %s -> %s", info.status, intent.status, extra={"run": info.run_id})
-        # Kept before all is told: where the rest fails, the status is not written again.
+        # Kept before everything is written: if the rest fails, the status is not written again.
         tracked.info = replace(written, tags=info.tags, metrics=info.metrics)
         tracked.confirmed = intent.status
         return written
 
-    async def _tell_tags(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
-        """Write our own tags where they are others; those of the user stay as people edit them."""
+    async def _write_tags(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
+        """Write our own tags where they differ; user tags keep what people edit in MLflow."""
         known = {**dict(tracked.tags), **info.tags}
         ours = dict(tag for tag in intent.tags if tag[0].startswith(contract.TAG_PREFIX))
         news = {key: value for key, value in ours.items() if known.get(key) != value}
@@ -114,9 +114,9 @@ class RunWriter:
             tracked.tags = tuple((dict(tracked.tags) | news).items())
 
     async def _find(self, tracked: RunRecord, intent: RunIntent) -> RunInfo | None:
-        """The stored run, else the active one of the job's own tags and start.
+        """The stored run, else the active one with the job's tags and start time.
 
-        That one may have taken the place of a deleted one without that being stored. Anybody can
+        The latter may have replaced a deleted run before the status recorded that. Anybody can
         write a tag: a run that has only the uid of the job is not touched.
         """
         stored = intent.identity
@@ -156,7 +156,7 @@ class RunWriter:
 
 
 def restore(run_id: str) -> str:
-    """The message about a run that can be had back."""
+    """The message about a run that can be restored."""
     return f"run {run_id} is deleted: restore it with `mlflow runs restore --run-id {run_id}`"
 
 
@@ -170,7 +170,7 @@ def _foreign(run_ids: list[str]) -> str:
     named = ", ".join(run_ids[:3]) + (", …" if len(run_ids) > 3 else "")
     return (
         f"not of this job, though they have its uid as a tag: {named}. "
-        "Cluster, namespace, name or start time are others; the operator leaves them alone"
+        "Cluster, namespace, name or start time differ; the operator does not touch them"
     )
 
 

@@ -45,7 +45,7 @@ FAILURES = [
     pytest.param(
         f"{GLOO}\nmeet({free_port()}, world_size=2)",
         "RendezvousFailure",
-        "Not all ranks came to the meeting",
+        "Not all ranks joined the rendezvous",
         id="rendezvous",
     ),
     pytest.param(

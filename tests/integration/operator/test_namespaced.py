@@ -134,7 +134,7 @@ def test_a_namespace_whose_role_is_taken_away_costs_the_others_nothing(
         *("delete", "rolebinding", "trainingjob-operator-jobs"),
         f"--namespace={closed.namespace}",
     )
-    told = f"left out until they are there and may be read: {closed.namespace}"
+    told = f"skipped until they exist and are readable: {closed.namespace}"
     wait_for("the operator leaves it out", lambda: told in operator.log.read_text(), 120)
     wait_for("it is ready", lambda: readiness(operator) == "ok\n", 60)
     stays.apply(manifest("next"))

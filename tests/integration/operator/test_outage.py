@@ -18,7 +18,7 @@ from tests.support.processes import MlflowServer, OperatorProcess, answers
 from tests.support.service_account import OperatorLogin, token_of
 from tests.support.waiting import wait_for
 
-KOPF_GIVES_UP = "kopf has failed, beginning anew"
+KOPF_GIVES_UP = "kopf has failed, restarting"
 
 
 class Away(Fault):

@@ -108,7 +108,7 @@ async def test_an_error_event_ends_kopf_which_is_back_within_seconds(
         return watched.agents() == ["kopf"] and watched.watches() != [stream]
 
     await watched.until("another watch", is_back, 20)
-    assert "kopf has failed, beginning anew in 1 s" in [one["message"] for one in watched.errors()]
+    assert "kopf has failed, restarting in 1 s" in [one["message"] for one in watched.errors()]
     assert "no leader" in watched.operator.log.read_text()
     cluster.apply(manifest("mine"))
     await watched.until("it ended", lambda: cluster.state("mine") == "Succeeded", 60)

@@ -41,7 +41,7 @@ async def test_a_life_that_lasted_starts_the_waits_anew(caplog: pytest.LogCaptur
     waits = Waits()
     await run_to_the_end(lives(ends), asyncio.Event(), waits, lambda: next(times))
     assert waits == [1, 2, 1, 2]
-    assert caplog.messages == [f"kopf has failed, beginning anew in {wait:g} s" for wait in waits]
+    assert caplog.messages == [f"kopf has failed, restarting in {wait:g} s" for wait in waits]
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert "RuntimeError: an ERROR event" in caplog.text
 
@@ -57,7 +57,7 @@ async def test_a_signal_that_comes_while_kopf_fails_is_heeded(
 
     await run_to_the_end(live, stop, waits)
     assert waits == []
-    assert caplog.messages == ["kopf has failed while it was ending"]
+    assert caplog.messages == ["kopf has failed while ending"]
 
 
 async def test_a_signal_that_comes_between_two_lives_is_heeded() -> None:

@@ -18,7 +18,7 @@ WRONG = [
     ),
     (
         {**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": "a,team-*"},
-        "team-*: not the name of a namespace; no patterns here",
+        "team-*: not a namespace name; no patterns allowed",
     ),
     ({**URI, "TRAININGJOB_OPERATOR_WORKERS": "0"}, "TRAININGJOB_OPERATOR_WORKERS: Input should be"),
     (
@@ -35,7 +35,7 @@ WRONG = [
     ),
     (
         {**URI, "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "http://mlflow:5000/"}]'},
-        "http://mlflow:5000 is there twice, or is the default server",
+        "http://mlflow:5000 is listed twice, or is the default server",
     ),
     (
         {**URI, "TRAININGJOB_OPERATOR_MLFLOW_EXPERIMENT_PATTERN": "{team}/*"},
@@ -62,7 +62,7 @@ WRONG = [
             **URI,
             "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "https://a/"}, {"uri": "https://a"}]',
         },
-        "https://a is there twice, or is the default server",
+        "https://a is listed twice, or is the default server",
     ),
 ]
 

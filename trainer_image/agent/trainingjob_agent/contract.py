@@ -1,4 +1,4 @@
-"""What the operator tells the pod: its environment, parsed once into a frozen value."""
+"""The environment that the operator gives the pod, parsed once into a frozen value."""
 
 import os
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ def keep_workers_out_of_group() -> None:
 
 
 def _expect_worker() -> None:
-    # Only multiprocessing knows what it forks, and tells it to nobody before the child begins.
+    # Only multiprocessing knows what it forks, and has no hook before the child starts.
     if "multiprocessing.util" in sys.modules:
         from multiprocessing.util import register_after_fork
 

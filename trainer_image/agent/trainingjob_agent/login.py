@@ -1,4 +1,4 @@
-"""Logs MLflow's client in by a token in a file, which somebody else renews.
+"""Logs MLflow's client in with a token from a file that is renewed from outside.
 
 MLflow itself reads a token from its environment, which is fixed as the pod starts, or with the
 package kubernetes from the pod's ServiceAccount. This is one of its plugins, a provider of

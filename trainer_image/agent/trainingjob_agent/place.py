@@ -14,7 +14,7 @@ _OF_ONE_RANK = ("RANK", "LOCAL_RANK", "TORCHELASTIC_RUN_ID")
 
 
 def place_of(environment: Mapping[str, str]) -> str:
-    """Return what tells a rank from the launcher above it, and is the same in its helpers."""
+    """Return what distinguishes a rank from its launcher, and is the same in its helpers."""
     return "/".join(environment.get(variable, "") for variable in _OF_ONE_RANK)
 
 

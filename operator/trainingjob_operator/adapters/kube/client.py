@@ -26,10 +26,10 @@ GONE = 410
 
 
 class Kube:
-    """A client of one API server; every call has a time-out, none is repeated here.
+    """A client of one API server; every call has a time-out, none is retried here.
 
-    All methods raise ApiError. `on_request` is told (verb, plural, status code, seconds) of
-    every request, with code 0 for one without an answer; of a watch the time until it opened.
+    All methods raise ApiError. `on_request` gets (verb, plural, status code, seconds) of every
+    request, with code 0 for a request without an answer; for a watch the time until it opened.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -44,7 +44,7 @@ class Kube:
     ) -> Kube:
         """Log in with the pod's service account, outside a pod with the file of KUBECONFIG.
 
-        `proxy_of` gives the HTTP proxy for the server's URL, where the file names none.
+        `proxy_of` returns the HTTP proxy for the server's URL, if the file names none.
 
         Raises:
             kubernetes.aio.config.ConfigException: neither is there.
@@ -150,8 +150,8 @@ class Kube:
     ) -> AsyncGenerator[JsonObject, None]:
         """Yield the events of one watch, bookmarks included, until the server ends it.
 
-        A version that the server no longer has (HTTP 410) comes as an ERROR event, as it does
-        when that happens within a stream.
+        A version that the server no longer has (HTTP 410) is returned as an ERROR event, as within
+        a stream.
         """
         query = {
             "labelSelector": label_selector,
@@ -203,7 +203,7 @@ class Kube:
             return None
 
     async def create_event(self, namespace: str, body: JsonObject) -> bool:
-        """POST an Event; False if one of that name is there."""
+        """POST an Event; False if one of that name exists."""
         try:
             await self.create(EVENTS, namespace, body)
         except Conflict:
@@ -211,9 +211,9 @@ class Kube:
         return True
 
     async def repeat_event(self, namespace: str, name: str, last_observed: str) -> None:
-        """Count an Event that is there once more, at a time (events.k8s.io/v1, EventSeries).
+        """Increment the count of an Event (events.k8s.io/v1, EventSeries).
 
-        Raises NotFound when it is there no more: the API server keeps Events for an hour.
+        Raises NotFound if it no longer exists: the API server keeps Events for an hour.
         """
         found = await self.get(EVENTS, namespace, name)
         count = int((found.get("series") or {}).get("count") or 1) + 1

@@ -1,4 +1,4 @@
-"""What a request to the API server can end in, besides an answer."""
+"""The errors that a request to the API server can end with."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
-# A connection that nobody answers on must cost seconds, not the minutes of TCP.
+# A connection without answers must cost seconds, not the minutes of TCP.
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 30.0
 # The server ends a watch by itself after timeoutSeconds; silence longer than that is a dead peer.
@@ -53,7 +53,7 @@ class Transport:
     ) -> Transport:
         """Log in with the pod's service account, outside a pod with the file of KUBECONFIG.
 
-        `proxy_of` gives the HTTP proxy for the server's URL, where the file names none.
+        `proxy_of` returns the HTTP proxy for the server's URL, if the file names none.
 
         Raises:
             kubernetes.aio.config.ConfigException: neither is there.
@@ -81,7 +81,7 @@ class Transport:
     def session(self, on_request: OnRequest) -> aiohttp.ClientSession:
         """Return a session that another client of the same server may use, with our login.
 
-        Each request gets the token of its time, and is counted as ours are. The caller closes it.
+        Each request gets the current token, and is counted as ours are. The caller closes it.
         """
         rest = self._client.rest_client
 
@@ -155,7 +155,7 @@ class Transport:
         body: JsonObject | list[JsonObject] | None = None,
         content_type: str = "application/json",
     ) -> aiohttp.ClientResponse:
-        """Send a request and return the answer with its body unread, if it is a good one."""
+        """Send a request and return a successful answer with its body unread."""
         started, code = time.monotonic(), 0
         try:
             with transport_errors():

@@ -1,6 +1,6 @@
-"""Reads what MLflow answers: the border at which its values become harmless.
+"""Reads MLflow's answers, and is the place that validates their values.
 
-Every function takes the JSON object of an answer and raises ShapeError where that is not MLflow's.
+Every function takes the JSON object of an answer and raises ShapeError if that is not MLflow's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def nothing(_: JsonObject) -> None:
-    """An answer that says no more than that the call was carried out."""
+    """An answer without content: the call was carried out."""
 
 
 def run(answer: JsonObject) -> RunInfo:
@@ -44,7 +44,7 @@ def updated_run(answer: JsonObject) -> RunInfo:
 
 
 def that_run(run_id: str, read: Callable[[JsonObject], RunInfo]) -> Callable[[JsonObject], RunInfo]:
-    """Reads a run that must be the one which was asked for."""
+    """Reads a run, which must be the requested one."""
 
     def checked(answer: JsonObject) -> RunInfo:
         found = read(answer)
@@ -100,7 +100,7 @@ def new_experiment(answer: JsonObject) -> str:
 
 
 def _page(answer: JsonObject, name: str) -> list[Any]:
-    """The entries of a page; MLflow leaves the field out where there are none."""
+    """The entries of a page; MLflow omits the field if there are none."""
     found = answer.get(name, [])
     if not isinstance(found, list) or (answer and name not in answer):
         raise ShapeError(f"it has no list of {name}")
@@ -159,7 +159,7 @@ def _identifier(source: JsonObject, name: str) -> str:
     value = source.get(name)
     word = str(value) if isinstance(value, int) else value
     if not isinstance(word, str) or not _IDENTIFIER.fullmatch(word):
-        raise ShapeError(f"{name} is none")
+        raise ShapeError(f"{name} is missing or invalid")
     return word
 
 

@@ -32,9 +32,8 @@ V3 = "3.0"
 class MlflowApi:
     """A client of one server: at most `concurrency` calls at once, `timeout` seconds for each.
 
-    All methods raise MlflowError. `on_call` is told (endpoint, outcome, seconds) of every call,
-    the outcome being one of ok, refused, throttled, server_error, unexpected, timeout,
-    connection.
+    All methods raise MlflowError. `on_call` gets (endpoint, outcome, seconds) of every call, the
+    outcome being one of ok, refused, throttled, server_error, unexpected, timeout, connection.
     """
 
     def __init__(
@@ -50,9 +49,9 @@ class MlflowApi:
         self._transport = Transport(self.uri, login, on_call, concurrency, timeout, proxy)
 
     def in_workspace(self, workspace: str) -> MlflowApi:
-        """The same server, for what is in one of its workspaces; "" is the default one.
+        """A client for one workspace of the same server; "" is the default workspace.
 
-        Both share connections and the limit of calls at once.
+        Both share connections and the limit of concurrent calls.
         """
         other = copy.copy(self)
         other._transport = self._transport.in_workspace(workspace)  # noqa: SLF001 - its own class's
@@ -100,7 +99,7 @@ class MlflowApi:
     async def create_run(
         self, experiment_id: str, name: str, start_time_ms: int, tags: Mapping[str, str]
     ) -> RunInfo:
-        """Create a run (runs/create). MLflow gives it status RUNNING whatever is asked for."""
+        """Create a run (runs/create). MLflow always gives it the status RUNNING."""
         body = {
             "experiment_id": experiment_id,
             "run_name": name,
@@ -146,8 +145,8 @@ class MlflowApi:
     ) -> answers.Page[int]:
         """Return the times of a page of a metric's points in milliseconds (metrics/get-history).
 
-        MLflow's order is that of the times, the oldest first, and without a page size it answers
-        with all points at once.
+        MLflow orders them by time, the oldest first, and without a page size returns all points at
+        once.
         """
         params = {"run_id": run_id, "metric_key": metric, "max_results": str(POINTS_PER_PAGE)}
         if page_token:
@@ -275,7 +274,7 @@ class MlflowApi:
         return found
 
     async def fail_model(self, model_id: str) -> None:
-        """Say that the files of a LoggedModel are not all there (PATCH logged-models/ID)."""
+        """Mark a LoggedModel whose files are incomplete as failed (PATCH logged-models/ID)."""
         body = {"model_id": model_id, "status": "LOGGED_MODEL_UPLOAD_FAILED"}
         await self._transport.patch("logged-models", model_id, body, answers.nothing)
 

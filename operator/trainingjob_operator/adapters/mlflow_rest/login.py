@@ -1,4 +1,4 @@
-"""A login in files that somebody else keeps fresh: a mounted Secret, a projected token."""
+"""A login in files that are renewed from outside: a mounted Secret, a projected token."""
 
 import logging
 import ssl
@@ -16,19 +16,19 @@ LOGIN = {
     "token": "MLFLOW_TRACKING_TOKEN",
 }
 
-# What tells a file from its successor: the kubelet swaps a link, others write in place.
+# What distinguishes a file from its successor: the kubelet swaps a link, others write in place.
 Stamp = tuple[int, int, int]
 
 
 class LoginError(Exception):
-    """The files tell no login; the message says why."""
+    """The files contain no login; the message says why."""
 
 
 class FileLogin:
-    """The login of a directory with one file for each of its parts; `rest` are the parts without.
+    """The login in a directory with one file for each part; `rest` has the parts without a file.
 
-    The files are looked at before each call, which costs three stat() of files in memory, and read
-    again when they have changed. What cannot be read then changes nothing: a file may be half
+    Before each call it checks whether the files have changed, which costs three stat() of files in
+    memory, and if so reads them again. If that fails, the login before stays: a file may be half
     written.
 
     Raises:
@@ -52,7 +52,7 @@ class FileLogin:
             try:
                 self._current = self._read()
             except LoginError as error:
-                logger.warning("%s; the login before it is used", error)
+                logger.warning("%s; keeping the previous login", error)
             else:
                 logger.info("the login in %s has changed", self._directory)
             self._stamps = stamps

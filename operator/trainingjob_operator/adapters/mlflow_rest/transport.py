@@ -42,10 +42,9 @@ VERSION = "2.0"
 
 
 class Transport:
-    """Calls endpoints below /api/VERSION/mlflow/ and raises MlflowError for all that goes wrong.
+    """Calls endpoints below /api/VERSION/mlflow/ and raises MlflowError for every failure.
 
-    `read` makes a value of the JSON object that a call answers; a ShapeError of it says that the
-    answer is not MLflow's.
+    `read` decodes the JSON object of an answer; it raises ShapeError if the answer is not MLflow's.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class Transport:
     async def _logged_in(
         self, method: str, path: str, params: Mapping[str, str], body: bytes | None
     ) -> tuple[int, bytes]:
-        """Exchange with the login as it is, and again where a fresh one has come meanwhile."""
+        """Exchange with the present login, and again if it has been renewed meanwhile."""
         login = self._login.headers()
         status, answer = await self._exchange(method, path, params, body, login)
         if status != HTTPStatus.UNAUTHORIZED:
@@ -155,7 +154,7 @@ class Transport:
                 params=params,
                 data=body,
                 proxy=self._proxy,
-                # A redirected POST becomes a GET: better to say where the server really is.
+                # A redirected POST becomes a GET: rather report where the server really is.
                 allow_redirects=False,
             ) as response:
                 if 300 <= response.status < 400:
@@ -185,11 +184,11 @@ class Transport:
             return decoded
         if decoded is not None and "error_code" in decoded:
             code = border.text(decoded["error_code"], CODE_LIMIT) or f"HTTP_{status}"
-            told = border.text(decoded.get("message"), MESSAGE_LIMIT)
-            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in told:
+            message = border.text(decoded.get("message"), MESSAGE_LIMIT)
+            if status == HTTPStatus.BAD_REQUEST and NO_CONNECTION_LEFT in message:
                 # As MLflow answers where its database fails in another way.
                 status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise MlflowError(status, code, told, retryable=status == 429 or status >= 500)
+            raise MlflowError(status, code, message, retryable=status == 429 or status >= 500)
         text = border.text(answer[:200].decode(errors="replace"), MESSAGE_LIMIT).strip()
         if status in (401, 403):
             message = f"{self._uri} refuses the operator's credentials: {text}"
@@ -199,7 +198,7 @@ class Transport:
 
 
 class _Connections:
-    """One session, made when it is first needed: that needs the event loop."""
+    """One session, created at first use, since it needs the event loop."""
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         self._context = context
@@ -222,7 +221,7 @@ class _Connections:
 
 
 def _json_object(answer: bytes) -> JsonObject | None:
-    """Fast where it is ordinary JSON; also read are NaN and halves of surrogate pairs."""
+    """Decode fast if it is ordinary JSON; also accept NaN and halves of surrogate pairs."""
     try:
         decoded = orjson.loads(answer)
     except orjson.JSONDecodeError:

@@ -75,10 +75,10 @@ class MlflowError(Exception):
 class RunInfo:
     """A run: times in milliseconds since 1970 (0 and None: not set, or no time before 2200).
 
-    MLflow takes as the latest value of a metric the one of the highest step, whenever it was;
-    `metric_times` are the times of those. A value that is no finite number, such as the loss of a
-    training that diverged, is left out: no JSON, and so no status, can tell it. So is a time that
-    is none, such as one in nanoseconds.
+    MLflow's latest value of a metric is that of the highest step, whatever its time;
+    `metric_times` are the times of those values. A value that is not a finite number, such as the
+    loss of a training that diverged, is left out: JSON, and so the status, cannot represent it. So
+    is an impossible time, such as one in nanoseconds.
     """
 
     run_id: str
@@ -96,7 +96,7 @@ class RunInfo:
 class ModelInfo:
     """A LoggedModel of MLflow 3; `pending`: its files were never all there.
 
-    `opened_by` is the uid of the job whose pods made it, where MLflow's fluent API told that.
+    `opened_by` is the uid of the job whose pods created it, if MLflow's fluent API recorded that.
     """
 
     model_id: str

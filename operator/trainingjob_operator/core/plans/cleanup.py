@@ -9,21 +9,21 @@ from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import ending, history, status
-from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, given_up, told
+from trainingjob_operator.core.plans.deletion import RECHECK, RELEASE_AFTER, end_confirmed, given_up
 
-# How long an MLflow that does not answer may hold up a job that has a time to live: longer than a
+# How long a job with a time to live waits for an MLflow that does not answer: longer than a
 # deletion that somebody waits for, and longer than a restart of MLflow takes.
 TTL_RELEASE_AFTER = timedelta(minutes=10)
 RUN_LEFT_OPEN = "RunLeftOpen"
 
 
 def decide_ended(context: Context, observed: Observed) -> Plan:
-    """Terminal states never reverse; what is left is to clear up.
+    """Terminal states never reverse; only the cleanup is left.
 
-    Containers beside the trainer's may still run, and so may ranks of a job that failed: all are
-    ended, whatever the policy, which is about what has ended. The time to live waits for the
-    finalizer: a job that went before MLflow was told would leave its run open, to be swept up as
-    KILLED.
+    Other containers than the trainer may still run, and so may ranks of a failed job: all are
+    ended, whatever the cleanPodPolicy, which concerns ended pods only. The time to live waits for
+    the finalizer: if the job were deleted before MLflow has its end, its run would stay open until
+    the sweep sets it to KILLED.
     """
     ends = _ends(context, observed)
     if ends:
@@ -47,10 +47,10 @@ def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
 
 
 def _is_over(context: Context, held: tuple[Action, ...]) -> bool:
-    """Whether no Job is held, and MLflow was told, cannot be, or has lost the run."""
+    """Whether no Job is held, and MLflow has the end, cannot be reached, or has lost the run."""
     if held:
         return False
-    if context.tracking is None or told(context):
+    if context.tracking is None or end_confirmed(context):
         return True
     synced = conditions.found(context.job.status, conditions.MLFLOW_SYNCED)
     return synced is not None and synced.reason == conditions.RUN_DELETED
@@ -75,17 +75,17 @@ def _seconds_to_live(context: Context) -> float | None:
 
 
 def _release(context: Context, held: tuple[Action, ...]) -> Plan:
-    """The finalizer of the Jobs goes once MLflow tells the same end, and all else is closed.
+    """Remove the finalizer of the Jobs once MLflow has the same end and all else is closed.
 
-    A server that does not answer holds up a job without a time to live for as long as the job is
-    kept: that harms nobody. With one it is waited for ten minutes, and where the operator may use
-    the server no longer, no longer than by a deletion: nobody may ever bring it back.
+    A job without a time to live waits for a server that does not answer as long as the job is
+    kept, which does no harm. A job with one waits for ten minutes; if the operator may no longer
+    use the server, as long as a deletion waits, since the server may never be allowed again.
     """
     job = context.job
     if context.tracking is None:
         return Plan(actions=held)
     wanted = status.run_intent(context, job.status)
-    if held and ((told(context) and context.run.closed) or context.run.deleted):
+    if held and ((end_confirmed(context) and context.run.closed) or context.run.deleted):
         return Plan(actions=held, run=wanted)
     patience = _patience(context, context.tracking.uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):
@@ -97,7 +97,7 @@ def _release(context: Context, held: tuple[Action, ...]) -> Plan:
 
 
 def _patience(context: Context, tracking_uri: str) -> timedelta | None:
-    """How long after the job's end MLflow may hold its finalizer; None for ever."""
+    """How long after the job's end the finalizer waits for MLflow; None for ever."""
     if context.uris.resolve(tracking_uri) is None:
         return RELEASE_AFTER
     ttl = context.job.spec.ttl_seconds_after_finished
@@ -109,6 +109,6 @@ def _left_open(context: Context, patience: timedelta) -> EventIntent:
     return EventIntent(
         "Warning",
         RUN_LEFT_OPEN,
-        f"MLflow did not take the job's end within {minutes} minutes; its run may stay open: "
+        f"MLflow did not accept the job's end within {minutes} minutes; its run may stay open: "
         f"{context.run.problem}",
     )

@@ -1,6 +1,6 @@
-"""A TrainingJob that is deleted or gone: pods first, then its run's end, then its Jobs may go.
+"""A TrainingJob that is deleted or gone: end its pods, then its run, then release its Jobs.
 
-Its own object needs no finalizer: that of its child Jobs keeps what closing the run takes.
+Its own object needs no finalizer: that of its child Jobs keeps what closing the run needs.
 """
 
 from dataclasses import replace
@@ -13,17 +13,17 @@ from trainingjob_operator.core.observe import JobView, Observed
 from trainingjob_operator.core.plans import ending, status
 from trainingjob_operator.core.run_status import RUN_STATUS, TERMINAL_STATES
 
-# How long an MLflow that does not answer may hold up the end of a job that is gone.
+# How long the end of a job that is gone waits for an MLflow that does not answer.
 RELEASE_AFTER = timedelta(seconds=120)
-# The informers tell of the last pod's end; seconds until a look without them.
+# The informers report the last pod's end; seconds until a reconcile without them.
 RECHECK = 30.0
 
 
 def decide_deletion(context: Context, observed: Observed) -> Plan:
-    """The plan for a TrainingJob with a deletionTimestamp; nothing is left to do where it is empty.
+    """The plan for a TrainingJob with a deletionTimestamp; nothing is left to do if it is empty.
 
-    The run is KILLED only when no pod is left: until then a script in a dying pod may still
-    write its own idea of the status. The Jobs of one that has ended are left to whoever deletes it.
+    The run becomes KILLED only when no pod is left: until then a script in a terminating pod may
+    still write a status of its own. The garbage collector deletes the Jobs of an ended one.
     """
     uid = context.job.metadata.uid
     over = context.job.status.state in TERMINAL_STATES
@@ -33,21 +33,21 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
         ends = (*_end_jobs(context, observed, over), *_end_orphans(observed))
         return Plan(actions=ends, run=run, requeue_after=RECHECK)
     release = ending.release(observed.jobs_of(uid))
-    over = told(context) and (context.run.closed or not release)
+    over = end_confirmed(context) and (context.run.closed or not release)
     if context.tracking is None or over:
         return Plan(actions=release)
     return _close_run(context, release)
 
 
-def told(context: Context) -> bool:
-    """Whether the job's end is stored together with MLflow's word for it."""
+def end_confirmed(context: Context) -> bool:
+    """Whether the job's end is stored together with MLflow's confirmation."""
     stored, mlflow = context.job.status, context.job.status.mlflow
     ended = stored.state if stored.state in TERMINAL_STATES else None
     return ended is not None and mlflow is not None and mlflow.status == RUN_STATUS[ended]
 
 
 def _end_jobs(context: Context, observed: Observed, over: bool) -> tuple[Action, ...]:
-    """Delete the Jobs that are not over, and by that their pods."""
+    """Delete the Jobs that are not over, and with them their pods."""
     return tuple(
         action
         for child in observed.jobs_of(context.job.metadata.uid)
@@ -88,7 +88,7 @@ def _killed(context: Context, intent: RunIntent) -> RunIntent:
 
 
 def _only_existing(context: Context) -> RunIntent:
-    """What the run's page shows came with its creation; a job that is gone may not know it."""
+    """The tags of the run's page were set at its creation; a job that is gone may lack them."""
     intent = status.run_intent(context, context.job.status)
     page = run_page.tags(context.job)
     tags = tuple((name, value) for name, value in intent.tags if name not in page)
@@ -96,5 +96,5 @@ def _only_existing(context: Context) -> RunIntent:
 
 
 def given_up(context: Context, since: datetime | None, patience: timedelta = RELEASE_AFTER) -> bool:
-    """Whether an MLflow that does not answer has been waited for long enough since a moment."""
+    """Whether the job has waited long enough since a moment for an MLflow that does not answer."""
     return context.run.problem is not None and since is not None and context.now - since >= patience

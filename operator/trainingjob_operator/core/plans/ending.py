@@ -1,8 +1,8 @@
-"""How pods and Jobs are ended, so that what has ended can still be read.
+"""How pods and Jobs are ended, so that they remain readable.
 
-A pod that is deleted takes its logs with it. One whose spec.activeDeadlineSeconds is over is
-stopped by its kubelet (SIGTERM, the grace period, SIGKILL) and stays. So does a Job whose own is
-over: its controller deletes only the pods that have not ended.
+Deleting a pod deletes its logs. A pod whose spec.activeDeadlineSeconds has passed is stopped by its
+kubelet (SIGTERM, the grace period, SIGKILL) and stays. So does a Job whose own has passed: its
+controller deletes only the pods that have not ended.
 """
 
 from trainingjob_operator.api import TrainingJob
@@ -14,7 +14,7 @@ from trainingjob_operator.core.observe import JobView, Observed, PodView
 def end_all(job: TrainingJob, observed: Observed) -> tuple[Action, ...]:
     """End all pods and Jobs of a TrainingJob: those that run first, then those that never ran.
 
-    In that order, since to end a Job is to delete its live pods.
+    In that order, since ending a Job deletes its live pods.
     """
     ends = end_pods(observed, observed.pods)
     if ends or any(_runs(pod, observed) for pod in observed.pods):
@@ -27,8 +27,8 @@ def end_pods(observed: Observed, pods: tuple[PodView, ...]) -> tuple[Action, ...
     """Have the kubelets end the pods that run; delete those that did not end in time."""
     running = [pod for pod in pods if pod.live and pod.node and not pod.deleting]
     stuck = [pod for pod in running if pod.name in observed.stuck]
-    told = [Action(ActionKind.END_POD, name=pod.name) for pod in running if not pod.ending]
-    return (*told, *(Action(ActionKind.DELETE_POD, name=pod.name) for pod in stuck))
+    ends = [Action(ActionKind.END_POD, name=pod.name) for pod in running if not pod.ending]
+    return (*ends, *(Action(ActionKind.DELETE_POD, name=pod.name) for pod in stuck))
 
 
 def _runs(pod: PodView, observed: Observed) -> bool:
@@ -37,7 +37,7 @@ def _runs(pod: PodView, observed: Observed) -> bool:
 
 
 def _end_job(job: TrainingJob, child: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
-    """End a Job with the pods that it has yet to make or that no node has; none where it is over.
+    """End a Job with pods that it has yet to create or that have no node; nothing if it is over.
 
     A suspended Job has no pod, and its own deadline would not end it.
     """
@@ -50,10 +50,10 @@ def _end_job(job: TrainingJob, child: JobView, pods: tuple[PodView, ...]) -> tup
 
 
 def deletion(child: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
-    """Delete a Job in the foreground: it is gone only when its pods are.
+    """Delete a Job in the foreground: it disappears only after its pods.
 
-    Somebody else may have deleted it in the background: that leaves its pods alone for as long as a
-    finalizer keeps the Job.
+    Somebody else may have deleted it in the background: that keeps its pods as long as a finalizer
+    keeps the Job.
     """
     on_its_way = child.foreground or child.orphaning
     left = any(pod.job_uid == child.uid for pod in pods)
@@ -63,7 +63,7 @@ def deletion(child: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
 
 
 def release(children: tuple[JobView, ...]) -> tuple[Action, ...]:
-    """Take our finalizer from Jobs whose attempt's end is recorded: nobody reads them any more."""
+    """Remove our finalizer from Jobs whose attempt's end is recorded: they are needed no more."""
     return tuple(
         Action(ActionKind.RELEASE_JOB, name=child.name, uid=child.uid)
         for child in children

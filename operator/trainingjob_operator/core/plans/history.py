@@ -1,4 +1,4 @@
-"""The Jobs of attempts that spec.attemptHistoryLimit keeps no longer; status.attempts stays."""
+"""The Jobs of attempts beyond spec.attemptHistoryLimit; status.attempts stays."""
 
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import names
@@ -8,11 +8,11 @@ from trainingjob_operator.core.plans import ending
 
 
 def prune(job: TrainingJob, observed: Observed) -> tuple[Action, ...]:
-    """Delete what is left of old attempts: Jobs with their pods, and pods that no Job owns.
+    """Delete the remains of old attempts: Jobs with their pods, and pods that no Job owns.
 
-    The attempt that status.attempt names is never old, nor is one that comes after it, whatever
-    the limit. A Job goes once it is over, has no live pod and is free of our finalizer: then its
-    end is recorded, and nobody reads it any more.
+    The attempt in status.attempt is never old, nor is a later one, whatever the limit. A Job is
+    deleted once it is over, has no live pod and no longer has our finalizer: then its end is
+    recorded, and it is not needed any more.
     """
     first_kept = job.status.attempt - job.spec.attempt_history_limit
     if first_kept <= 1:

@@ -10,9 +10,9 @@ from trainingjob_operator.core.intent import Action, ActionKind, Plan
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import status
 
-# A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
+# A job that waits longer than this for its run becomes Pending; an ordinary start saves that write.
 PENDING_AFTER = timedelta(seconds=15)
-# A run that is there, or a server that does not answer, is told; seconds until a look without that.
+# A created run, or a server that does not answer, is notified; seconds to a reconcile without that.
 RECHECK = 30.0
 
 
@@ -22,9 +22,9 @@ def record_attempt(context: Context) -> Plan:
 
 
 def another_run(context: Context) -> Plan | None:
-    """Ask for another run first where somebody deleted that of the job.
+    """First request another run if somebody deleted that of the job.
 
-    The pods of the next attempt could not write to it, and a fluent script even fails at it.
+    The pods of the next attempt could not write to it, and a fluent script would even fail.
     """
     if not context.run.deleted or context.run_identity is None:
         return None
@@ -36,8 +36,8 @@ def another_run(context: Context) -> Plan | None:
 def wait_for_run(context: Context) -> Plan | None:
     """Wait until the run exists or MLflow is known not to answer; None when that is so.
 
-    So the pods know its id from their start; an MLflow that is down holds nothing up, since the
-    trainer finds a late run by its uid tag.
+    So the pods know its id from their start; an outage of MLflow delays nothing, since the trainer
+    finds a late run by its uid tag.
     """
     if context.run.identity is not None or context.run.problem is not None:
         return None
@@ -55,8 +55,7 @@ def wait_for_run(context: Context) -> Plan | None:
 def create(context: Context, observed: Observed) -> Plan:
     """Create the attempt's objects; the Service first, so that no rank starts without its names.
 
-    The claim of the checkpoints comes with the first attempt that gets so far, and is there for
-    all that follow one which ran.
+    The first attempt that gets this far creates the claim of the checkpoints for all later ones.
     """
     job = context.job
     assert context.tracking is not None  # noqa: S101 - decide() refused the job otherwise
@@ -72,7 +71,7 @@ def create(context: Context, observed: Observed) -> Plan:
 
 
 def with_service(context: Context, observed: Observed, plan: Plan) -> Plan:
-    """Create the Service again where somebody deleted it, once nothing else is to be done."""
+    """Create the Service again if somebody deleted it, once nothing else is left to do."""
     if plan.status is not None or plan.actions:
         return plan
     return replace(plan, actions=_missing_service(context, observed))

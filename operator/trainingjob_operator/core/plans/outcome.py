@@ -1,7 +1,7 @@
-"""The plans that store what became of a job or of an attempt.
+"""The plans that store the outcome of a job or of an attempt.
 
-An Event is a write of its own. It tells what went wrong or what somebody asked for; the ordinary
-steps from Starting to Succeeded are told by the state and the conditions.
+An Event is a write of its own. It reports what went wrong or what a user requested; the state and
+the conditions show the ordinary steps from Starting to Succeeded.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ def queued(context: Context) -> Plan:
 
 
 def suspended(context: Context) -> Plan:
-    """No pod lives and none is to start; an attempt that was stopped for it has ended."""
+    """No pod is live and none will start; an attempt that was stopped for it has ended."""
     old = context.job.status
     if old.state == State.SUSPENDED:
         return plan(context, old)
@@ -55,10 +55,10 @@ def starting(
     pods: tuple[PodView, ...],
     events: tuple[EventView, ...] | None,
 ) -> Plan:
-    """Not all ranks run yet; a cause that needs somebody's hand is told."""
+    """Not all ranks run yet; a cause that needs intervention is reported."""
     old = context.job.status
     if old.state == State.QUEUED:
-        # Only now may the pods start: the attempt's deadline for that begins.
+        # Only now may the pods start, so the attempt's deadline for that starts here.
         record = attempts.changed(old, start_time=context.now)
         admitted = old.model_copy(update={"state": State.STARTING, "attempts": record})
         message = f"attempt {old.attempt} was admitted by its queue"
@@ -75,10 +75,10 @@ def starting(
 
 
 def waiting(context: Context, failure: Failure) -> Plan:
-    """The attempt cannot start for a reason that needs somebody's hand."""
-    told = context.job.status.model_copy(update={"failure": failure})
+    """The attempt cannot start for a reason that needs intervention."""
+    wanted = context.job.status.model_copy(update={"failure": failure})
     event = EventIntent("Warning", failure.reason or "", failure.message or "")
-    return plan(context, told, event)
+    return plan(context, wanted, event)
 
 
 def running(context: Context, since: datetime | None) -> Plan:
@@ -128,11 +128,11 @@ def failed(
     cause: Cause,
     ended_at: datetime | None = None,
     since: datetime | None = None,
-    told: Cause | None = None,
+    reported: Cause | None = None,
 ) -> Plan:
-    """The job failed for good; `told` is its reason where that is not the attempt's own cause."""
+    """The job failed for good; `reported` is its reason if that is not the attempt's own cause."""
     old = context.job.status
-    told = told or cause
+    reported = reported or cause
     ended = ended_at or context.now
     started = attempts.running_since(old, since)
     outcome = Outcome.DISRUPTED if cause.disrupted else Outcome.FAILED
@@ -149,11 +149,11 @@ def failed(
             "running_time": started,
             "completion_time": ended,
             "next_attempt_time": None,
-            "failure": attempts.failure_of(told),
+            "failure": attempts.failure_of(reported),
             "attempts": record,
         }
     )
-    return plan(context, wanted, EventIntent("Warning", told.reason, told.message))
+    return plan(context, wanted, EventIntent("Warning", reported.reason, reported.message))
 
 
 def failed_between(context: Context, cause: Cause) -> Plan:
@@ -206,7 +206,7 @@ def restarting(
 
 
 def refused(context: Context, failure: Failure) -> Plan:
-    """What the job asks of MLflow is not allowed: no pod and no run is made."""
+    """The job requests something of MLflow that is not allowed: create no pod and no run."""
     wanted = context.job.status.model_copy(
         update={
             "state": State.FAILED,
@@ -215,8 +215,8 @@ def refused(context: Context, failure: Failure) -> Plan:
             "observed_generation": context.job.metadata.generation,
         }
     )
-    told = goodput.advanced(context.job, wanted, context.now)
-    wanted = wanted.model_copy(update={"goodput": told})
+    sums = goodput.advanced(context.job, wanted, context.now)
+    wanted = wanted.model_copy(update={"goodput": sums})
     wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
     event = EventIntent("Warning", failure.reason or "", failure.message or "")
     return Plan(status=wanted, events=(event,))

@@ -69,7 +69,7 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
 
 
 def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> TrainingJobStatus:
-    """The time that a started job waits on purpose, added up as it goes on."""
+    """The time that a started job has waited on purpose, summed up so far."""
     old = context.job.status
     if wanted.start_time is None:
         return wanted
@@ -88,21 +88,21 @@ def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> Trainin
 
 
 def _of_run(context: Context, wanted: TrainingJobStatus) -> tuple[EventIntent, ...]:
-    """Events for an MLflow that stopped answering or lost the run, and for what the run says."""
+    """Events for an MLflow that stopped answering or lost the run, and for the run's warnings."""
     bad = {
         conditions.MLFLOW_SYNCED: "False",
         conditions.RUN_CONFLICT: "True",
         conditions.NODES_JOINED: "False",
     }
-    told = []
+    events = []
     for kind, truth in bad.items():
         before = conditions.found(context.job.status, kind)
         after = conditions.found(wanted, kind)
         if after is None or after.status != truth:
             continue
         if before is None or (before.status, before.reason) != (after.status, after.reason):
-            told.append(EventIntent("Warning", after.reason, after.message))
-    return tuple(told)
+            events.append(EventIntent("Warning", after.reason, after.message))
+    return tuple(events)
 
 
 def _mlflow(context: Context, wanted: TrainingJobStatus) -> MlflowStatus | None:

@@ -16,7 +16,7 @@ from trainingjob_operator.core.plans import ending, outcome, status
 from trainingjob_operator.core.policies import retry
 from trainingjob_operator.core.reasons import Reason
 
-# The informers show the last pod's end; seconds until a look without them.
+# The informers show the last pod's end; seconds until a reconcile without them.
 LAST_POD_RECHECK = 30.0
 SUSPENDED = Cause("Suspended", "spec.suspend is true")
 
@@ -39,7 +39,7 @@ def proceed(context: Context, observed: Observed) -> Plan:
     uid = context.job.metadata.uid
     child = observed.job
     if child is not None and child.owner_uid == uid and child.complete:
-        # It was quicker than its end: what it did counts.
+        # It ended by itself before it was stopped: that outcome counts.
         return outcome.succeeded(context, child.ended_at, None)
     if observed.live(uid):
         return wait(context, observed)
@@ -53,12 +53,12 @@ def proceed(context: Context, observed: Observed) -> Plan:
     match retry.after(context.job, cause):
         case retry.Restart() as restart:
             return outcome.restarting(context, cause, restart)
-        case retry.GiveUp(told):
-            return outcome.failed(context, cause, told=told)
+        case retry.GiveUp(reported):
+            return outcome.failed(context, cause, reported=reported)
 
 
 def wait(context: Context, observed: Observed) -> Plan:
-    """End what still runs, and look again when the last pod has ended."""
+    """End what still runs, and reconcile again when the last pod has ended."""
     ends = ending.end_all(context.job, observed)
     if ends:
         return Plan(actions=ends, run=status.run_intent(context, context.job.status))
@@ -67,7 +67,7 @@ def wait(context: Context, observed: Observed) -> Plan:
 
 
 def _stored_cause(context: Context) -> Cause:
-    told = context.job.status.failure
-    if told is None:
+    stored = context.job.status.failure
+    if stored is None:
         return Cause(Reason.STOPPED, "the attempt was stopped")
-    return Cause(told.reason or Reason.STOPPED, told.message or "", told.node, told.rank)
+    return Cause(stored.reason or Reason.STOPPED, stored.message or "", stored.node, stored.rank)

@@ -1,35 +1,36 @@
-"""The plan of a running job whose steps are watched: the condition Stalled, and the next look."""
+"""The plan of a running job whose steps are watched: the condition Stalled, the next reconcile."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 from trainingjob_operator.api import StallPolicy
 from trainingjob_operator.core import conditions
-from trainingjob_operator.core.conditions import Told
+from trainingjob_operator.core.conditions import NewCondition
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.plans import status
 from trainingjob_operator.core.policies import stall
 from trainingjob_operator.core.reasons import Reason
 
-# Seconds until the next look where it is MLflow's turn to tell something.
+# Seconds until the next reconcile while waiting for an answer from MLflow.
 RECHECK = 5.0
 STEPPING = "Stepping"
 NO_METRICS = "NoProgressMetrics"
 NO_METRICS_MESSAGE = (
-    "spec.stallPolicy has nothing to go by: the run has no metrics; log progress/step, or any other"
+    "spec.stallPolicy cannot detect a stall: the run has no metrics; log progress/step, or any "
+    "other"
 )
 
 
 def watched(context: Context, running: Plan) -> Plan:
-    """The plan of a running job, with what is to be told of its steps and the next look."""
+    """The plan of a running job, with a change of the condition Stalled and the next reconcile."""
     policy = context.job.spec.stall_policy
     if policy is None or running.status is not None:
         return running
-    told = _told(context, policy)
-    if told is not None:
-        wanted = conditions.with_one(context.job.status, context.job, told, context.now)
-        _, truth, reason, message = told
+    stalled = _stalled(context, policy)
+    if stalled is not None:
+        wanted = conditions.with_one(context.job.status, context.job, stalled, context.now)
+        _, truth, reason, message = stalled
         events = () if truth == "False" else (EventIntent("Warning", reason, message),)
         running = status.plan(context, wanted, *events)
     due = stall.deadline(context, policy)
@@ -37,16 +38,16 @@ def watched(context: Context, running: Plan) -> Plan:
     return replace(running, requeue_after=left if left > 0 else RECHECK)
 
 
-def _told(context: Context, policy: StallPolicy) -> Told | None:
-    """The condition Stalled, where it is to be another one."""
+def _stalled(context: Context, policy: StallPolicy) -> NewCondition | None:
+    """The condition Stalled, if it has to change."""
     before = conditions.found(context.job.status, conditions.STALLED)
     if stall.without_step(context, policy):
         if stall.unmeasured(context):
-            told: Told = (conditions.STALLED, "Unknown", NO_METRICS, NO_METRICS_MESSAGE)
+            new: NewCondition = (conditions.STALLED, "Unknown", NO_METRICS, NO_METRICS_MESSAGE)
         else:
-            told = (conditions.STALLED, "True", Reason.STALLED, stall.message(policy))
-        same = before is not None and before.reason == told[2]
-        return None if same else told
+            new = (conditions.STALLED, "True", Reason.STALLED, stall.message(policy))
+        same = before is not None and before.reason == new[2]
+        return None if same else new
     steps = context.run.steps
     if before is None or before.status == "False" or steps is None or steps.last is None:
         return None

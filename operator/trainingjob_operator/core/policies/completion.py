@@ -1,7 +1,7 @@
-"""How far an attempt is, by its pods first: only the trainer's container decides about an end.
+"""The phase of an attempt, by its pods first: only the trainer's container decides its outcome.
 
-The Job counts whole pods. One whose sidecar fails after the trainer ended with 0 is failed to it,
-and one whose sidecar never ends is not over.
+The Job counts whole pods. To the Job, a pod whose sidecar fails after the trainer ended with 0 has
+failed, and a pod whose sidecar never ends is not over.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ from trainingjob_operator.core.policies import failure
 
 
 class Verdict(StrEnum):
-    """What has become of an attempt."""
+    """The phase of an attempt."""
 
     UNDER_WAY = "UnderWay"
     SUCCEEDED = "Succeeded"
@@ -47,7 +47,7 @@ def verdict(
 
 
 def _succeeded_all(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
-    """Whether each rank's trainer ended with 0, and not since somebody stopped it."""
+    """Whether each rank's trainer ended with 0, and not because somebody stopped it."""
     all_good = len(_good_ranks(pods)) >= job.spec.num_nodes
     return all_good and all(pod.ended for pod in pods)
 
@@ -58,13 +58,13 @@ def _good_ranks(pods: tuple[PodView, ...]) -> frozenset[int]:
 
 
 def _latest(pods: tuple[PodView, ...], gone: tuple[PodView, ...]) -> tuple[PodView, ...]:
-    """The pods, and those that are gone where a rank has no other one."""
+    """The pods, plus a pod that is gone for each rank that has no other one."""
     there = {pod.rank for pod in pods}
     return (*pods, *(pod for pod in gone if pod.rank not in there))
 
 
 def _ended_by_deletion(job: TrainingJob, child: JobView | None, pods: tuple[PodView, ...]) -> bool:
-    """Whether no pod of a deleted Job lives: it makes no other one.
+    """Whether no pod of a deleted Job is live: the Job creates no other one.
 
     Without a Job and a pod the attempt may just not have been created.
     """

@@ -13,7 +13,7 @@ from trainingjob_operator.core.run_status import WAITING_STATES
 
 
 def overdue(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
-    """Why the job has to end now, if a deadline of it is over.
+    """Why the job has to end now, if one of its deadlines has passed.
 
     An attempt whose pods do not run in time ends with what a pod waits for as its cause.
     """
@@ -29,7 +29,7 @@ def overdue(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
 
 
 def seconds_left(context: Context) -> float | None:
-    """Seconds until the next deadline that is not over yet."""
+    """Seconds until the next deadline that has not passed yet."""
     ends = (active_end(context), start_end(context))
     left = [(end - context.now).total_seconds() for end in ends if end is not None]
     return min((seconds for seconds in left if seconds > 0), default=None)
@@ -56,9 +56,9 @@ def start_end(context: Context) -> datetime | None:
     return last.start_time + timedelta(seconds=limit)
 
 
-def _not_started(what: str, pods: tuple[PodView, ...], told: Failure | None) -> Cause:
+def _not_started(what: str, pods: tuple[PodView, ...], stored: Failure | None) -> Cause:
     known = starting.waiting(pods)
-    cause = known[0] if known else told
+    cause = known[0] if known else stored
     if cause is None:
         return Cause(Reason.DEADLINE_EXCEEDED, what)
     reason = cause.reason or Reason.DEADLINE_EXCEEDED

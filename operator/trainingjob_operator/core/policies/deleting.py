@@ -1,4 +1,4 @@
-"""What a deletion waits for, so that whoever asked for it knows."""
+"""What a deletion waits for, so that whoever requested it learns why."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ from trainingjob_operator.core.intent import EventIntent, RunView
 from trainingjob_operator.core.observe import Observed
 
 PODS, MLFLOW = "DeletionWaitsForPods", "DeletionWaitsForMLflow"
-# How much longer than their grace period pods may take before that is worth an Event.
+# How much longer than their grace period pods may take before an Event reports it.
 PATIENCE = timedelta(seconds=30)
 NAMED = 5
 
@@ -15,7 +15,7 @@ NAMED = 5
 def waits_for(
     job: TrainingJob, observed: Observed, run: RunView, now: datetime
 ) -> EventIntent | None:
-    """The Event for a TrainingJob that is deleted and cannot go yet; None where it goes in time."""
+    """The Event for a TrainingJob whose deletion is held up; None if it completes in time."""
     asked = job.metadata.deletion_timestamp
     if asked is None:
         return None
@@ -37,7 +37,7 @@ def _mlflow(run: RunView) -> EventIntent | None:
     if run.problem is None:
         return None
     message = (
-        "the deletion waits two minutes at most for MLflow, which does not take the run's end: "
+        "the deletion waits two minutes at most for MLflow, which does not accept the run's end: "
         f"{run.problem}"
     )
     return EventIntent("Warning", MLFLOW, message)

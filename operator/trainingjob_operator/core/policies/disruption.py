@@ -1,7 +1,7 @@
 """Attempts that the cluster ended: restarted without being charged to the backoffLimit.
 
-The condition DisruptionTarget is what tells them apart. A pod that the node evicts because it used
-more disk than its own limit has the reason Evicted, too, but not the condition: that is a failure.
+The condition DisruptionTarget identifies them. A pod that the node evicts because it used more disk
+than its own limit also has the reason Evicted, but not the condition: that is a failure.
 """
 
 from trainingjob_operator.core.cause import Cause
@@ -51,7 +51,7 @@ def cause_of(child: JobView | None, pods: tuple[PodView, ...]) -> Cause | None:
 def _was_deleted(child: JobView | None, pods: tuple[PodView, ...]) -> bool:
     """Whether the Job was deleted by somebody else, with no failure before that.
 
-    What a program did after that tells nothing: it is no failure of the program.
+    What a program did after that does not count as a failure of the program.
     """
     if any(failure.failed(pod) and not pod.stopped for pod in pods):
         return False

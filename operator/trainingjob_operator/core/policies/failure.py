@@ -20,15 +20,15 @@ from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024
 # What a reason has to look like, in the words of metav1.Condition.
-TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
-# The keys of each termination message of ours (the trainer's failure.Termination).
+REASON_FORMAT = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+# The keys of each of our termination messages (the trainer's failure.Termination).
 REPORT_KEYS = {"reason", "message", "exception", "frame", "rank"}
 TRAINER_MEMORY = "spec.resourcesPerNode.limits.memory"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
-    """The cause of a failed attempt; the Job's own reason where no pod tells one."""
+    """The cause of a failed attempt; the Job's own reason if no pod shows one."""
     blamed = [pod for pod in pods if failed(pod)]
     if blamed:
         own = [pod.end.finished_at for pod in blamed if pod.end and not _terminated(pod.end)]
@@ -47,19 +47,19 @@ def failed(pod: PodView) -> bool:
 
 
 def _hidden(end: ContainerEnd) -> Cause | None:
-    """The failure that the trainer or trainingjob-exec told before the container ended with 0.
+    """The failure that the trainer or trainingjob-exec reported before the container ended with 0.
 
-    They write all of these keys; other programs may leave what they like as their last message.
+    They write all of these keys; other programs may leave any termination message.
     """
-    told = border.json_object(end.message, len(end.message)) if end.exit_code == 0 else None
-    return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
+    ours = border.json_object(end.message, len(end.message)) if end.exit_code == 0 else None
+    return reported(end.message) if ours is not None and ours.keys() >= REPORT_KEYS else None
 
 
 def _precedence(pod: PodView, first: datetime) -> tuple[bool, bool, datetime, bool, int]:
-    """The first failure in time; ranks ended by a signal mostly follow another one's failure.
+    """The first failure in time; ranks ended by a signal mostly follow another rank's failure.
 
-    Those that we ended come last. A pod that somebody deleted before the `first` rank failed by
-    itself is what the others lost their connection to.
+    Those that we ended come last. A pod that was deleted before the `first` rank failed by itself
+    is the one to which the others lost their connection.
     """
     if pod.deleted_at is not None and pod.deleted_at < first:
         return False, False, pod.deleted_at, False, pod.rank
@@ -110,9 +110,9 @@ def _explain(end: ContainerEnd, pod_reason: str, limit: str = TRAINER_MEMORY) ->
         return Cause(end.reason, f"the container could not be started: {end.message.strip()}")
     if pod_reason:
         return Cause(pod_reason, end.message or f"the pod was ended by the node: {pod_reason}")
-    told = reported(end.message)
-    if told is not None:
-        return told
+    own = reported(end.message)
+    if own is not None:
+        return own
     what = _exit_text(end)
     detail = f"{what}: {end.message.strip()}" if end.message.strip() else what
     by_signal = end.exit_code > SIGNAL_BASE
@@ -122,26 +122,26 @@ def _explain(end: ContainerEnd, pod_reason: str, limit: str = TRAINER_MEMORY) ->
 def reported(text: str) -> Cause | None:
     """The failure that a trainer's JSON termination message reports, or None for other text.
 
-    Any program may write one: of a wrong type is as if it were not there.
+    Any program may write one: a value of a wrong type is ignored.
     """
-    told = border.json_object(text, len(text))
-    reason = told.get("reason") if told is not None else None
-    if told is None or not isinstance(reason, str) or not TOLD_REASON.fullmatch(reason):
+    report = border.json_object(text, len(text))
+    reason = report.get("reason") if report is not None else None
+    if report is None or not isinstance(reason, str) or not REASON_FORMAT.fullmatch(reason):
         return None
-    frame = border.text(told.get("frame"), MESSAGE_LIMIT) or None
-    message = border.text(told.get("message"), len(text))
+    frame = border.text(report.get("frame"), MESSAGE_LIMIT) or None
+    message = border.text(report.get("message"), len(text))
     return Cause(
         reason,
         f"{message} ({frame})" if frame else message,
-        global_rank=_count(told.get("rank"), MAX_RANK),
+        global_rank=_count(report.get("rank"), MAX_RANK),
         frame=frame,
-        epoch=_count(told.get("epoch"), MAX_WHOLE),
-        step=_count(told.get("step"), MAX_WHOLE),
+        epoch=_count(report.get("epoch"), MAX_WHOLE),
+        step=_count(report.get("step"), MAX_WHOLE),
     )
 
 
 def _count(value: object, most: int) -> int | None:
-    """Only what JSON writes as an integer: a rank of "1" or 1.0 is no trainer's of ours."""
+    """Only a JSON integer: our trainer never writes a rank of "1" or 1.0."""
     return border.whole(value, 0, most) if isinstance(value, int) else None
 
 
@@ -156,5 +156,5 @@ def _exit_text(end: ContainerEnd) -> str:
 
 
 def _clip(text: str) -> str:
-    """The end of a long text: the last lines of a log tell the cause."""
+    """The end of a long text: the last lines of a log show the cause."""
     return text if len(text) <= MESSAGE_LIMIT else "…" + text[-(MESSAGE_LIMIT - 1) :]

@@ -1,4 +1,4 @@
-"""Runs that nobody looks after any more: what they ought to say."""
+"""Runs that are no longer managed: the status that they should have."""
 
 from datetime import datetime, timedelta
 
@@ -19,7 +19,7 @@ def right_end(
     started: datetime,
     now: datetime,
 ) -> tuple[RunStatus, datetime] | None:
-    """Status and end time for a run that is SCHEDULED or RUNNING; None where it is looked after.
+    """Status and end time for a run that is SCHEDULED or RUNNING; None if it is still managed.
 
     `job` is the TrainingJob of the name in the run's tags, as the API server has it now; `guarded`
     says that the operator still closes the run of the uid in the tags.
@@ -32,7 +32,7 @@ def right_end(
     if known is None or tags.get(contract.TAG_REPLACES) == known:
         return None
     if started != job.metadata.creation_timestamp:
-        # The operator starts each run of a job when that was created: somebody else made this one.
+        # The operator sets a run's start to its job's creation: somebody else created this one.
         return None
     if known != run_id:
         return RunStatus.KILLED, now

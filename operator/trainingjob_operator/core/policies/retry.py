@@ -1,4 +1,4 @@
-"""Whether an attempt that failed is followed by another one, and when."""
+"""Whether another attempt follows a failed one, and when."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from trainingjob_operator.core.cause import SIGNAL_BASE, Cause
 from trainingjob_operator.core.policies import disruption
 from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
-# The exit code of a failure that only the termination message told.
+# The exit code of a failure that only the termination message reported.
 REPORTED = 1
 # Seconds before the next attempt: doubled with each, up to the most.
 FAILURE_DELAY, FAILURE_DELAY_MOST = 10, 300
@@ -24,9 +24,9 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No other attempt; `told` is what the job tells as the cause of its failure."""
+    """No other attempt; `reported` is the cause that the job reports for its failure."""
 
-    told: Cause
+    reported: Cause
 
 
 def after(job: TrainingJob, cause: Cause) -> Restart | GiveUp:
@@ -45,11 +45,11 @@ def after(job: TrainingJob, cause: Cause) -> Restart | GiveUp:
 
 
 def is_retryable(retry: Retry, cause: Cause) -> bool:
-    """The lists come first, the one of codes that end the job before the other.
+    """Whether a retry may follow; the lists count first, non-retryable codes before the others.
 
-    Where no container ended, as with a pod that a node refused, no code speaks against a retry.
-    The codes 127 and 128 of a command that could not be started are the runtime's and no signal's.
-    A failure that was reported by a container that ended with 0 is one with the code 1.
+    Without an exit code, as for a pod that a node rejected, a retry is allowed. The codes 127 and
+    128 of a command that could not be started come from the runtime, not from a signal. A failure
+    that a container reported although it ended with 0 counts as the code 1.
     """
     if cause.reason in NEVER_STARTED:
         return False

@@ -1,7 +1,7 @@
-"""A running job whose training makes no new step, as far as MLflow tells.
+"""A running job whose training makes no new step, according to MLflow.
 
-MLflow keeps when the last step was, the status since when MLflow answers: a restart of the operator
-changes neither. After one it only waits a little for metrics that a trainer held back meanwhile.
+MLflow keeps the time of the last step, the status since when MLflow answers: a restart of the
+operator changes neither. After a restart it only waits a little for metrics that are still queued.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.reasons import Reason
 
-# A trainer that could not reach MLflow tries again after half a minute at most.
+# A trainer that could not reach MLflow retries after half a minute at most.
 DELIVERY_SECONDS = 60
 
 
@@ -25,7 +25,7 @@ def to_stop(context: Context) -> Cause | None:
 
 
 def without_step(context: Context, policy: StallPolicy) -> bool:
-    """Whether MLflow, asked after the time was over, knew no new step."""
+    """Whether MLflow, queried after the timeout, knew no new step."""
     steps, due = context.run.steps, deadline(context, policy)
     if steps is None or steps.checked is None or due is None:
         return False
@@ -34,7 +34,7 @@ def without_step(context: Context, policy: StallPolicy) -> bool:
 
 
 def deadline(context: Context, policy: StallPolicy) -> datetime | None:
-    """When the next step is due; None while MLflow cannot tell of one."""
+    """When the next step is due; None while MLflow cannot report one."""
     job, steps = context.job, context.run.steps
     synced = conditions.found(job.status, conditions.MLFLOW_SYNCED)
     if steps is None or context.run.problem is not None or job.status.state != State.RUNNING:
@@ -47,9 +47,9 @@ def deadline(context: Context, policy: StallPolicy) -> datetime | None:
 
 
 def unmeasured(context: Context) -> bool:
-    """Whether the run has no metric that tells of steps, nor any sign that it would have some.
+    """Whether the run has no metric that shows steps, nor any sign that it would have one.
 
-    A trainer whose system metrics arrive would tell of steps, too.
+    A trainer whose system metrics arrive would also report steps.
     """
     steps = context.run.steps
     return steps is None or (steps.last is None and not steps.measured)

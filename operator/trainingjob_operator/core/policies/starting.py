@@ -1,7 +1,7 @@
-"""Why the pods of an attempt do not run yet, as far as the cluster tells.
+"""Why the pods of an attempt do not run yet, as far as the cluster shows.
 
-A container's own waiting reason and the scheduler's condition are in the pod. That a volume is not
-mounted, a sandbox not made, or a pod not admitted at all, only Events tell; they are read for
+A container's own waiting reason and the scheduler's condition are in the pod. Only Events report
+that a volume is not mounted, a sandbox not created, or a pod not admitted at all; they are read for
 attempts that nothing else explains, and ever less often.
 """
 
@@ -19,13 +19,13 @@ from trainingjob_operator.core.observe import (
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.core.run_status import TERMINAL_STATES
 
-# In what a kubelet says of an image whose user is root, or has only a name.
+# Part of the kubelet's message about an image whose user is root, or has only a name.
 NON_ROOT = "runAsNonRoot"
 ANOTHER_USER = (
     "set spec.securityContext.runAsUser to the number of a user other than 0, or give the image "
     "such a USER"
 )
-# A claim is bound, a volume attached and a pod scheduled again within moments; no more than that
+# Binding a claim, attaching a volume and scheduling a pod again take moments; only a longer wait
 # is worth a write and an Event.
 GRACE = timedelta(seconds=5)
 SCHEDULER_REASONS = frozenset({Reason.UNSCHEDULABLE, "SchedulerError", "SchedulingGated"})
@@ -44,20 +44,20 @@ POD_WARNINGS = frozenset(
 )
 # Longer than a kubelet and the Job controller take to report the same again: 5 and 10 minutes.
 WARNING_HOLDS = timedelta(minutes=15)
-# A Job's pods come within moments; where not even an Event tells why they do not.
+# A Job's pods appear within moments; this is for when not even an Event says why they do not.
 PODS_MISSED_AFTER = timedelta(seconds=30)
 LOOK_SECONDS, LOOK_SECONDS_MOST = 5.0, 60.0
 
 
 def blocks(event: EventView) -> bool:
-    """Whether a Warning is one that keeps a pod from being made or from starting."""
+    """Whether a Warning reports why a pod is not created or does not start."""
     if event.kind == "Job":
         return event.reason == Reason.FAILED_CREATE
     return event.kind == "Pod" and event.reason in POD_WARNINGS
 
 
 def needs_events(job: TrainingJob, observed: Observed, now: datetime) -> bool:
-    """Whether the attempt at hand ought to run by now, and no pod tells why it does not."""
+    """Whether the current attempt should run by now, and no pod shows why it does not."""
     child = observed.job
     if child is None or child.owner_uid != job.metadata.uid:
         return False
@@ -69,12 +69,12 @@ def needs_events(job: TrainingJob, observed: Observed, now: datetime) -> bool:
 
 
 def unexplained(job: TrainingJob, pods: tuple[PodView, ...]) -> bool:
-    """Whether a pod is missing, or is not far enough to tell itself why it does not run."""
+    """Whether a pod is missing, or has not got far enough to show why it does not run."""
     return len(pods) < job.spec.num_nodes or any(_silent(pod) for pod in pods)
 
 
 def waited(job: TrainingJob, child: JobView, now: datetime) -> timedelta:
-    """The time since the attempt at hand was begun."""
+    """The time since the current attempt was started."""
     last = attempts.current(job.status)
     under_way = last is not None and last.completion_time is None
     since = last.start_time if last is not None and under_way else child.created_at
@@ -84,7 +84,7 @@ def waited(job: TrainingJob, child: JobView, now: datetime) -> timedelta:
 def next_look(
     job: TrainingJob, child: JobView, pods: tuple[PodView, ...], now: datetime
 ) -> float | None:
-    """Seconds until more may be known of what keeps the pods: ever less often, where it may."""
+    """Seconds until more may be known about what keeps the pods: ever less often."""
     seconds = waited(job, child, now).total_seconds()
     if seconds < GRACE.total_seconds():
         return GRACE.total_seconds() - seconds
@@ -102,26 +102,26 @@ def problem(
     events: tuple[EventView, ...] | None,
     now: datetime,
 ) -> Failure | None:
-    """What keeps the attempt from running, None where nothing is known to.
+    """What keeps the attempt from running, None if nothing is known.
 
-    Of several it is the one that is told already, so that ranks with different problems do not
-    take turns; else that of the lowest rank.
+    Of several causes it is the stored one, so that ranks with different problems do not alternate;
+    otherwise that of the lowest rank.
     """
-    told, since = job.status.failure, waited(job, child, now)
-    if events is None and _only_events_tell(told) and since >= GRACE and unexplained(job, pods):
-        return told
+    stored, since = job.status.failure, waited(job, child, now)
+    if events is None and _from_events(stored) and since >= GRACE and unexplained(job, pods):
+        return stored
     current = tuple(one for one in events or () if _holds(one, now))
     known = [
         *waiting(pods, scheduler=since >= GRACE),
         *_of_pods(pods, current),
         *_of_job(job, child, pods, current, since),
     ]
-    same = (one for one in known if told is not None and one.reason == told.reason)
+    same = (one for one in known if stored is not None and one.reason == stored.reason)
     return next(same, known[0] if known else None)
 
 
 def waiting(pods: tuple[PodView, ...], *, scheduler: bool = True) -> list[Failure]:
-    """What pods themselves say that they wait for, by rank; `scheduler`: also for a node."""
+    """What the pods' own statuses say they wait for, by rank; `scheduler`: also for a node."""
     return [
         _failure(pod, pod.waiting.reason, pod.waiting.message)
         for pod in sorted(pods, key=lambda one: one.rank)
@@ -151,24 +151,24 @@ def _of_job(
         return []
     refused = [one for one in events if one.kind == "Job" and one.uid == child.uid]
     if refused:
-        told = f"Job {child.name}: {refused[-1].message}"
-        return [Failure(reason=refused[-1].reason, message=told)]
+        message = f"Job {child.name}: {refused[-1].message}"
+        return [Failure(reason=refused[-1].reason, message=message)]
     if since < PODS_MISSED_AFTER:
         return []
     some = f"{len(pods)} of {job.spec.num_nodes}"
-    told = f"Job {child.name} has {some} pods: `kubectl describe job {child.name}` may tell why"
-    return [Failure(reason=Reason.PODS_MISSING, message=told)]
+    message = f"Job {child.name} has {some} pods: `kubectl describe job {child.name}` may say why"
+    return [Failure(reason=Reason.PODS_MISSING, message=message)]
 
 
 def _failure(pod: PodView, reason: str, message: str) -> Failure:
-    told = f"pod {pod.name}: {message}" if message else f"pod {pod.name} waits"
+    text = f"pod {pod.name}: {message}" if message else f"pod {pod.name} waits"
     if reason == Reason.CREATE_CONTAINER_CONFIG_ERROR and NON_ROOT in message:
-        told = f"{told}: {ANOTHER_USER}"
-    return Failure(reason=reason, message=told, node=pod.node or None, rank=pod.rank)
+        text = f"{text}: {ANOTHER_USER}"
+    return Failure(reason=reason, message=text, node=pod.node or None, rank=pod.rank)
 
 
-def _only_events_tell(told: Failure | None) -> bool:
-    return told is not None and told.reason in {*POD_WARNINGS, Reason.FAILED_CREATE}
+def _from_events(stored: Failure | None) -> bool:
+    return stored is not None and stored.reason in {*POD_WARNINGS, Reason.FAILED_CREATE}
 
 
 def _silent(pod: PodView) -> bool:

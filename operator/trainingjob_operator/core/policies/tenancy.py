@@ -1,7 +1,7 @@
-"""Which server, experiment and workspace a job uses, and which it may not.
+"""Which server, experiment and workspace a job uses, and which it may not use.
 
-All jobs of a server share the operator's login there: what keeps the jobs of one namespace out of
-the experiments of another is decided here.
+All jobs of a server share the operator's login there: these rules keep the jobs of one namespace
+out of the experiments of another.
 """
 
 import re
@@ -16,10 +16,10 @@ DEFAULT = "default"
 
 
 def tracking(job: TrainingJob, uris: TrackingUris) -> Tracking | None:
-    """Where the job's run is kept; None where the job may not have what it asks for.
+    """The location of the job's run; None if the job may not have what it requests.
 
-    One that has begun keeps its server and workspace: its run is there, and its pods write to it,
-    whatever the operator's settings say by now.
+    A job that has started keeps its server and workspace when the operator's settings change: its
+    run is there, and its pods write to it.
     """
     stored = job.status.mlflow
     if stored is not None and stored.tracking_uri and (stored.run_id or job.status.attempts):
@@ -31,7 +31,7 @@ def tracking(job: TrainingJob, uris: TrackingUris) -> Tracking | None:
 
 
 def refusal(job: TrainingJob, uris: TrackingUris) -> Failure | None:
-    """Why the job may not begin, with the field, the rule and the remedy."""
+    """Why the job may not start, with the field, the rule and the remedy."""
     asked = job.spec.mlflow.tracking_uri
     uri = uris.resolve(asked)
     if uri is None:
@@ -44,7 +44,7 @@ def refusal(job: TrainingJob, uris: TrackingUris) -> Failure | None:
 
 
 def experiment(job: TrainingJob, uris: TrackingUris) -> str:
-    """The experiment that the job asks for, or that of its namespace."""
+    """The experiment that the job requests, or that of its namespace."""
     return job.spec.mlflow.experiment or _default_experiment(job, uris)
 
 

@@ -106,4 +106,4 @@ async def test_the_third_failure_in_a_row_is_reported_once(
         (6, "job", "ValueError('no such field')"),
         (0, "job", "ValueError('no such field')"),
     ]
-    assert caplog.text.count("the failures of job cannot be reported") == 2
+    assert caplog.text.count("cannot report the failures of job") == 2

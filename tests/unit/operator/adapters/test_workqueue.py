@@ -164,7 +164,7 @@ async def test_failing_handler_is_logged_with_its_key_and_called_again(
     with caplog.at_level(logging.ERROR):
         await run_until(queue, handle, finished)
     assert [record.getMessage() for record in caplog.records] == [
-        "work on namespace/job failed, will be tried again"
+        "work on namespace/job failed, retrying later"
     ] * 2
     assert "ValueError: broken" in caplog.text
 

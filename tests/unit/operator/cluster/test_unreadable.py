@@ -24,8 +24,8 @@ TOLD = {
     "type": "Readable",
     "status": "False",
     "reason": "UnreadableField",
-    "message": "this release of the operator cannot read status.state: unknown. It leaves the job, "
-    "its pods and its run alone until a release runs that can: see which one wrote the field",
+    "message": "this release of the operator cannot read status.state: unknown. It does not touch "
+    "the job, its pods or its run until a release runs that can: find the one that wrote the field",
     "observedGeneration": 3,
     "lastTransitionTime": "2026-01-01T00:01:00Z",
 }

@@ -31,7 +31,7 @@ def test_the_time_to_live_waits_until_mlflow_was_told_but_for_ten_minutes_only()
     away = run(status="RUNNING", problem="no route")
     before, after = (decide(job, HELD, away, at(20 + age), SERVERS) for age in (599, 600))
     assert (before.actions, before.requeue_after) == ((), 600.0)
-    told = "MLflow did not take the job's end within 10 minutes; its run may stay open: no route"
+    told = "MLflow did not accept the job's end within 10 minutes; its run may stay open: no route"
     event = EventIntent("Warning", "RunLeftOpen", told)
     assert after == Plan(actions=RELEASE, run=FINISHED, events=(event,))
     delete = Action(ActionKind.DELETE_TRAININGJOB, name="mnist", uid="u-1")

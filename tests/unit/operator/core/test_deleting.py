@@ -16,7 +16,7 @@ AWAY = replace(run("RUNNING"), problem="cannot reach it")
 MLFLOW = EventIntent(
     "Warning",
     "DeletionWaitsForMLflow",
-    "the deletion waits two minutes at most for MLflow, which does not take the run's end: "
+    "the deletion waits two minutes at most for MLflow, which does not accept the run's end: "
     "cannot reach it",
 )
 LIVES = Observed(None, (running_pod(0, deleting=True), ended_pod(1)))

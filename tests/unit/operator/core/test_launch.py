@@ -52,7 +52,7 @@ def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
                 "Running",
                 "False",
                 "WaitingForRun",
-                "waiting for MLflow to make the run",
+                "waiting for MLflow to create the run",
                 "2026-01-01T00:00:15Z",
             )
         ],

@@ -35,7 +35,7 @@ def told(reason: str, message: str, rank: int | None = None, **more: Any) -> dic
 
 
 POD = "pod mnist-1-0-x"
-MISSING = "Job mnist-1 has 0 of 1 pods: `kubectl describe job mnist-1` may tell why"
+MISSING = "Job mnist-1 has 0 of 1 pods: `kubectl describe job mnist-1` may say why"
 CAUSES: list[Any] = [
     pytest.param(4, [pod(waiting=UNSCHEDULABLE)], [], None, id="a-node-may-be-found-in-time"),
     pytest.param(

@@ -142,5 +142,5 @@ async def test_a_run_that_has_only_the_uid_is_left_alone_and_told() -> None:
     assert fake.status("run1") == "FINISHED"
     assert record.view().foreign == (
         "not of this job, though they have its uid as a tag: planted. Cluster, namespace, name "
-        "or start time are others; the operator leaves them alone"
+        "or start time differ; the operator does not touch them"
     )

@@ -1,4 +1,4 @@
-"""What to do about a failure, said behind its message. Pure."""
+"""The remedy for a failure, appended to its message. Pure."""
 
 _SHOWN = 800
 """Characters of a message before the advice: the operator shows the last 1,024 of both."""
@@ -18,8 +18,8 @@ _ADVICE = {
     "ImportFailure": "Add it to the image, or correct spec.workingDir, PYTHONPATH or, for a "
     "library, LD_LIBRARY_PATH",
     "OutOfMemory": "Fewer DataLoader workers, or a higher spec.resourcesPerNode.limits.memory",
-    "RendezvousFailure": "Not all ranks came to the meeting: look whether the pods of all nodes "
-    "run the same command, and whether they reach MASTER_ADDR:MASTER_PORT",
+    "RendezvousFailure": "Not all ranks joined the rendezvous: check that the pods of all nodes "
+    "run the same command, and that they reach MASTER_ADDR:MASTER_PORT",
     "SharedMemoryExhausted": "The shared memory of the pod is full: set spec.sharedMemory to a "
     "larger size (a pod has 64 MiB without it), or use fewer DataLoader workers",
 }
@@ -31,7 +31,7 @@ _DETAILS = (
 
 
 def advised(reason: str, message: str) -> str:
-    """Return the message with what to do, if there is something to say for its reason."""
+    """Return the message with the remedy, if there is one for its reason."""
     for mark in _DETAILS:
         message = message.partition(mark)[0]
     advice = _ADVICE.get(reason)

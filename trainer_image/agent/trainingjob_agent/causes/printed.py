@@ -33,7 +33,7 @@ _WORDS = (
     (re.compile(r"\S+: can't open file '.*': \[Errno 2\].*"), "FileNotFound"),
     (re.compile(r"\S+: No module named .*"), "ImportFailure"),
 )
-"""Lines by which a program that leaves no traceback says why it ends."""
+"""Lines in which a program that prints no traceback says why it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PrintedTraceback:
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
-    """What a program without a traceback said at its end; no reason where the words tell none."""
+    """The last output of a program without a traceback; no reason if the text shows none."""
 
     text: str
     reason: str | None = None
@@ -80,7 +80,7 @@ def last_traceback(text: str) -> PrintedTraceback | None:
 
 
 def last_words(text: str) -> LastWords:
-    """Return the line that tells the reason of a native crash, or the last lines."""
+    """Return the line with the reason of a native crash, or the last lines."""
     for pattern, reason in _WORDS:
         if found := pattern.search(text):
             return LastWords(found[0], reason)

@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Termination:
-    """The pod's last word, as the operator reads it from the container's terminated state."""
+    """The termination message, which the operator reads from the container's terminated state."""
 
     reason: str
     message: str
@@ -67,8 +67,8 @@ def describe_exception(
 ) -> Termination:
     """Say what `error` was: its reason, its type and the last line of user code it came through.
 
-    An exception that this process only passes on from another one, as that of a DataLoader's worker
-    or of `torch.multiprocessing.spawn`, is told in place of it.
+    If this process only passes on an exception from another process, such as a DataLoader worker or
+    one of `torch.multiprocessing.spawn`, that original exception is reported instead.
     """
     text = str(error)
     passed_on = last_traceback(text) if START in text else None
@@ -106,11 +106,11 @@ def blame_gpus(termination: Termination, faults: Sequence[Fault]) -> Termination
     if not faults:
         return termination
     lost = any(fault.reason == "GpuLost" for fault in faults)
-    told = "; ".join(fault.message for fault in faults)
+    found = "; ".join(fault.message for fault in faults)
     return replace(
         termination,
         reason="GpuLost" if lost else termination.reason,
-        message=f"{told}. {_shorten(termination.message, _SHOWN_BEHIND_A_GPU_FAULT)}",
+        message=f"{found}. {_shorten(termination.message, _SHOWN_BEHIND_A_GPU_FAULT)}",
     )
 
 

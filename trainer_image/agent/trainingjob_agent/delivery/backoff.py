@@ -1,4 +1,4 @@
-"""How long to wait before the next try, and how often to say so."""
+"""How long to wait before the next try, and how often to log that."""
 
 import logging
 import random
@@ -20,9 +20,9 @@ class Backoff:
         self._kind: type[Exception] | None = None
 
     def failed(self, error: Exception) -> None:
-        """Note a failed try; it is told when it is the first, or of another kind."""
+        """Note a failed try; it is logged if it is the first, or of another kind."""
         if type(error) is not self._kind:
-            self._logger.warning("%s: %s; trying again until it works", self._what, error)
+            self._logger.warning("%s: %s; retrying until it works", self._what, error)
         self._kind = type(error)
         self._failures += 1
 

@@ -161,8 +161,8 @@ def fit_text(text: str) -> str:
 
 def _present(subject: Subject | None) -> dict[str, str]:
     """Name what a subject has, as MLflow's API does."""
-    told = subject._asdict() if subject is not None else {}
-    return {name: value for name, value in told.items() if value is not None}
+    named = subject._asdict() if subject is not None else {}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _json_number(value: float) -> float | str:

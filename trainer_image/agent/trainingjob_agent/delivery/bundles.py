@@ -1,4 +1,4 @@
-"""Calls of a script that MLflow did not get, and files that belong to them, for who sends them."""
+"""Calls of a script that MLflow did not get, with their files, until they are sent."""
 
 import json
 import shutil
@@ -88,7 +88,7 @@ class Bundle:
         (self.place / _COMPLETE).touch()
 
     def calls(self) -> list[Path]:
-        """Return what is left of the calls, oldest first."""
+        """Return the remaining calls, oldest first."""
         return sorted(self.place.glob("calls/*.json"))
 
     def delete(self) -> None:

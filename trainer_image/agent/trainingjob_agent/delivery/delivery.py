@@ -1,4 +1,4 @@
-"""The thread that sends what is in the spool, in order, until it is taken."""
+"""The thread that sends the contents of the spool, in order, until MLflow has taken them."""
 
 import logging
 import threading
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Delivery(threading.Thread):
-    """Joins what waits to calls of up to 1,000 items; what makes no full call waits a little."""
+    """Joins queued items to calls of up to 1,000; a call that is not full waits a little."""
 
     def __init__(self, connection: RunConnection, spool: Spool, closing: Closing) -> None:
         super().__init__(name="mlflow-delivery", daemon=True)
@@ -52,7 +52,7 @@ class Delivery(threading.Thread):
         )
 
     def wake(self, *, hurry: bool = False, complete: bool = False) -> None:
-        """Say that the spool has changed.
+        """Notify it that the spool has changed.
 
         Args:
             hurry: send now, however little it is.
@@ -70,7 +70,7 @@ class Delivery(threading.Thread):
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Deliver until told that the spool is complete and it is empty, or until the deadline."""
+        """Deliver until the spool is complete and empty, or until the deadline."""
         while frames := self._wait_for_work():
             if not self._deliver(frames):
                 return
@@ -219,7 +219,7 @@ class Delivery(threading.Thread):
         return []
 
     def _keep_first_values(self, part: Batch) -> list[Batch] | None:
-        """Return what is left of a refused part without changes of parameters; None without any."""
+        """Return a refused part without its changes of parameters; None if it has none."""
         if not part.params:
             return None
         kept = keep_first_values(
@@ -241,7 +241,7 @@ class Delivery(threading.Thread):
         return False
 
     def _hold(self, error: HeldError) -> bool:
-        """Wait long for somebody to act; False at the end, when nobody will."""
+        """Wait long for somebody to act; False when it is time to stop."""
         self._backoff.failed(error)
         if self._closing.requested.is_set():
             return False

@@ -17,7 +17,7 @@ _CREATE = ("POST", "/api/2.0/mlflow/logged-models")
 def make_calls(
     client: "MlflowClient", run_id: str, bundle: Bundle, bundles: Bundles, pending_id: str
 ) -> None:
-    """Make what is left of the calls, and upload the model's files before its end is told.
+    """Make the remaining calls, and upload the model's files before its final status is set.
 
     Args:
         client: of the job's server.
@@ -37,8 +37,8 @@ def make_calls(
         if (call.method, call.endpoint) == _CREATE:
             if not call.body.get("experiment_id"):
                 call.body["experiment_id"] = client.get_run(run_id).info.experiment_id
-            told = _call(client.tracking_uri, call)["model"]["info"]
-            bundles.note_model(bundle.name, told["model_id"], told["artifact_uri"])
+            info = _call(client.tracking_uri, call)["model"]["info"]
+            bundles.note_model(bundle.name, info["model_id"], info["artifact_uri"])
         else:
             _call(client.tracking_uri, call)
         file.unlink()

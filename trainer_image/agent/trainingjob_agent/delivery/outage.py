@@ -1,4 +1,4 @@
-"""Tells an outage, after which the same call may work, from an answer that stays as it is."""
+"""Distinguishes an outage, after which the same call may work, from a final answer."""
 
 from trainingjob_agent.delivery.connection import (
     RunNotFoundError,

@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 class Outbox:
     """The files of one process, in a directory that all processes of a script share.
 
-    An append is one write: it survives the death of the process. Nobody is waited for.
+    An append is one write: it survives the death of the process, and never waits.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tells content that a server fails on from a server that fails."""
+"""Distinguishes content that a server fails on from a server that is down."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ from trainingjob_agent.delivery.batch import Batch
 
 _FAILURES_WITHOUT_A_QUESTION = 2
 _PROVEN_FAILURES = 8
-"""Of one single item, before it is given up. A server that fails each third call, whatever is in
-it, does that by chance to one item of a million."""
+"""Failures of one single item before it is dropped. A server that fails every third call, whatever
+it contains, does that by chance to one item in a million."""
 
 
 class Poison:

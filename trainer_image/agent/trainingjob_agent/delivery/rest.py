@@ -19,7 +19,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _SHOWN_CHARACTERS = 300
 NO_CONNECTION_LEFT = "/3o7r)"
 """SQLAlchemy's name of a time-out of its pool of connections (sqlalche.me/e/20/3o7r), for which
-MLflow answers 400 BAD_REQUEST: no word on the content."""
+MLflow answers 400 BAD_REQUEST: not a verdict on the content."""
 
 
 class UnavailableError(Exception):
@@ -39,11 +39,11 @@ class ServerFailedError(UnavailableError):
 
 
 class HeldError(Exception):
-    """The server will say no to everything until somebody changes something."""
+    """The server refuses everything until somebody changes something."""
 
 
 class RefusedError(Exception):
-    """The server does not take this content."""
+    """The server rejects this content."""
 
 
 def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | None = None) -> None:
@@ -117,13 +117,13 @@ def _check(response: "Response") -> None:
         reply = None
     if status == 200 and isinstance(reply, dict):
         return
-    told = reply.get("message") if isinstance(reply, dict) else None
-    text = str(told or response.text or response.reason)[:_SHOWN_CHARACTERS]
+    answer = reply.get("message") if isinstance(reply, dict) else None
+    text = str(answer or response.text or response.reason)[:_SHOWN_CHARACTERS]
     message = f"{response.url} answers {status}: {text}"
-    if NO_CONNECTION_LEFT in str(told):
+    if NO_CONNECTION_LEFT in str(answer):
         raise UnavailableError(message)
-    # A proxy's page is no word of MLflow's on the content.
-    if status in _CONTENT_REFUSED and (told is not None or status == 413):
+    # A proxy's page is not MLflow's verdict on the content.
+    if status in _CONTENT_REFUSED and (answer is not None or status == 413):
         raise RefusedError(message)
     if status in _HELD:
         raise HeldError(message)

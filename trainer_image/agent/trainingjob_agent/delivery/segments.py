@@ -1,4 +1,4 @@
-"""The files of one spool: which there are, whose they are, appending and reading."""
+"""The files of one spool: listing them and their nodes, appending and reading."""
 
 import fcntl
 import logging

@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Sender:
-    """The one way to MLflow for metrics, parameters and tags.
+    """The only path to MLflow for metrics, parameters and tags.
 
     Whoever logs never waits: all that happens in their thread is an append to a queue. Within half
     a second one thread writes the queue to the spool, from which another delivers. When the disk is
@@ -273,7 +273,7 @@ class Sender:
                 count += 1
         except OSError as error:
             if not self._collect_fails:
-                _logger.warning("what the script logs cannot be read now: %s", error)
+                _logger.warning("cannot read what the script logs for now: %s", error)
             self._collect_fails = True
         else:
             self._collect_fails = False

@@ -1,4 +1,4 @@
-"""What the training and its node tell Prometheus."""
+"""The Prometheus metrics of the training and its node."""
 
 from collections.abc import Iterable, Iterator
 

@@ -61,13 +61,13 @@ class RankServer:
 
 
 class OtherRanks(Collector):
-    """What the other ranks of this node have to tell now."""
+    """The present metrics of the other ranks of this node."""
 
     def __init__(self, local_ranks: Iterable[int]) -> None:
         self._local_ranks = tuple(local_ranks)
 
     def collect(self) -> Iterator[Metric]:
-        """Ask all of them at the same time; who does not answer is left out."""
+        """Query all of them at the same time; a rank that does not answer is left out."""
         if not self._local_ranks:
             return
         with ThreadPoolExecutor(len(self._local_ranks)) as threads:

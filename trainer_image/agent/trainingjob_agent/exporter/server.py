@@ -37,7 +37,7 @@ class JobLabels(Collector):
 
 
 class Together(Collector):
-    """Makes one metric of those of the same name: a scrape may tell of each only once."""
+    """Merges metrics of the same name into one: a scrape may contain each name only once."""
 
     def __init__(self, collectors: Iterable[Collector]) -> None:
         self._collectors = tuple(collectors)

@@ -46,7 +46,7 @@ class LogKeeper(threading.Thread):
                     client.log_artifact(run_id, str(self.file), self.folder)
             except Exception as error:  # noqa: BLE001 - MLflow's client raises anything; the next try is near
                 if not self._failing:
-                    _logger.warning("cannot upload the log, trying again: %s", error)
+                    _logger.warning("cannot upload the log, retrying: %s", error)
                 self._failing = True
             else:
                 waiting = self._failing = False

@@ -86,7 +86,7 @@ class Output:
             new, self._new = self._new, Tail(self._tail_bytes)
         text = new.content()
         if new.left_out:
-            # What is left of a line could be half of a secret, which nobody recognises.
+            # The rest of a cut line could be half of a secret, which no pattern recognises.
             self._tail.left_out += new.left_out + len(self._rest)
             self._rest = b""
             text = text.partition(b"\n")[2]

@@ -8,7 +8,7 @@ from trainingjob_agent.monitor.quantities import MONITOR_ERRORS
 from trainingjob_agent.monitor.quantity import Reading
 
 _MOST_PROBLEMS = 1000
-"""That are logged: an error may tell something else each time."""
+"""Problems that are logged at most: an error may have another text each time."""
 
 _logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What counters that only grow tell: how far since the first reading, how fast since the last."""
+"""Growing counters: their increase since the first reading, their rate since the last."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -43,7 +43,7 @@ class AmdGpu:
         self._since_start = SinceStart()
 
     def read(self) -> list[Reading]:
-        """Read all that it tells."""
+        """Read all of its values."""
         if not self._identified:
             self._identify()
         readings = [
@@ -133,23 +133,23 @@ def _scaled(value: object, factor: float) -> object:
 
 
 def _power(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    told = smi.amdsmi_get_power_info(gpu)
+    read = smi.amdsmi_get_power_info(gpu)
     # A generation that has no such sensor says 0.
-    watts = (told[name] for name in _POWERS if isinstance(told.get(name), int) and told[name] > 0)
+    watts = (read[name] for name in _POWERS if isinstance(read.get(name), int) and read[name] > 0)
     return {q.POWER: next(watts, None)}
 
 
 def _memory(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    told = smi.amdsmi_get_gpu_vram_usage(gpu)
+    values = smi.amdsmi_get_gpu_vram_usage(gpu)
     return {
-        q.MEMORY_USED: _scaled(told["vram_used"], _MEBI),
-        q.MEMORY_CAPACITY: _scaled(told["vram_total"], _MEBI),
+        q.MEMORY_USED: _scaled(values["vram_used"], _MEBI),
+        q.MEMORY_CAPACITY: _scaled(values["vram_total"], _MEBI),
     }
 
 
 def _energy(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    told = smi.amdsmi_get_energy_count(gpu)
-    return {q.ENERGY: told["energy_accumulator"] * told["counter_resolution"] / 1e6}
+    values = smi.amdsmi_get_energy_count(gpu)
+    return {q.ENERGY: values["energy_accumulator"] * values["counter_resolution"] / 1e6}
 
 
 def _clock(kind: str) -> Callable[[Any, Any], object]:
@@ -159,10 +159,10 @@ def _clock(kind: str) -> Callable[[Any, Any], object]:
 
 
 def _ecc(smi: Any, gpu: Any) -> dict[Quantity, object]:
-    told = smi.amdsmi_get_gpu_total_ecc_count(gpu)
+    counts = smi.amdsmi_get_gpu_total_ecc_count(gpu)
     return {
-        q.ECC_CORRECTED: told["correctable_count"],
-        q.ECC_UNCORRECTED: told["uncorrectable_count"],
+        q.ECC_CORRECTED: counts["correctable_count"],
+        q.ECC_UNCORRECTED: counts["uncorrectable_count"],
     }
 
 

@@ -42,7 +42,7 @@ class GpuDevice:
         self._slow_due_seconds = 0.0
 
     def read(self) -> list[Reading]:
-        """Read all that it tells, and whether it is lost."""
+        """Read all of its values, and whether it is lost."""
         if self._handle is None:
             self._open()
         readings: list[Reading] = []
@@ -62,12 +62,12 @@ class GpuDevice:
     def fault(self) -> GpuFault | None:
         """Return what is wrong with it, as far as the last reading knows."""
         xids = sorted(self._xids.counts) if self._xids else []
-        told = ", ".join(map(describe_xid, xids))
+        errors = ", ".join(map(describe_xid, xids))
         if self._lost:
-            message = f"{self.identity} fell off the bus" + (f": {told}" if told else "")
+            message = f"{self.identity} fell off the bus" + (f": {errors}" if errors else "")
             return GpuFault(self.index, "GpuLost", message)
-        if told:
-            return GpuFault(self.index, "GpuXidError", f"{self.identity}: {told}")
+        if errors:
+            return GpuFault(self.index, "GpuXidError", f"{self.identity}: {errors}")
         return None
 
     def _open(self) -> None:

@@ -71,7 +71,7 @@ def visible_gpus(uuids: list[str], environment: Mapping[str, str] = os.environ) 
     whose numbers are the node's and mean nothing here.
 
     Args:
-        uuids: of each GPU; empty for one that does not tell.
+        uuids: of each GPU; empty for one that does not report it.
         environment: of this process.
     """
     everything = list(range(len(uuids)))

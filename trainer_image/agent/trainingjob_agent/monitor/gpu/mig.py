@@ -19,7 +19,7 @@ class MigInstance:
         """Read its memory.
 
         Raises:
-            NVMLError: it does not tell.
+            NVMLError: it does not report that.
         """
         return calls.memory(self._nvml, self._handle, self.label)
 

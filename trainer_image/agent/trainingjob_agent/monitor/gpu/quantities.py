@@ -91,7 +91,7 @@ ECC_UNCORRECTED = _gpu(
     steady=True,
 )
 XID_ERRORS = Quantity(
-    "Critical errors that the driver told of since the monitor started, by Xid number",
+    "Critical errors that the driver reported since the monitor started, by Xid number",
     "trainingjob_gpu_xid_errors",
     "gpu_{0}_xid_{1}_errors",
     labels=("gpu", "xid"),

@@ -30,7 +30,7 @@ class Gpu(Protocol):
     identity: GpuIdentity
 
     def read(self) -> list[Reading]:
-        """Read all that it tells."""
+        """Read all of its values."""
         ...
 
     def fault(self) -> GpuFault | None:

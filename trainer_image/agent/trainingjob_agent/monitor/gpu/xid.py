@@ -1,4 +1,4 @@
-"""Critical errors that the driver tells of."""
+"""Critical errors that the driver reports."""
 
 import logging
 from collections import Counter
