@@ -15,7 +15,10 @@ from trainingjob_agent.companions import (
     Companions,
 )
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Backoff, Closing, RunConnection, Sender, is_outage
+from trainingjob_agent.delivery.backoff import Backoff, Closing
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.outage import is_outage
+from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.exporter import TrainingMetrics
 from trainingjob_agent.logs.keeper import LogKeeper
 from trainingjob_agent.logs.output import Output

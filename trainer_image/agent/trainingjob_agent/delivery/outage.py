@@ -1,5 +1,7 @@
 """Tells an outage, after which the same call may work, from an answer that stays as it is."""
 
+from __future__ import annotations
+
 from trainingjob_agent.delivery.connection import (
     RunNotFoundError,
     http_status,
