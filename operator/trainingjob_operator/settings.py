@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from trainingjob_operator import __version__
+from trainingjob_operator.core.injection import INJECT, AgentImage
 from trainingjob_operator.core.tracking_uris import PLACEHOLDER, PodToken, TrackingUris
 
 # RFC 1123, as the API server has it.
@@ -74,6 +76,9 @@ class Settings(BaseModel):
     mlflow_workspaces: Workspaces = {}
     mlflow_pod_token: PodTokenSettings | None = None
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
+    agent_image: str = f"trainingjob/agent:{__version__}"
+    agent_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    agent_default: Literal["Image", "Inject"] = "Image"
     workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
     # Empty: all addresses, of IPv4 and IPv6.
@@ -133,6 +138,13 @@ class Settings(BaseModel):
             if uris.count(uri) > 1:
                 raise ValueError(f"{uri} is there twice, or is the default server")
         return value
+
+    @property
+    def agent(self) -> AgentImage:
+        """The agent that pods get where their image has none."""
+        return AgentImage(
+            self.agent_image, self.agent_image_pull_policy or "", self.agent_default == INJECT
+        )
 
     @property
     def tracking_uris(self) -> TrackingUris:

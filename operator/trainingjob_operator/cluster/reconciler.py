@@ -26,6 +26,7 @@ from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
 from trainingjob_operator.core import names
 from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
+from trainingjob_operator.core.injection import AgentImage
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.policies import deleting
 from trainingjob_operator.core.tracking_uris import TrackingUris
@@ -65,6 +66,7 @@ class Reconciler:
         runs: RunRouter,
         events: EventWriter,
         uris: TrackingUris,
+        agent: AgentImage,
         on_reconcile: OnReconcile,
         on_stored: OnStored,
         on_error: Callable[[str], None],
@@ -75,6 +77,7 @@ class Reconciler:
         self._runs = runs
         self._events = events
         self._uris = uris
+        self._agent = agent
         self._on_reconcile = on_reconcile
         self._serves = serves
         self._now = now
@@ -160,9 +163,10 @@ class Reconciler:
             self._caches.observed(job), refusal=self._refusals.known(job), events=events
         )
         run = self._runs.view(key, job.metadata.uid)
-        plan = decide(job, observed, run, now, self._uris)
+        plan = decide(job, observed, run, now, self._uris, self._agent)
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
-            plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
+            ending = replace(observed, terminating=True)
+            plan = decide(job, ending, run, now, self._uris, self._agent)
         await self._tell_wait(job, plan, deleting.waits_for(job, observed, run, now))
         if plan.run is not None:
             self._runs.want(key, plan.run, new=self._caches.is_new(job))

@@ -80,6 +80,15 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                                 "value": "https://mlflow.example.com",
                             },
                             {"name": "TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS", "value": "5"},
+                            {
+                                "name": "TRAININGJOB_OPERATOR_AGENT_IMAGE",
+                                "value": "trainingjob/agent:0.1.0",
+                            },
+                            {
+                                "name": "TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY",
+                                "value": "IfNotPresent",
+                            },
+                            {"name": "TRAININGJOB_OPERATOR_AGENT_DEFAULT", "value": "Image"},
                             {"name": "TRAININGJOB_OPERATOR_WORKERS", "value": "4"},
                             {"name": "TRAININGJOB_OPERATOR_LEASE_SECONDS", "value": "15"},
                             {"name": "TRAININGJOB_OPERATOR_LOG_LEVEL", "value": "INFO"},

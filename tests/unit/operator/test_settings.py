@@ -1,6 +1,7 @@
 """Settings from the environment, with errors that name the variable."""
 
 import pytest
+from trainingjob_operator.core.injection import AgentImage
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
@@ -54,6 +55,22 @@ WRONG = [
         "https://a is there twice, or is the default server",
     ),
 ]
+
+
+def test_the_agents_image_is_that_of_the_release() -> None:
+    assert read_settings(URI).agent == AgentImage("trainingjob/agent:0.1.0")
+
+
+def test_the_agent_may_be_brought_by_default() -> None:
+    environment = {
+        **URI,
+        "TRAININGJOB_OPERATOR_AGENT_IMAGE": "r/agent@sha256:0",
+        "TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY": "Always",
+        "TRAININGJOB_OPERATOR_AGENT_DEFAULT": "Inject",
+    }
+    assert read_settings(environment).agent == AgentImage(
+        "r/agent@sha256:0", "Always", by_default=True
+    )
 
 
 @pytest.mark.parametrize(("environment", "message"), WRONG)
