@@ -10,17 +10,20 @@ from tests.support.api import Cluster, Manifest
 from tests.support.node import Installed, wait_for_end
 from tests.support.training import outcomes
 
+IMAGES = Path(__file__).parent / "images"
 SHELL = "echo epoch 1; echo 'the data set is empty' >&2; exit 3"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pytorch(installed: Installed) -> str:
-    return images.bring("pytorch")
+    images.make_from(IMAGES / "pytorch", "localhost/pytorch:dev")
+    return "localhost/pytorch:dev"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shell(installed: Installed) -> str:
-    return images.bring("shell")
+    images.make_from(IMAGES / "shell", "localhost/shell:dev")
+    return "localhost/shell:dev"
 
 
 def job(name: str, image: str, command: list[str], **spec: Any) -> Manifest:

@@ -1,23 +1,23 @@
-"""Images that stand for those of other people, on the node of the tests."""
+"""Images that a test brings to the node besides ours, as other people's are."""
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
-from localcluster.commands import logged
-from localcluster.paths import ClusterPaths, cache_directory
-
-from localcluster import buildah, images, kind
-
-DOCKERFILES = Path(__file__).parents[1] / "e2e" / "images"
+from localcluster import images
 
 
-def bring(name: str) -> str:
-    """Build one from its directory, load it into the node, and return its reference."""
-    reference = images.reference(f"localhost/{name}:dev")
-    context = DOCKERFILES / name
-    log = cache_directory() / "logs" / f"image-{name}.log"
-    if kind.engine_answers():
-        logged(["docker", "build", f"--tag={reference}", str(context)], log)
-    else:
-        buildah.build(context / "Dockerfile", reference, context, log, ())
-    images.load(ClusterPaths.of("node"), reference)
-    return reference
+def make(image: str, dockerfile: str) -> None:
+    """Build an image from the text of a Dockerfile, which has no files, and load it."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "Dockerfile").write_text(dockerfile)
+        make_from(Path(directory), image)
+
+
+def make_from(directory: Path, image: str) -> None:
+    """Build an image from a directory with a Dockerfile, and load it."""
+    with tempfile.NamedTemporaryFile() as log:
+        images.build_file(directory / "Dockerfile", image, directory, Path(log.name), ())
+    command = [sys.executable, "-m", "localcluster", "load", image]
+    subprocess.run(command, check=True, capture_output=True)

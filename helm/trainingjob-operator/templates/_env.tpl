@@ -43,6 +43,8 @@
 {{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS
   value: {{ $mlflow.pollSeconds | quote }}
+- name: TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT
+  value: {{ .Values.trainingPods.securityContext | default dict | toJson | quote }}
 - name: TRAININGJOB_OPERATOR_AGENT_IMAGE
   value: {{ include "trainingjob-operator.imageReference" (list . .Values.agent.image) | quote }}
 - name: TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY

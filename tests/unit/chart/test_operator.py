@@ -81,6 +81,10 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                             },
                             {"name": "TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS", "value": "5"},
                             {
+                                "name": "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT",
+                                "value": '{"fsGroup":65532,"fsGroupChangePolicy":"OnRootMismatch"}',
+                            },
+                            {
                                 "name": "TRAININGJOB_OPERATOR_AGENT_IMAGE",
                                 "value": "trainingjob/agent:0.1.0",
                             },

@@ -1,5 +1,7 @@
 """Settings from the environment, with errors that name the variable."""
 
+from typing import Any
+
 import pytest
 from trainingjob_operator.core.injection import AgentImage
 from trainingjob_operator.core.intent import RunIdentity
@@ -48,6 +50,14 @@ WRONG = [
         "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN: Input should be greater than or equal to 600",
     ),
     (
+        {**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": '{"runAsUser": 0}'},
+        "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT: Input should be greater than or equal to 1",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": '{"runAsNonRoot": false}'},
+        "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT: Extra inputs are not permitted",
+    ),
+    (
         {
             **URI,
             "TRAININGJOB_OPERATOR_MLFLOW_SERVERS": '[{"uri": "https://a/"}, {"uri": "https://a"}]',
@@ -58,7 +68,7 @@ WRONG = [
 
 
 def test_the_agents_image_is_that_of_the_release() -> None:
-    assert read_settings(URI).agent == AgentImage("trainingjob/agent:0.1.0")
+    assert read_settings(URI).pod_defaults.agent == AgentImage("trainingjob/agent:0.1.0")
 
 
 def test_the_agent_may_be_brought_by_default() -> None:
@@ -68,7 +78,7 @@ def test_the_agent_may_be_brought_by_default() -> None:
         "TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY": "Always",
         "TRAININGJOB_OPERATOR_AGENT_DEFAULT": "Inject",
     }
-    assert read_settings(environment).agent == AgentImage(
+    assert read_settings(environment).pod_defaults.agent == AgentImage(
         "r/agent@sha256:0", "Always", by_default=True
     )
 
@@ -113,6 +123,22 @@ def test_servers_are_compared_without_their_last_slash() -> None:
 def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str, ...]) -> None:
     settings = read_settings({**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": written})
     assert settings.watch_namespaces == read
+
+
+@pytest.mark.parametrize(
+    ("written", "defaults"),
+    [
+        ("", {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}),
+        ("{}", {}),
+        (
+            '{"runAsUser": 1000, "runAsGroup": 0, "supplementalGroups": [7]}',
+            {"runAsUser": 1000, "runAsGroup": 0, "supplementalGroups": [7]},
+        ),
+    ],
+)
+def test_whose_ids_pods_have_by_default(written: str, defaults: dict[str, Any]) -> None:
+    settings = read_settings({**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": written})
+    assert settings.pod_defaults.security_context == defaults
 
 
 def test_what_tenants_may_use() -> None:

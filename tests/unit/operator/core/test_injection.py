@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from trainingjob_operator.core import injection, manifests
 from trainingjob_operator.core.decide import decide
+from trainingjob_operator.core.hardening import PodDefaults
 from trainingjob_operator.core.injection import AgentImage
 from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.tracking_uris import Tracking, TrackingUris
@@ -112,7 +113,7 @@ def test_who_gets_the_agent(spec: dict[str, Any], agent: AgentImage, brought: bo
 def test_the_job_that_is_created_has_the_agent() -> None:
     job = training_job({"command": ["train"]})
     uris = TrackingUris("http://mlflow:5000", "http://mlflow:5000")
-    plan = decide(job, Observed(None, ()), run(), at(0), uris, BY_DEFAULT)
+    plan = decide(job, Observed(None, ()), run(), at(0), uris, PodDefaults(agent=BY_DEFAULT))
     [created] = [action.manifest for action in plan.actions]
     assert created is not None
     assert pod(created)["initContainers"][0]["image"] == "registry.example.com/agent:1"
