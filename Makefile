@@ -73,13 +73,13 @@ cluster: setup ## Start the local cluster with a real node
 	$(LOCALCLUSTER) up --profile node
 
 .PHONY: images
-images: setup ## Build the operator's and the trainer's image
+images: setup ## Build the images of the operator, the trainer and the agent
 	$(LOCALCLUSTER) build
 
 .PHONY: deploy
 deploy: setup # The cluster with the images on it; the two long builds run at the same time
 	@$(MAKE) -j2 cluster images
-	$(LOCALCLUSTER) load operator trainer
+	$(LOCALCLUSTER) load operator trainer agent
 
 .PHONY: manifests
 manifests: setup ## Write the generated files: CRD, references, chart README, rendered manifests

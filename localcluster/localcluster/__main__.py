@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("component")
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
     build = command("build", "Build the images of this repository.")
-    build.add_argument("images", nargs="*", metavar="IMAGE", help="operator, trainer; default both")
+    names = "operator, trainer, agent"
+    build.add_argument("images", nargs="*", metavar="IMAGE", help=f"{names}; default all")
     build.add_argument(
         "--build-arg",
         action="append",
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="operator, trainer or the name of a built image; default operator and trainer",
+        help=f"{names} or the name of a built image; default the three",
     )
     tool = command("tool", "Print the path of a pinned program, built if it is missing.")
     tool.add_argument("name", choices=sorted(TOOLS))

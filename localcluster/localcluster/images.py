@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-DOCKERFILES = {"operator": "operator/Dockerfile", "trainer": "trainer_image/Dockerfile"}
+DOCKERFILES = {
+    "operator": "operator/Dockerfile",
+    "trainer": "trainer_image/Dockerfile",
+    "agent": "trainer_image/agent/Dockerfile",
+}
+_WITH_BIG_LAYERS = ("operator", "trainer")
 LAYOUT_PORT = 5000
 
 
 def reference(name: str) -> str:
-    """The full name of an image: ``operator`` and ``trainer`` are those of this repository."""
+    """The full name of an image; those of this repository go by their name in `DOCKERFILES`."""
     if name in DOCKERFILES:
         return f"docker.io/trainingjob/{name}:dev"
     tagged = name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
@@ -75,7 +80,8 @@ def build_file(
 
 def _dependencies_key() -> str:
     """A hash of what determines the big layers."""
-    sources = [REPOSITORY / "uv.lock", *(REPOSITORY / path for path in DOCKERFILES.values())]
+    dockerfiles = (REPOSITORY / DOCKERFILES[name] for name in _WITH_BIG_LAYERS)
+    sources = [REPOSITORY / "uv.lock", *dockerfiles]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from trainingjob_operator import __version__
 from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
+from trainingjob_operator.core.injection import INJECT, AgentImage
 from trainingjob_operator.core.tracking_uris import PLACEHOLDER, PodToken, TrackingUris
 
 # RFC 1123, as the API server has it.
@@ -91,6 +93,9 @@ class Settings(BaseModel):
         DEFAULTS.security_context
     )
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
+    agent_image: str = f"trainingjob/agent:{__version__}"
+    agent_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    agent_default: Literal["Image", "Inject"] = "Image"
     workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
     # Empty: all addresses, of IPv4 and IPv6.
@@ -155,7 +160,10 @@ class Settings(BaseModel):
     def pod_defaults(self) -> PodDefaults:
         """What pods have whose jobs choose nothing."""
         chosen = self.pod_security_context.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return PodDefaults(chosen)
+        agent = AgentImage(
+            self.agent_image, self.agent_image_pull_policy or "", self.agent_default == INJECT
+        )
+        return PodDefaults(chosen, agent)
 
     @property
     def tracking_uris(self) -> TrackingUris:

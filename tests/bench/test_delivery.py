@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 from mlflow import MlflowClient
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
 
 from tests.bench.report import report
 from tests.support.processes import MlflowServer

@@ -22,7 +22,8 @@ import wandb
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from torch import Tensor, nn
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.monitor import SystemMonitor
 from trainingjob_trainer.tasks.mnist import MnistTask
 

@@ -11,8 +11,13 @@ from localcluster import images
 def make(image: str, dockerfile: str) -> None:
     """Build an image from the text of a Dockerfile, which has no files, and load it."""
     with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "Dockerfile"
-        file.write_text(dockerfile)
-        images.build_file(file, image, Path(directory), Path(directory) / "log", ())
+        (Path(directory) / "Dockerfile").write_text(dockerfile)
+        make_from(Path(directory), image)
+
+
+def make_from(directory: Path, image: str) -> None:
+    """Build an image from a directory with a Dockerfile, and load it."""
+    with tempfile.NamedTemporaryFile() as log:
+        images.build_file(directory / "Dockerfile", image, directory, Path(log.name), ())
     command = [sys.executable, "-m", "localcluster", "load", image]
     subprocess.run(command, check=True, capture_output=True)

@@ -11,7 +11,7 @@ from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
 from trainingjob_agent.monitor.gpu.identity import sharing_of
 from trainingjob_agent.supervisor.node_watch import NODES_NOT_JOINED, WARNING_TAG
-from trainingjob_operator.core import conditions, contract, manifests
+from trainingjob_operator.core import conditions, contract, injection, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
@@ -19,6 +19,7 @@ from trainingjob_operator.core.tracking_uris import Tracking
 from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.progress import Progress
 
+from tests.support.fixtures import REPOSITORY
 from tests.support.jobs import RUN, at, child, pod, training_job
 
 INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
@@ -157,3 +158,18 @@ def test_the_operator_knows_the_progress_metrics_by_name() -> None:
         contract.METRIC_STEP: 5,
         contract.METRIC_REMAINING: 30.0,
     }
+
+
+def test_the_agents_image_is_made_for_where_the_operator_mounts_it() -> None:
+    spec = {"agent": "Inject", "command": ["train"]}
+    job = manifests.child_job(training_job(spec), 1, RUN, Tracking("http://mlflow"))
+    made = injection.with_agent(job, training_job(spec).spec, injection.AGENT_IMAGE)
+    pod = made["spec"]["template"]["spec"]
+    directory = pod["containers"][0]["volumeMounts"][-1]["mountPath"]
+    image = REPOSITORY / "trainer_image" / "agent"
+
+    for container in (*pod["initContainers"], *pod["containers"]):
+        program = Path(container["command"][0])
+        assert program.parent == Path(directory) / "bin"
+        assert (image / "image" / program.name).read_text().startswith(f"#!{directory}/bin/sh\n")
+    assert f"COPY --from=build {directory} {directory}\n" in (image / "Dockerfile").read_text()

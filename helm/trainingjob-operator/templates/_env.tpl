@@ -45,6 +45,12 @@
   value: {{ $mlflow.pollSeconds | quote }}
 - name: TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT
   value: {{ .Values.trainingPods.securityContext | default dict | toJson | quote }}
+- name: TRAININGJOB_OPERATOR_AGENT_IMAGE
+  value: {{ include "trainingjob-operator.imageReference" (list . .Values.agent.image) | quote }}
+- name: TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY
+  value: {{ .Values.agent.image.pullPolicy | quote }}
+- name: TRAININGJOB_OPERATOR_AGENT_DEFAULT
+  value: {{ .Values.agent.default | quote }}
 - name: TRAININGJOB_OPERATOR_WORKERS
   value: {{ .Values.operator.workers | quote }}
 - name: TRAININGJOB_OPERATOR_LEASE_SECONDS

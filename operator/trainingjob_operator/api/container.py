@@ -40,6 +40,14 @@ class TrainerContainer(ApiModel):
         max_length=256,
         description="Replaces the image's entry point. Not run in a shell.",
     )
+    agent: Literal["Image", "Inject"] | None = Field(
+        default=None,
+        description="Where the agent is, which brings system metrics, the cause of a failure and "
+        "the log to the run: Image, in the image, whose command runs it if there is one; Inject, "
+        "brought into the pod with a Python of its own, and runs the command. Default: the "
+        "operator's, which is Image unless its chart says Inject; then for a command that runs no "
+        "trainingjob-exec.",
+    )
     args: list[Argument] = Field(
         default=[],
         max_length=1024,

@@ -9,6 +9,7 @@ SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, 
 SHARED_MEMORY_VOLUME = "shared-memory"
 CHECKPOINT_VOLUME = "trainingjob-checkpoints"
 TOKEN_VOLUME = "trainingjob-mlflow-token"  # noqa: S105 - the name of a volume
+AGENT_VOLUME = "trainingjob-agent"
 MAX_NAME_LENGTH = 50
 VOLUME_SOURCES = (
     "configMap",
@@ -123,6 +124,26 @@ _SPEC_RULES = (
         f"spec.volumes must not have the name {TOKEN_VOLUME}, which is the operator's: choose "
         "another name",
         "volumes",
+    ),
+    rule(
+        f"!has(self.volumes) || self.volumes.all(v, v.name != '{AGENT_VOLUME}')",
+        f"spec.volumes must not have the name {AGENT_VOLUME}, which is the operator's: choose "
+        "another name",
+        "volumes",
+    ),
+    rule(
+        "!has(self.agent) || self.agent != 'Inject' || has(self.command)",
+        "spec.command must be there when spec.agent is Inject: the agent runs it, and cannot know "
+        "what the image runs; write down the image's ENTRYPOINT and CMD",
+        "agent",
+    ),
+    rule(
+        "!has(self.agent) || self.agent != 'Inject' || !has(self.command)"
+        " || !self.command.exists(word,"
+        " word == 'trainingjob-exec' || word.endsWith('/trainingjob-exec'))",
+        "spec.command must not name trainingjob-exec when spec.agent is Inject, which runs the "
+        "command by it: leave it out, or choose Image",
+        "command",
     ),
     rule(
         "!has(self.checkpoint) || !has(self.volumes)"

@@ -17,6 +17,7 @@ from trainingjob_operator.api.container_rules import (
     TEMPORARY_PATH,
     TEMPORARY_VOLUME,
 )
+from trainingjob_operator.core.injection import AGENT_IMAGE, AgentImage
 
 Manifest = dict[str, Any]
 
@@ -28,7 +29,8 @@ TRAINER_GROUP = 65532
 class PodDefaults:
     """What the operator's settings give to pods whose jobs choose nothing.
 
-    `security_context` has fields of a core/v1 PodSecurityContext.
+    `security_context` has fields of a core/v1 PodSecurityContext; `agent` is what `agent: Inject`
+    brings.
     """
 
     security_context: Mapping[str, Any] = field(
@@ -37,6 +39,7 @@ class PodDefaults:
             "fsGroupChangePolicy": "OnRootMismatch",
         }
     )
+    agent: AgentImage = AGENT_IMAGE
 
 
 DEFAULTS = PodDefaults()

@@ -26,7 +26,7 @@ MLFLOWS = (
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with the wheel of the agent and one release of MLflow's client."""
+    """A virtual environment, as another image has it."""
 
     directory: Path
 
@@ -48,7 +48,7 @@ def environments() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """
     yield "{}.{}".format(*sys.version_info), sys.executable, MLFLOWS[0]
     for version in PYTHONS:
-        python = _found(version)
+        python = find_python(version)
         if python is None:
             warnings.warn(f"no Python {version} on this machine: not tested", stacklevel=1)
             continue
@@ -63,15 +63,14 @@ def build_wheel(directory: Path) -> Path:
     return wheel
 
 
-def make(directory: Path, python: str, wheel: str, mlflow: str, *others: str) -> Environment:
+def make(directory: Path, python: str, *packages: str) -> Environment:
     """Make an environment; uv's cache has what was fetched before."""
-    client = f"mlflow-skinny=={mlflow}.*"
     _uv("venv", "--python", python, str(directory))
-    _uv("pip", "install", "--python", str(directory), wheel, client, *others)
+    _uv("pip", "install", "--python", str(directory), *packages)
     return Environment(directory)
 
 
-def _found(version: str) -> str | None:
+def find_python(version: str) -> str | None:
     """Find a Python where `PATH` has it, as on the machines of CI, or where pyenv keeps it."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     kept = sorted(pyenv.glob(f"{version}.*/bin/python{version}"))

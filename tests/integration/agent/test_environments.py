@@ -23,8 +23,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=lambda param: f"python{param[0]}-mlflow{param[2][0]}",
 )
 def environment(request: pytest.FixtureRequest, wheel: Path, tmp_path: Path) -> Environment:
-    _, python, mlflow = request.param
-    return make(tmp_path / "environment", python, str(wheel), *mlflow)
+    _, python, (release, *others) = request.param
+    client = f"mlflow-skinny=={release}.*"
+    return make(tmp_path / "environment", python, str(wheel), client, *others)
 
 
 @pytest.mark.timeout(1200)

@@ -84,6 +84,15 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                                 "name": "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT",
                                 "value": '{"fsGroup":65532,"fsGroupChangePolicy":"OnRootMismatch"}',
                             },
+                            {
+                                "name": "TRAININGJOB_OPERATOR_AGENT_IMAGE",
+                                "value": "trainingjob/agent:0.1.0",
+                            },
+                            {
+                                "name": "TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY",
+                                "value": "IfNotPresent",
+                            },
+                            {"name": "TRAININGJOB_OPERATOR_AGENT_DEFAULT", "value": "Image"},
                             {"name": "TRAININGJOB_OPERATOR_WORKERS", "value": "4"},
                             {"name": "TRAININGJOB_OPERATOR_LEASE_SECONDS", "value": "15"},
                             {"name": "TRAININGJOB_OPERATOR_LOG_LEVEL", "value": "INFO"},

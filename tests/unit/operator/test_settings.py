@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from trainingjob_operator.core.hardening import PodDefaults
+from trainingjob_operator.core.injection import AgentImage
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
@@ -67,6 +67,22 @@ WRONG = [
 ]
 
 
+def test_the_agents_image_is_that_of_the_release() -> None:
+    assert read_settings(URI).pod_defaults.agent == AgentImage("trainingjob/agent:0.1.0")
+
+
+def test_the_agent_may_be_brought_by_default() -> None:
+    environment = {
+        **URI,
+        "TRAININGJOB_OPERATOR_AGENT_IMAGE": "r/agent@sha256:0",
+        "TRAININGJOB_OPERATOR_AGENT_IMAGE_PULL_POLICY": "Always",
+        "TRAININGJOB_OPERATOR_AGENT_DEFAULT": "Inject",
+    }
+    assert read_settings(environment).pod_defaults.agent == AgentImage(
+        "r/agent@sha256:0", "Always", by_default=True
+    )
+
+
 @pytest.mark.parametrize(("environment", "message"), WRONG)
 def test_a_wrong_setting_is_named(environment: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as error:
@@ -122,7 +138,7 @@ def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str,
 )
 def test_whose_ids_pods_have_by_default(written: str, defaults: dict[str, Any]) -> None:
     settings = read_settings({**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": written})
-    assert settings.pod_defaults == PodDefaults(defaults)
+    assert settings.pod_defaults.security_context == defaults
 
 
 def test_what_tenants_may_use() -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from mlflow.entities import Metric
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender, Spool
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.spool import Spool
 
 from tests.support.faults import Answer, Request
 from tests.support.processes import MlflowServer

@@ -4,7 +4,9 @@ import itertools
 import time
 
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender, Spool
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.spool import Spool
 
 if __name__ == "__main__":
     contract = Contract.from_environment()

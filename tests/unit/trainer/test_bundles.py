@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_agent.delivery import Bundles
-from trainingjob_agent.delivery.bundles import Bundle, Call, place_of
+from trainingjob_agent.delivery.bundles import Bundle, Bundles, Call, place_of
 
 CREATE = Call("POST", "/api/2.0/mlflow/logged-models", {"name": "net"})
 FINALIZE = Call("PATCH", "/api/2.0/mlflow/logged-models/m-kept-1", {"status": "READY"})

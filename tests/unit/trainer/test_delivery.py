@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender, Uploader, rest
+from trainingjob_agent.delivery import rest
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.uploader import Uploader
 
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request

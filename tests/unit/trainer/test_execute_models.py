@@ -6,8 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from trainingjob_agent.delivery import Bundles
-from trainingjob_agent.delivery.bundles import Call
+from trainingjob_agent.delivery.bundles import Bundles, Call
 from trainingjob_agent.delivery.late_calls import make_calls
 
 from tests.support.faults import Answer, FaultyServer, Request

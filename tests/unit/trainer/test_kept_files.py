@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_agent.delivery import KeptFiles
+from trainingjob_agent.delivery.kept_files import KeptFiles
 
 
 def test_each_file_comes_once_as_a_copy_with_its_place_in_the_artifacts(tmp_path: Path) -> None:

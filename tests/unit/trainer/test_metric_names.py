@@ -6,7 +6,9 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from trainingjob_agent.delivery import RunConnection, Sender, Spool
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.spool import Spool
 from trainingjob_agent.exporter import TrainingMetrics
 from trainingjob_agent.monitor import Kind, Quantity, Reading
 from trainingjob_agent.monitor import quantities as q

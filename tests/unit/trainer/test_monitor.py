@@ -3,7 +3,8 @@ from collections.abc import Mapping
 
 import pytest
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Sender
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.monitor import SystemMonitor
 
 from tests.support.processes import MlflowServer

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from trainingjob_agent.delivery import Intake, Outbox, outbox
+from trainingjob_agent.delivery import outbox
 from trainingjob_agent.delivery.batch import Batch
-from trainingjob_agent.delivery.outbox import outbox_of_process
+from trainingjob_agent.delivery.outbox import Intake, Outbox, outbox_of_process
 from trainingjob_agent.delivery.point import Point, Subject
 from trainingjob_agent.delivery.records import encode_record
 

@@ -209,8 +209,12 @@ def test_checkpoints_of_another_job_need_a_word(tmp_path: Path) -> None:
     assert tiny.run(**second) == [1]
     assert "the checkpoints are of TrainingJob first (u-1), another job" in tiny.output()
 
-    assert tiny.run(TRAININGJOB_OPTION_ADOPT_CHECKPOINTS="true", **second) == [0], tiny.output()
+    adopted = {"TRAININGJOB_OPTION_ADOPT_CHECKPOINTS": "true", "TINY_SIGNAL": "4 0"}
+    assert tiny.run(**adopted, TINY_SIGNAL_NAME="SIGTERM", **second) == [143], tiny.output()
     assert "goes on from the checkpoints of TrainingJob first (u-1)" in tiny.output()
+
+    assert tiny.run(**second | {"TRAININGJOB_UID": "u-3"}) == [0], "created again"
+    assert "goes on from the checkpoints of TrainingJob second (u-2)" in tiny.output()
 
 
 def test_checkpoints_of_another_task_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Uploader
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.uploader import Uploader
 from trainingjob_trainer.sample_grid import Sample, Tile, draw_grid
 from trainingjob_trainer.samples import save_sample_predictions
 from trainingjob_trainer.samples.reading import predict

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import path_not_unique, validate_param_and_metric_name
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Spool
 from trainingjob_agent.delivery.batch import Batch, fit_key, join
 from trainingjob_agent.delivery.point import Point
 from trainingjob_agent.delivery.records import MAGIC, decode_record, encode_record, scan
+from trainingjob_agent.delivery.spool import Spool
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 points = st.builds(

@@ -8,8 +8,15 @@ import pytest
 from mlflow.entities import Metric
 from PIL import Image
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, RunNotFoundError, Sender, Uploader
-from trainingjob_agent.delivery.connection import NAME_TAG, NAMESPACE_TAG, UID_TAG
+from trainingjob_agent.delivery.connection import (
+    NAME_TAG,
+    NAMESPACE_TAG,
+    UID_TAG,
+    RunConnection,
+    RunNotFoundError,
+)
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.uploader import Uploader
 
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.processes import MlflowServer

@@ -1,5 +1,7 @@
 """What runs beside a training in its pod: monitor, exporter, delivery, supervisor. No torch."""
 
+from __future__ import annotations
+
 
 def report_progress(step: int, total: int | None = None, epoch: int | None = None) -> None:
     """Report how far the training is: call it after each optimizer step, in any rank.

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Bundles, Closing, RunConnection, Sender, Spool, Uploader
+from trainingjob_agent.delivery.backoff import Closing
+from trainingjob_agent.delivery.bundles import Bundles
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.sender import Sender
+from trainingjob_agent.delivery.spool import Spool
+from trainingjob_agent.delivery.uploader import Uploader
 from trainingjob_agent.exporter import Exporter
 from trainingjob_agent.monitor import GpuFault, SystemMonitor, SystemSample, find_gpu_faults
 

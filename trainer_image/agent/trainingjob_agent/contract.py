@@ -1,5 +1,7 @@
 """The environment that the operator gives the pod, parsed once into a frozen value."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ class ContractError(ValueError):
     """A variable of the contract has a value that cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contract:
     """The pod's environment. Every field has a value that suits a run outside of a cluster.
 
@@ -51,7 +53,7 @@ class Contract:
     local_world_size: int = 1
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Contract":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Contract:
         """Read the contract; an empty variable counts as absent.
 
         Raises:
@@ -104,7 +106,7 @@ class Contract:
         return self.tracking_uri is not None and (self.run_id or self.uid) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reader:
     """Typed access to environment variables."""
 
@@ -138,13 +140,12 @@ class _Reader:
         return seconds
 
     def monitor_level(self, variable: str) -> MonitorLevel:
-        match self.text(variable):
-            case None | "basic":
-                return "basic"
-            case "full":
-                return "full"
-            case text:
-                raise ContractError(f"{variable}: expected basic or full, got {text!r}")
+        text = self.text(variable)
+        if text is None or text == "basic":
+            return "basic"
+        if text == "full":
+            return "full"
+        raise ContractError(f"{variable}: expected basic or full, got {text!r}")
 
     def boolean(self, variable: str, *, default: bool) -> bool:
         text = self.text(variable)

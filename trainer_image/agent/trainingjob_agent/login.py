@@ -5,6 +5,8 @@ package kubernetes from the pod's ServiceAccount. This is one of its plugins, a 
 authentication (mlflow/tracking/request_auth): it reads the file before each request.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +48,7 @@ class TokenFileProvider:
         """Return the value of MLFLOW_TRACKING_AUTH that asks for it."""
         return _PROVIDER
 
-    def get_auth(self) -> "TokenFileLogin":
+    def get_auth(self) -> TokenFileLogin:
         """Return what logs one request in."""
         uris = (os.environ.get(name) for name in _TRACKING_URIS)
         return TokenFileLogin(Path(os.environ[TOKEN_FILE]), next((uri for uri in uris if uri), ""))
@@ -63,7 +65,7 @@ class TokenFileLogin:
         self._file = file
         self._server = _origin(tracking_uri)
 
-    def __call__(self, request: "PreparedRequest") -> Any:
+    def __call__(self, request: PreparedRequest) -> Any:
         """Return the request with its login, as requests asks for it."""
         if _origin(request.url or "") == self._server:
             token = self._file.read_text(encoding="utf-8").strip()

@@ -3,6 +3,8 @@
 Imported at the start of each Python process of a script, so it imports next to nothing.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, MutableMapping
 

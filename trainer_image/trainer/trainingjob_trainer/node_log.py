@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from trainingjob_agent.causes.termination import EXIT_TERMINATED
 from trainingjob_agent.companions import FLUSH_AFTER_FAILURE_SECONDS, FLUSH_AFTER_SIGNAL_SECONDS
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection, Uploader
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.uploader import Uploader
 from trainingjob_agent.logs.keeper import LogKeeper
 from trainingjob_agent.logs.output import Output
 

@@ -120,12 +120,16 @@ class Setup:
             _logger.warning("used from now on: %s", ", ".join(changed.values()))
 
     def _check_job(self, then: Mapping[str, str | None]) -> None:
-        """Outside of a cluster there is no uid, and any directory is one's own."""
+        """Outside of a cluster there is no uid, and any directory is one's own.
+
+        A TrainingJob that was deleted and created again under its name goes on: it names the claim
+        of its checkpoints for that (spec.checkpoint.claimName).
+        """
         before, now = then.get("uid"), self._job.get("uid")
         if before is None or now is None or before == now:
             return
         other = f"TrainingJob {then.get('name')} ({before})"
-        if not self._adopt:
+        if not self._adopt and then.get("name") != self._job.get("name"):
             raise CheckpointMismatchError(
                 f"the checkpoints are of {other}, another job: use another directory, or go on "
                 "from them by --adopt-checkpoints"

@@ -1,5 +1,7 @@
 """What a program printed at its end, read as a cause. Pure."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 
@@ -36,7 +38,7 @@ _WORDS = (
 """Lines in which a program that prints no traceback says why it ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PrintedTraceback:
     """The last traceback of a text; `frames` as (file, line, function), the innermost last.
 
@@ -55,7 +57,7 @@ class PrintedTraceback:
         return classify_text(self.name, self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LastWords:
     """The last output of a program without a traceback; no reason if the text shows none."""
 

@@ -1,5 +1,7 @@
 """Which reason the job's status shows for an exception, by its types and its text. Pure."""
 
+from __future__ import annotations
+
 import builtins
 from collections.abc import Iterable
 

@@ -1,5 +1,7 @@
 """Why a process ends: the reason, the last frame of user code, the pod's termination message."""
 
+from __future__ import annotations
+
 import fcntl
 import json
 import logging
@@ -34,7 +36,7 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Termination:
     """The termination message, which the operator reads from the container's terminated state."""
 
@@ -161,7 +163,7 @@ def _is_user_code(filename: str) -> bool:
         return _BUILT_IN_TASKS in path.as_posix()
     if not path.exists() or _INSTALLED.intersection(path.parts):
         return False
-    return not any(path.is_relative_to(library) for library in _LIBRARIES)
+    return not any(library in path.parents for library in _LIBRARIES)
 
 
 def _encodable(text: str) -> str:

@@ -1,5 +1,7 @@
 """What one call of runs/log-batch carries, and how it looks on the wire and on disk."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
@@ -24,7 +26,7 @@ _NO_CHARACTER_OF_A_KEY = re.compile(r"[^/\w.\- :]")
 _NO_FOLDERS = frozenset({"", ".", ".."})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Points, parameters and tags for one run; params and tags only for the job's own."""
 
@@ -58,7 +60,7 @@ class Batch:
             "tags": [{"key": key, "value": value} for key, value in self.tags],
         }
 
-    def log(self, client: "MlflowClient", run_id: str) -> None:
+    def log(self, client: MlflowClient, run_id: str) -> None:
         """Log to a store without a server, such as a file of a training on a laptop.
 
         Raises:
@@ -89,7 +91,7 @@ class Batch:
         ).encode()
 
     @classmethod
-    def from_bytes(cls, body: bytes) -> "Batch":
+    def from_bytes(cls, body: bytes) -> Batch:
         """Read what `to_bytes` wrote."""
         run_id, points, params, tags = json.loads(body)
         return cls(
@@ -101,7 +103,7 @@ class Batch:
             tuple((key, value) for key, value in tags),
         )
 
-    def split(self) -> Iterator["Batch"]:
+    def split(self) -> Iterator[Batch]:
         """Cut in two or three smaller ones, to find what a server refuses."""
         kinds = [Batch(self.points), Batch(params=self.params), Batch(tags=self.tags)]
         present = [batch for batch in kinds if len(batch)]
@@ -114,7 +116,7 @@ class Batch:
                 self, points=self.points[part], params=self.params[part], tags=self.tags[part]
             )
 
-    def joined(self, other: "Batch") -> "Batch | None":
+    def joined(self, other: Batch) -> Batch | None:
         """Put `other` behind this, as one call that means the same; None if that cannot be.
 
         The same parameter or tag twice stays two calls: MLflow refuses the one, and the order of

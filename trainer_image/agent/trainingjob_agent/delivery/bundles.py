@@ -1,5 +1,7 @@
 """Calls of a script that MLflow did not get, with their files, until they are sent."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import time
@@ -30,7 +32,7 @@ class Call(NamedTuple):
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """The calls about one model, or one call about the run, with the model's files."""
 

@@ -1,5 +1,7 @@
 """The job's MLflow run: which it is, and a client for it."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
@@ -78,7 +80,7 @@ class RunConnection:
         """Whether this names the job's run, which None does, too."""
         return run_id is None or run_id == self._contract.run_id
 
-    def resolve(self) -> tuple["MlflowClient", str]:
+    def resolve(self) -> tuple[MlflowClient, str]:
         """Return the client and the id of the run, by the contract or by the tag `trainingjob.uid`.
 
         Raises:
@@ -139,12 +141,12 @@ class RunConnection:
             return False
         return True
 
-    def _for(self, batch: Batch) -> tuple["MlflowClient", str]:
+    def _for(self, batch: Batch) -> tuple[MlflowClient, str]:
         with _told_apart():
             client, run_id = self.resolve()
         return client, batch.run_id or run_id
 
-    def _find(self, client: "MlflowClient") -> str:
+    def _find(self, client: MlflowClient) -> str:
         """Search all experiments (runs/search); of several runs the operator keeps the oldest.
 
         A run that has only the uid is not the job's: anybody can write a tag.
@@ -176,7 +178,7 @@ class RunConnection:
         return tags
 
 
-def http_status(error: "MlflowException") -> int:
+def http_status(error: MlflowException) -> int:
     """Return the HTTP status that an error stands for, also one found before the request."""
     return int(error.get_http_status_code())  # type: ignore[no-untyped-call]  # MLflow's
 
@@ -192,10 +194,11 @@ def _told_apart(bad_request: type[Exception] = rest.HeldError) -> Iterator[None]
     except RunNotFoundError as error:
         raise rest.UnavailableError(str(error)) from error
     except MlflowException as error:
-        match http_status(error):
-            case 400 if rest.NO_CONNECTION_LEFT not in str(error):
-                raise bad_request(str(error)) from error
-            case 401 | 403 | 404:
-                raise rest.HeldError(str(error)) from error
-            case _:
-                raise rest.UnavailableError(str(error)) from error
+        raise _kind_of(error, bad_request)(str(error)) from error
+
+
+def _kind_of(error: MlflowException, bad_request: type[Exception]) -> type[Exception]:
+    status = http_status(error)
+    if status == 400 and rest.NO_CONNECTION_LEFT not in str(error):
+        return bad_request
+    return rest.HeldError if status in (401, 403, 404) else rest.UnavailableError

@@ -1,5 +1,7 @@
 """Files that a script could not upload, on their way to the process beside it."""
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 import time
@@ -35,7 +37,7 @@ class KeptFiles:
             shutil.rmtree(place, ignore_errors=True)
             raise
         # Only what is whole has such a name, and it sorts behind those before.
-        name = place.name.removeprefix(_UNFINISHED)
+        name = place.name[len(_UNFINISHED) :]
         place.rename(self._directory / f"{time.time_ns():020d}-{name}")
 
     def take(self) -> Iterator[tuple[Path, str]]:

@@ -1,5 +1,7 @@
 """Distinguishes an outage, after which the same call may work, from a final answer."""
 
+from __future__ import annotations
+
 from trainingjob_agent.delivery.connection import (
     RunNotFoundError,
     http_status,

@@ -1,5 +1,7 @@
 """What the processes of a script log, on its way into the spool of the process beside them."""
 
+from __future__ import annotations
+
 import errno
 import functools
 import logging
@@ -73,7 +75,7 @@ class Outbox:
             self._segment = None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def outbox_of_process(directory: Path) -> Outbox:
     """Return the one outbox that this process has there.
 

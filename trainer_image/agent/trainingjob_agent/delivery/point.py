@@ -1,5 +1,7 @@
 """One value of one metric."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 

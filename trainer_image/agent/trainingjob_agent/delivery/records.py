@@ -1,5 +1,7 @@
 """The format of a spool segment: framed records with a checksum. Pure."""
 
+from __future__ import annotations
+
 import struct
 import zlib
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """The call of MLflow's REST API that carries metrics; its errors say what to do about them."""
 
+from __future__ import annotations
+
 import email.utils
 import os
 import time
@@ -46,7 +48,7 @@ class RefusedError(Exception):
     """The server rejects this content."""
 
 
-def log_batch(uri: str, run_id: str, batch: "Batch", timeout_seconds: float | None = None) -> None:
+def log_batch(uri: str, run_id: str, batch: Batch, timeout_seconds: float | None = None) -> None:
     """POST runs/log-batch once, with the login and the certificates that MLflow's client has.
 
     Args:
@@ -109,7 +111,7 @@ def _timed_out(error: Exception) -> bool:
     return isinstance(reason, ReadTimeoutError)
 
 
-def _check(response: "Response") -> None:
+def _check(response: Response) -> None:
     status = response.status_code
     try:
         reply = response.json()

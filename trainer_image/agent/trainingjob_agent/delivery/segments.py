@@ -1,5 +1,7 @@
 """The files of one spool: listing them and their nodes, appending and reading."""
 
+from __future__ import annotations
+
 import fcntl
 import logging
 import os
@@ -16,7 +18,7 @@ _NAME = re.compile(r"node-(\d+)-(\d+)\.spool")
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class SegmentName:
     """Names sort in the order of writing, for each node."""
 

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import RunConnection
+from trainingjob_agent.delivery.connection import RunConnection
 from trainingjob_agent.logs.output import Output
 
 _EVERY_SECONDS = 60.0

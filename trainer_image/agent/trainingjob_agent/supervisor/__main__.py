@@ -34,8 +34,13 @@ _HOOK = Path(__file__).parent / "hook"
 _logger = logging.getLogger("trainingjob-exec")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command to its end; returns its exit code, 128 + n after signal n."""
+def main(arguments: Sequence[str] | None = None, *, package_directory: Path | None = None) -> int:
+    """Run a command to its end; returns its exit code, 128 + n after signal n.
+
+    Args:
+        arguments: those of the command line by default.
+        package_directory: where the script's Python finds this package, if it has none itself.
+    """
     command = list(sys.argv[1:] if arguments is None else arguments)
     if command[:1] in (["-h"], ["--help"]):
         sys.stdout.write(_USAGE)
@@ -59,13 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if contract.num_nodes > 1:
         wait_for_name(os.environ.get("PET_MASTER_ADDR", ""))
     with tempfile.TemporaryDirectory(prefix="trainingjob-exec-") as directory:
-        return _run(child, command, contract, Path(directory), output)
+        environment = script_environment(os.environ, Path(directory), package_directory)
+        return _run(child, command, contract, environment, Path(directory), output)
 
 
 def _run(
-    child: Child, command: Sequence[str], contract: Contract, directory: Path, output: Output
+    child: Child,
+    command: Sequence[str],
+    contract: Contract,
+    environment: Mapping[str, str],
+    directory: Path,
+    output: Output,
 ) -> int:
-    environment = script_environment(os.environ, directory)
     outbox_in(directory).mkdir()
     try:
         child.start(environment, directory / STOP_MARKER)
@@ -82,9 +92,11 @@ def _run(
     return Supervisor(child, command, contract, directory, output).run()
 
 
-def script_environment(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+def script_environment(
+    environment: Mapping[str, str], directory: Path, package_directory: Path | None = None
+) -> dict[str, str]:
     """Return the environment of the script: ours, and what its Python processes hook into."""
-    path = environment.get("PYTHONPATH")
+    paths = (_HOOK, package_directory, environment.get("PYTHONPATH"))
     kept = {ours: environment[name] for name, ours in MLFLOW_NAMES.items() if environment.get(name)}
     # MLflow would print the address by which pods reach it; what runs beside prints the page.
     quiet = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"} if environment.get(RUN_URL) else {}
@@ -93,7 +105,7 @@ def script_environment(environment: Mapping[str, str], directory: Path) -> dict[
         **quiet,
         **environment,
         **login_variables(environment),
-        "PYTHONPATH": f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path),
         DIRECTORY: str(directory),
         "TRAININGJOB_STACKS_FILE": str(directory / "stacks.txt"),
     }

@@ -5,6 +5,8 @@
 # MLflow's stores have no annotations.
 # mypy: allow-untyped-calls, no-warn-return-any
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading

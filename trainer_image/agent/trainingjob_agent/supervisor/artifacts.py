@@ -5,6 +5,8 @@
 # MLflow's repositories have no annotations.
 # mypy: allow-untyped-calls
 
+from __future__ import annotations
+
 import posixpath
 import re
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from urllib.parse import urlsplit
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
-from trainingjob_agent.delivery import KeptFiles, is_outage
 from trainingjob_agent.delivery.bundles import STAND_IN, Bundles
+from trainingjob_agent.delivery.kept_files import KeptFiles
+from trainingjob_agent.delivery.outage import is_outage
 from trainingjob_agent.supervisor.asking import KEPT_RUN, REACH
 from trainingjob_agent.supervisor.jobs_run import JobsRun
 from trainingjob_agent.supervisor.kept_calls import MODELS_ARE_KEPT
@@ -58,7 +61,7 @@ class JobsArtifacts(MlflowArtifactsRepository):
                 raise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Place:
     """Where files go: in the artifacts of the job's run, or of a model.
 

@@ -1,6 +1,8 @@
 """The job's run as the server shows it, or, while it is away, as far as it is known without it."""
 # mypy: allow-untyped-calls
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Any

@@ -4,6 +4,8 @@ Each node that believes to be alone trains the whole model, and all of them succ
 hook in jobs of several nodes only.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from pathlib import Path

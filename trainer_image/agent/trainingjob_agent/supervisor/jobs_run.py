@@ -1,5 +1,7 @@
 """The job's run, as each process of the script knows it from its environment."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ _RUN_ID = "run-id"
 _NODE_RANKS = ("NODE_RANK", "GROUP_RANK", "TRAININGJOB_NODE_RANK", "PET_NODE_RANK")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobsRun:
     """Where the job's run is, and where what is logged to it goes.
 
@@ -45,7 +47,7 @@ class JobsRun:
     every_rank: bool = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "JobsRun | None":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> JobsRun | None:
         """Return the job's run; None outside of `trainingjob-exec`, or without a run."""
         directory, uri = environment.get(DIRECTORY), environment.get(TRACKING_URI)
         run_id, uid = environment.get(RUN_ID) or None, environment.get(UID) or None

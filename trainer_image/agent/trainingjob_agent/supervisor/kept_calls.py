@@ -4,6 +4,8 @@ The process beside the script makes them when the server is back; see `delivery/
 """
 # mypy: allow-untyped-calls
 
+from __future__ import annotations
+
 import json
 import time
 import uuid
@@ -100,7 +102,7 @@ class KeptCalls:
         return api.Response()
 
     def _about_model(self, api: Any, body: dict[str, Any], endpoint: str) -> Any:
-        name, model_id = api.__name__, endpoint.removeprefix(f"{_MODELS}/").partition("/")[0]
+        name, model_id = api.__name__, endpoint[len(f"{_MODELS}/") :].partition("/")[0]
         opened = self._bundles.is_open(model_id)
         if not opened and not model_id.startswith(STAND_IN) and not self._away():
             return None

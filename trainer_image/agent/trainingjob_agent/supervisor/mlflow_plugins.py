@@ -2,6 +2,8 @@
 # MLflow's stores have no annotations.
 # mypy: allow-untyped-calls, no-warn-return-any
 
+from __future__ import annotations
+
 import functools
 import os
 import re

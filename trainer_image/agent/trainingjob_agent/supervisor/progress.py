@@ -1,5 +1,7 @@
 """How far the training of a script is, for the status of its job."""
 
+from __future__ import annotations
+
 import functools
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
 _EVERY_SECONDS = 5.0
 
 
-@dataclass(slots=True)
+@dataclass
 class Progress:
     """Turns steps into metrics. Pure: the clock is handed in, in seconds, and so is the log."""
 
@@ -73,7 +75,7 @@ class Progress:
         return metrics
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def progress_of_process() -> Progress | None:
     """Return where this process reports to; None outside of `trainingjob-exec`."""
     job = JobsRun.from_environment()

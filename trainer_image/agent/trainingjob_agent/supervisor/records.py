@@ -1,5 +1,7 @@
 """What a Python process of the script leaves behind when an exception ends it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import logging
@@ -38,7 +40,7 @@ _PASSED_ON_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One process and its exception.
 

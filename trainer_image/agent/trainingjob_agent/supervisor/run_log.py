@@ -1,5 +1,7 @@
 """What a process of the script logs to the job's run, made fit for MLflow and for several ranks."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any
 

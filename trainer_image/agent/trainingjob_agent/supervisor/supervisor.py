@@ -17,8 +17,10 @@ from trainingjob_agent.companions import (
     Companions,
 )
 from trainingjob_agent.contract import Contract
-from trainingjob_agent.delivery import Bundles, Intake, KeptFiles
 from trainingjob_agent.delivery.batch import Batch, fit_key
+from trainingjob_agent.delivery.bundles import Bundles
+from trainingjob_agent.delivery.kept_files import KeptFiles
+from trainingjob_agent.delivery.outbox import Intake
 from trainingjob_agent.exporter import ScriptMetrics, SystemMetrics
 from trainingjob_agent.logs.keeper import LogKeeper
 from trainingjob_agent.logs.masking import mask_text

@@ -3,6 +3,8 @@
 Lightning asks for them: its entry points are in `hook/`. Imported in each Python process.
 """
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 

@@ -1,5 +1,7 @@
 """How far a Trainer of Lightning is, whichever of its two packages it comes from."""
 
+from __future__ import annotations
+
 import functools
 import sys
 from typing import Any
@@ -55,7 +57,7 @@ def _report(trainer: Any) -> None:
     progress.report(step, done, epoch)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def _say_once(reason: str) -> None:
     sys.stderr.write(f"trainingjob-exec: the progress of Lightning is not known: {reason}\n")
 

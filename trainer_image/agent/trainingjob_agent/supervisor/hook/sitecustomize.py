@@ -1,7 +1,8 @@
 """Runs in each Python process of a script under `trainingjob-exec`, before its first line.
 
 Its directory is the first of PYTHONPATH. It imports next to nothing, and nothing that it does may
-keep the script from running.
+keep the script from running, also in a Python that is too old for the rest of us: no syntax here is
+newer than 3.6.
 """
 
 import importlib.machinery
@@ -37,7 +38,7 @@ def _install(directory: str) -> None:
         return
 
     def record(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None"
     ) -> None:
         shown = True
         try:
@@ -86,6 +87,8 @@ def _watch_for_lone_node(directory: str) -> None:
         sys.stderr.write(f"trainingjob-exec: cannot see whether nodes train together: {reason}\n")
 
 
-if _DIRECTORY:
+if _DIRECTORY and sys.version_info < (3, 8):
+    sys.stderr.write("trainingjob-exec: this process goes unnoticed: Python 3.8 is the oldest\n")
+elif _DIRECTORY:
     _install(_DIRECTORY)
 _run_hidden_one()
