@@ -6,7 +6,10 @@ import time
 from collections.abc import Sequence
 
 from torch import Tensor
-from trainingjob_agent.delivery import Backoff, Closing, RunConnection, Sender, is_outage
+from trainingjob_agent.delivery.backoff import Backoff, Closing
+from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.delivery.outage import is_outage
+from trainingjob_agent.delivery.sender import Sender
 
 from trainingjob_trainer.model_logging.uploading import (
     TrainedModel,
