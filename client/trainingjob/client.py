@@ -116,7 +116,7 @@ class Run:
             raise UserError(
                 f"the run of {self.name} has no result",
                 "results are kept of functions that were submitted, in images with MLflow's "
-                f"client; tj logs {self.name} says more",
+                f"client; {self._cluster.calls('logs', self.name)} says more",
             )
         return functions.result("\n".join(files.lines(functions.RESULT)))
 

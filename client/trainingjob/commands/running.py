@@ -172,7 +172,7 @@ def _show(found: "Cluster", made: Job, *, detach: bool) -> None:
     """Say that a job was created, and follow it."""
     typer.echo(f"{made.name} created in namespace {made.namespace}")
     if detach:
-        typer.echo(hint(made.name))
+        typer.echo(hint(found, made.name))
         return
     follow(found, made.name, Selection(), explained=True)
 

@@ -67,7 +67,7 @@ def test_a_name_that_is_taken(tj: Tj, cluster: Cluster) -> None:
     cluster.apply(manifest("train"))
     assert errors_of(tj, *RUN, "--no-code", "--", "true") == [
         f"error: train exists in namespace {tj.namespace}",
-        "→ choose another name, or tj delete train first",
+        f"→ choose another name, or tj delete train --namespace {tj.namespace} first",
     ]
 
 
