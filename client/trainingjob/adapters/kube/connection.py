@@ -35,9 +35,13 @@ class Connection:
         try:
             yield
         except ApiException as error:
+            if not error.status:
+                # The client's own, for a connection that broke in TLS.
+                cause = str(error.reason).strip().rpartition("\n")[2]
+                raise refusals.unreachable(self.server, cause) from error
             body = error.body.decode() if isinstance(error.body, bytes) else error.body
             raise refusals.of_answer(
-                error.status or 0,
+                error.status,
                 body or str(error.reason),
                 self.server,
                 self.namespace,
