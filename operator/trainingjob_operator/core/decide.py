@@ -265,12 +265,15 @@ def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]
     Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
     """
     told = any(pod.disruption or failure.failed(pod) for pod in pods)
-    return told or child is None or child.cleared or _waited(context, child)
+    return told or child is None or _waited(context, child)
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
-    """Whether the Job has told its end for so long that the watch of pods must have it, too."""
-    ended = child.ended_at if child is not None else None
+    """Whether the Job ended, or was deleted, so long ago that the watch of pods must have it, too.
+
+    A pod that was made just before may not be seen yet, and live.
+    """
+    ended = child and (child.ended_at or child.deleted_at)
     return context.now - (ended or context.now) >= timedelta(seconds=EVIDENCE_SECONDS)
 
 

@@ -11,7 +11,7 @@ from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import status
 
 # A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
-PENDING_AFTER = timedelta(seconds=2)
+PENDING_AFTER = timedelta(seconds=15)
 # A run that is there, or a server that does not answer, is told; seconds until a look without that.
 RECHECK = 30.0
 

@@ -24,7 +24,9 @@ def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
     blamed = [pod for pod in pods if failed(pod)]
     if blamed:
-        return _pod_cause(min(blamed, key=_precedence))
+        own = [pod.end.finished_at for pod in blamed if pod.end and not _terminated(pod.end)]
+        first = min((at for at in own if at), default=_NEVER)
+        return _pod_cause(min(blamed, key=lambda pod: _precedence(pod, first)))
     reason, message = (job.reason, job.message) if job is not None else ("", "")
     return Cause(reason or Reason.JOB_FAILED, _clip(message or "the child Job failed"))
 
@@ -46,19 +48,26 @@ def _hidden(end: ContainerEnd) -> Cause | None:
     return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
 
 
-def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
+def _precedence(pod: PodView, first: datetime) -> tuple[bool, bool, datetime, bool, int]:
     """The first failure in time; ranks ended by a signal mostly follow another one's failure.
 
-    Those that we ended come last.
+    Those that we ended come last. A pod that somebody deleted before the `first` rank failed by
+    itself is what the others lost their connection to.
     """
+    if pod.deleted_at is not None and pod.deleted_at < first:
+        return False, False, pod.deleted_at, False, pod.rank
     by_us = pod.ending and pod.reason == POD_DEADLINE
     finished = pod.end.finished_at if pod.end else None
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
-    terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
+    terminated = pod.end is not None and _terminated(pod.end)
     by_another = ended_by_signal and not out_of_memory
     ended_by_us = by_us and (pod.end is None or by_another)
     return ended_by_us, terminated, finished or _NEVER, by_another, pod.rank
+
+
+def _terminated(end: ContainerEnd) -> bool:
+    return end.exit_code == EXIT_TERMINATED
 
 
 def _pod_cause(pod: PodView) -> Cause:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,22 @@ CAUSES = [
         [failed_pod(0, code=143, finished=19), failed_pod(1, code=7, finished=20)],
         Cause("NonZeroExitCode", "the container exited with code 7", "node-1", 1, 7),
         id="a-terminated-rank-is-not-the-cause",
+    ),
+    pytest.param(
+        [
+            failed_pod(0, code=1, finished=20),
+            replace(failed_pod(1, code=143, finished=21), deleting=True, deleted_at=at(19)),
+        ],
+        Cause("Signal", "the container was ended by SIGTERM", "node-1", 1, 143),
+        id="a-rank-that-lost-a-deleted-one-is-not-the-cause",
+    ),
+    pytest.param(
+        [
+            failed_pod(0, code=1, finished=20),
+            replace(failed_pod(1, code=143, finished=21), deleting=True, deleted_at=at(20)),
+        ],
+        Cause("NonZeroExitCode", "the container exited with code 1", "node-0", 0, 1),
+        id="a-rank-that-was-deleted-for-it-is-not-the-cause",
     ),
     pytest.param(
         [failed_pod(0, code=134, finished=20), failed_pod(1, code=7, finished=20)],
