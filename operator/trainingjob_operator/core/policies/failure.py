@@ -74,7 +74,9 @@ def _pod_cause(pod: PodView) -> Cause:
     if pod.end is None:
         message = f"pod {pod.name} failed before its container ran"
         return Cause(pod.reason or Reason.POD_FAILED, message, pod.node or None, pod.rank)
-    cause = _explain(pod.end, pod.reason)
+    # The kubelet names our deadline, too, where the container has just ended by itself.
+    by_itself = pod.ending and pod.reason == POD_DEADLINE and pod.end.exit_code <= SIGNAL_BASE
+    cause = _explain(pod.end, "" if by_itself else pod.reason)
     return replace(
         cause,
         message=_clip(cause.message),
