@@ -26,6 +26,7 @@ from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
 from trainingjob_operator.core import names
 from trainingjob_operator.core.decide import TERMINATING_RECHECK, decide
+from trainingjob_operator.core.hardening import PodDefaults
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.policies import deleting
 from trainingjob_operator.core.tracking_uris import TrackingUris
@@ -68,6 +69,7 @@ class Reconciler:
         runs: RunRouter,
         events: EventWriter,
         uris: TrackingUris,
+        defaults: PodDefaults,
         on_reconcile: OnReconcile,
         on_stored: OnStored,
         on_error: Callable[[str], None],
@@ -78,6 +80,7 @@ class Reconciler:
         self._runs = runs
         self._events = events
         self._uris = uris
+        self._defaults = defaults
         self._on_reconcile = on_reconcile
         self._serves = serves
         self._now = now
@@ -163,9 +166,10 @@ class Reconciler:
             self._caches.observed(job), refusal=self._refusals.known(job), events=events
         )
         run = self._runs.view(key, job.metadata.uid)
-        plan = decide(job, observed, run, now, self._uris)
+        plan = decide(job, observed, run, now, self._uris, self._defaults)
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
-            plan = decide(job, replace(observed, terminating=True), run, now, self._uris)
+            going = replace(observed, terminating=True)
+            plan = decide(job, going, run, now, self._uris, self._defaults)
         await self._tell_wait(job, plan, deleting.waits_for(job, observed, run, now))
         if plan.run is not None:
             self._runs.want(key, plan.run, new=self._caches.is_new(job))

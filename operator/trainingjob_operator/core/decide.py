@@ -11,6 +11,7 @@ from trainingjob_operator.api import MANAGER, State, TrainingJob
 from trainingjob_operator.core import attempts, gang, inherited, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
+from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import Action, Plan, RunView
 from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
@@ -48,12 +49,17 @@ STARTING_TOLD_AFTER = timedelta(seconds=10)
 
 
 def decide(
-    job: TrainingJob, observed: Observed, run: RunView, now: datetime, uris: TrackingUris
+    job: TrainingJob,
+    observed: Observed,
+    run: RunView,
+    now: datetime,
+    uris: TrackingUris,
+    defaults: PodDefaults = DEFAULTS,
 ) -> Plan:
     """The next plan for one job; an empty plan where all is as it should be."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
-    context = Context(job, run, now, uris, tenancy.tracking(job, uris))
+    context = Context(job, run, now, uris, tenancy.tracking(job, uris), defaults)
     if job.metadata.deletion_timestamp is not None:
         plan = deletion.decide_deletion(context, observed)
         return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))

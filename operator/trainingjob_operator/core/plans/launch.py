@@ -60,7 +60,9 @@ def create(context: Context, observed: Observed) -> Plan:
     """
     job = context.job
     assert context.tracking is not None  # noqa: S101 - decide() refused the job otherwise
-    child = manifests.child_job(job, job.status.attempt, context.run_identity, context.tracking)
+    child = manifests.child_job(
+        job, job.status.attempt, context.run_identity, context.tracking, context.defaults
+    )
     actions = [Action(ActionKind.CREATE_JOB, manifest=child)]
     actions[:0] = _missing_service(context, observed)
     claim = manifests.checkpoint_claim(job)

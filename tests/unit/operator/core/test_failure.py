@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from trainingjob_operator.core.cause import Cause
-from trainingjob_operator.core.observe import PodView
+from trainingjob_operator.core.observe import ContainerEnd, InitFailure, PodView
 from trainingjob_operator.core.policies.failure import cause_of
 
 from tests.support.jobs import at, child, failed_pod, pod, running_pod
@@ -22,6 +22,12 @@ TOLD = json.dumps(
 )
 NOT_FOUND = 'exec: "trainingjob-exce": executable file not found in $PATH'
 LIMIT = "the container used more memory than spec.resourcesPerNode.limits.memory"
+
+
+def init_failed(code: int, reason: str = "Error", message: str = "", finished: int = 20) -> PodView:
+    end = ContainerEnd(code, reason, message, at(finished))
+    return pod(phase="Failed", init_failure=InitFailure("fetch", end))
+
 
 CAUSES = [
     pytest.param(
@@ -95,6 +101,51 @@ CAUSES = [
             0,
         ),
         id="never-ran",
+    ),
+    pytest.param(
+        [init_failed(3, message="no such bucket\n")],
+        Cause(
+            "InitContainerFailed",
+            "init container fetch: the container exited with code 3: no such bucket",
+            "node-0",
+            0,
+            3,
+        ),
+        id="init-container",
+    ),
+    pytest.param(
+        [init_failed(137, "OOMKilled")],
+        Cause(
+            "OOMKilled",
+            "init container fetch: the container used more memory than "
+            "the resources.limits.memory of fetch in spec.initContainers",
+            "node-0",
+            0,
+            137,
+        ),
+        id="init-container-out-of-memory",
+    ),
+    pytest.param(
+        [init_failed(128, "StartError", NOT_FOUND)],
+        Cause(
+            "StartError",
+            f"init container fetch: the container could not be started: {NOT_FOUND}",
+            "node-0",
+            0,
+            128,
+        ),
+        id="a-command-that-its-image-does-not-have",
+    ),
+    pytest.param(
+        [init_failed(3, finished=19), failed_pod(1, code=7, finished=20)],
+        Cause(
+            "InitContainerFailed",
+            "init container fetch: the container exited with code 3",
+            "node-0",
+            0,
+            3,
+        ),
+        id="init-container-before-another-rank",
     ),
     pytest.param(
         [failed_pod(0, code=1, finished=21), failed_pod(1, code=7, finished=20)],
