@@ -18,7 +18,7 @@ from tests.support.waiting import wait_for
 
 GREETING = "import sys\nprint('hello', *sys.argv[1:], flush=True)\n"
 # Four processes on two nodes; of the first attempt the last one fails, and the first node waits.
-RANKS = """
+RANKS = r"""
 import os, subprocess, sys, time
 
 attempt, node = int(os.environ["TRAININGJOB_ATTEMPT"]), int(os.environ["TRAININGJOB_NODE_RANK"])
@@ -28,7 +28,8 @@ if len(sys.argv) == 1:
     sys.exit(max(one.wait() for one in ends))
 rank = int(sys.argv[1])
 for number in range(50):
-    print(f"attempt {attempt} rank {rank} line {number}", flush=True)
+    # At once: two processes write into one pipe.
+    os.write(1, f"attempt {attempt} rank {rank} line {number}\n".encode())
     time.sleep(0.01)
 if attempt == 1:
     time.sleep(600 if node == 0 else 2)
@@ -99,7 +100,7 @@ def test_the_output_of_four_processes_through_a_restart(tj: Tj, cluster: Cluster
     command = ("python", "ranks.py")
     made = tj("run", "--name", "ranks", "--nodes", "2", "--dry-run", "--", *command)
     code, job = yaml.safe_load_all(made.stdout)
-    job["spec"]["retry"] = {"backoffLimit": 1, "retryableExitCodes": [3]}
+    job["spec"] |= {"backoffLimit": 1, "retry": {"retryableExitCodes": [3]}}
     (tj.directory / "job.yaml").write_text(yaml.safe_dump_all([code, job]))
 
     done = tj("run", "--file", "job.yaml")
