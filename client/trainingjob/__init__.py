@@ -6,7 +6,8 @@ from trainingjob.errors import JobFailed, UserError
 from trainingjob.functions import job
 
 if TYPE_CHECKING:
-    from trainingjob.client import Client, Run
+    from trainingjob.client import Client
+    from trainingjob.run import Run
 
 __all__ = ["Client", "JobFailed", "Run", "UserError", "job"]
 __version__ = "0.1.0"

@@ -1,8 +1,7 @@
-"""TrainingJobs from Python: `Client().submit(...)`, and `Run`, a handle of one of them."""
+"""TrainingJobs from Python: `Client().submit(...)` gives a `Run`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 from trainingjob import following, logs, submission
 from trainingjob.adapters.kube import Cluster
@@ -10,90 +9,29 @@ from trainingjob.adapters.tracking import KeptRun
 from trainingjob.core import functions
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
-from trainingjob.core.manifests import Manifest, Request, from_yaml
+from trainingjob.core.local import NAMESPACE
+from trainingjob.core.manifests import Request, tag_command
 from trainingjob.core.merging import Line
 from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
-from trainingjob.errors import JobFailed, UserError
+from trainingjob.core.snapshot import File
+from trainingjob.errors import UserError
+from trainingjob.local_jobs import LocalRun
+from trainingjob.run import Rank, Run
+from trainingjob.submission import Submission
 
-Rank = int | Literal["all"]
 
-
-class Run:
-    """One TrainingJob and its MLflow run."""
+class ClusterRun(Run):
+    """A job of a cluster."""
 
     def __init__(self, cluster: Cluster, job: Job) -> None:
+        super().__init__(job)
         self._cluster = cluster
-        self._job = job
-
-    def __repr__(self) -> str:
-        return f"<Run {self._job.namespace}/{self.name}: {self._job.state}>"
-
-    @property
-    def name(self) -> str:
-        """Name of the TrainingJob."""
-        return self._job.name
-
-    @property
-    def state(self) -> str:
-        """State as of the last `refresh` or `wait`, such as `Running`; `Unseen` at first."""
-        return self._job.state
-
-    @property
-    def mlflow_run_id(self) -> str | None:
-        """Id of the MLflow run; None until the operator has made it."""
-        return self._known_run().run_id
-
-    @property
-    def url(self) -> str | None:
-        """Page of the run in the MLflow UI; None until there is one."""
-        return self._known_run().run_url
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Latest main training metrics as of the last `refresh` or `wait`."""
-        return dict(self._job.progress.metrics)
-
-    def refresh(self) -> "Run":
-        """Read the job anew; returns itself.
-
-        Raises:
-            UserError: it is gone, or the API server does not answer.
-        """
-        self._job = jobs.read(self._cluster.get(self.name))
-        return self
-
-    def wait(self, timeout_seconds: float | None = None) -> "Run":
-        """Wait until the job has succeeded; returns itself.
-
-        Raises:
-            JobFailed: it failed, with the cause.
-            TimeoutError: it has not ended in time.
-            UserError: it was deleted, or the API server does not answer.
-        """
-        self._job = following.wait(self._cluster, self.name, timeout_seconds)
-        failure = self._job.failure
-        if self._job.state == jobs.FAILED:
-            raise JobFailed(
-                self.name,
-                failure.reason if failure else jobs.FAILED,
-                failure.message if failure else "",
-                rank=failure.rank if failure else None,
-                frame=failure.frame if failure else None,
-                exit_code=self._job.exit_code,
-            )
-        return self
 
     def logs(
         self, rank: Rank = "all", attempt: int | None = None, *, follow: bool = False
     ) -> Iterator[str]:
-        """The lines of the job's output, oldest first; with `follow` to the job's end.
-
-        `rank` is that of a node, which has one output for all of its processes.
-
-        Raises:
-            UserError: the API server or MLflow does not answer, or refuses.
-        """
+        """As of `Run`."""
         selection = Selection(None if rank == "all" else rank, attempt)
         if follow:
             news = following.follow(self._cluster, self.name, selection)
@@ -103,64 +41,65 @@ class Run:
             found = logs.read(self._cluster, self._job, selection)
             yield from (line.text for line in found)
 
-    def result(self) -> Any:
-        """Wait for the end, and return what the function of the job returned.
-
-        Raises:
-            JobFailed: the job failed.
-            UserError: the job runs no function, or MLflow does not answer.
-        """
-        self.wait()
-        files = KeptRun(self._job.run_id or "", self._job.tracking_uri)
-        if functions.RESULT not in files.names(functions.RESULT_FOLDER):
-            raise UserError(
-                f"the run of {self.name} has no result",
-                "results are kept of functions that were submitted, in images with MLflow's "
-                f"client; tj logs {self.name} says more",
-            )
-        return functions.result("\n".join(files.lines(functions.RESULT)))
-
     def suspend(self) -> None:
-        """Stop the pods by SIGTERM; the job stays and can be resumed."""
+        """As of `Run`."""
         self._cluster.patch_spec(self.name, suspend=True)
 
     def resume(self) -> None:
-        """Start the next attempt of a suspended job."""
+        """As of `Run`."""
         self._cluster.patch_spec(self.name, suspend=False)
 
     def delete(self) -> None:
-        """Delete the job; a run that has not ended becomes KILLED."""
+        """As of `Run`."""
         self._cluster.delete(self.name)
 
-    def _known_run(self) -> Job:
-        """The job, read anew where it had no run yet."""
-        if self._job.run_id is None:
-            self.refresh()
-        return self._job
+    def _read(self) -> Job:
+        return jobs.read(self._cluster.get(self.name))
+
+    def _wait(self, timeout_seconds: float | None) -> Job:
+        return following.wait(self._cluster, self.name, timeout_seconds)
+
+    def _result(self) -> str | None:
+        return KeptRun(self._job.run_id or "", self._job.tracking_uri).text(functions.RESULT)
 
 
 class Client:
-    """TrainingJobs of one namespace; logs in as kubectl does.
+    """TrainingJobs of one namespace; logs in as kubectl does. With `local` they run here.
 
     Raises:
         UserError: there is no kubeconfig, or it has not the context.
     """
 
-    def __init__(self, namespace: str | None = None, *, context: str | None = None) -> None:
-        self._cluster = Cluster.connect(context, namespace)
+    def __init__(
+        self, namespace: str | None = None, *, context: str | None = None, local: bool = False
+    ) -> None:
+        self._found = None if local else Cluster.connect(context, namespace)
+        self._here: dict[str, LocalRun] = {}
 
     @property
     def namespace(self) -> str:
         """The namespace of all calls; by default that of the context."""
-        return self._cluster.namespace
+        return NAMESPACE if self._found is None else self._found.namespace
+
+    @property
+    def _cluster(self) -> Cluster:
+        if self._found is None:
+            raise UserError("this client has no cluster", "leave out local=True")
+        return self._found
 
     def list(self, state: str | None = None) -> list[Run]:
-        """The jobs, oldest first; with a state, such as `Running`, only those in it."""
+        """The jobs, oldest first; with a state, such as `Running`, only those in it.
+
+        Here those that this client has started.
+        """
+        if self._found is None:
+            here = [run.refresh() for run in self._here.values()]
+            return [run for run in here if state in (None, run.state)]
         found = sorted(
             (jobs.read(body) for body in self._cluster.training_jobs()),
             key=lambda job: str(job.created),
         )
-        return [Run(self._cluster, job) for job in found if state in (None, job.state)]
+        return [ClusterRun(self._cluster, job) for job in found if state in (None, job.state)]
 
     def get(self, name: str) -> Run:
         """One job.
@@ -168,13 +107,15 @@ class Client:
         Raises:
             UserError: there is none of this name.
         """
-        return Run(self._cluster, jobs.read(self._cluster.get(name)))
+        if name in self._here:
+            return self._here[name]
+        return ClusterRun(self._cluster, jobs.read(self._cluster.get(name)))
 
     def submit(
         self,
         command: Sequence[str],
         *,
-        image: str,
+        image: str = "",
         name: str | None = None,
         workdir: Path | str | None = ".",
         nodes: int = 1,
@@ -184,18 +125,29 @@ class Client:
         queue: str | None = None,
         experiment: str | None = None,
         env: dict[str, str] | None = None,
+        packages: Sequence[str] = (),
         called: str | None = None,
+        modules: Mapping[str, str] | None = None,
     ) -> Run:
         """Start a command in an image, with the files of `workdir` (None: without).
 
-        `gpus`, `cpu` and `memory` are those of each node. A job without a `name` is named after
-        `called`, or after what the command runs.
+        Here it is started in `workdir`, without an image, packages and resources.
+
+        `gpus`, `cpu` and `memory` are those of each node. `packages` are requirements, as pip has
+        them, that each pod installs before the command. A job without a `name` is named after
+        `called`, or after what the command runs. `modules` go along beside the files, by name.
 
         Raises:
-            UserError: the code is too large, or the API server refuses the job.
+            UserError: no image is named, the code is too large, or the API server refuses the job.
         """
+        suffix = submission.name_suffix()
+        name = name or of_command([called] if called else list(command), suffix)
+        if self._found is None:
+            return self._start_here(name, tuple(command), Path(workdir or "."), experiment, env)
+        if not image:
+            raise UserError("no image", "name one by image")
         request = Request(
-            name or of_command([called] if called else list(command), submission.name_suffix()),
+            name,
             image,
             tuple(command),
             nodes,
@@ -206,10 +158,11 @@ class Client:
             experiment,
             tuple((env or {}).items()),
             called or "",
+            tuple(packages),
         )
-        code = submission.code_of(Path(workdir)) if workdir is not None else None
-        job, config_maps = submission.objects(request, code)
-        return self._submit(job, config_maps)
+        more = [File(name, text.encode()) for name, text in (modules or {}).items()]
+        code = submission.code_of(Path(workdir), *more) if workdir is not None else None
+        return self._submit(submission.of_request(request, code))
 
     def submit_yaml(self, text: str) -> Run:
         """Start the TrainingJob of a manifest, with the ConfigMaps that are in it.
@@ -217,8 +170,29 @@ class Client:
         Raises:
             UserError: it has anything else in it, or the API server refuses it.
         """
-        return self._submit(*from_yaml(text, "the manifest"))
+        return self._submit(submission.of_yaml(text, "the manifest"))
 
-    def _submit(self, job: Manifest, config_maps: Sequence[Manifest]) -> Run:
-        made = submission.submit(self._cluster, job, [*config_maps])
-        return Run(self._cluster, made)
+    def rerun(self, name: str, command: Sequence[str] = (), *, new_name: str | None = None) -> Run:
+        """Start a job again, by its name or the id of its run, maybe with another command.
+
+        Raises:
+            UserError: there is no such job or run, or its code is gone.
+        """
+        return self._submit(submission.again(self._cluster, name, new_name, tuple(command)))
+
+    def _start_here(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        workdir: Path,
+        experiment: str | None,
+        env: dict[str, str] | None,
+    ) -> Run:
+        code = {**submission.code_tags(workdir), **tag_command(command)}
+        variables = tuple((env or {}).items())
+        run = LocalRun(name, command, workdir, experiment=experiment, env=variables, code=code)
+        self._here[name] = run
+        return run
+
+    def _submit(self, wanted: Submission) -> Run:
+        return ClusterRun(self._cluster, submission.submit(self._cluster, wanted))

@@ -2,19 +2,22 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypedDict, TypeVar, Unpack
 
 from trainingjob.core import functions
+from trainingjob.core.cells import module_of
 from trainingjob.errors import UserError
 
 if TYPE_CHECKING:
-    from trainingjob.client import Run
+    from trainingjob.run import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_NOTEBOOK = "trainingjob_notebook"
 
 
 class Options(TypedDict, total=False):
@@ -29,6 +32,7 @@ class Options(TypedDict, total=False):
     queue: str
     experiment: str
     env: dict[str, str]
+    packages: Sequence[str]
     namespace: str
     context: str
 
@@ -52,16 +56,16 @@ class Function(Generic[P, R]):
 
         Raises:
             TypeError: it has no such arguments.
-            UserError: an argument is none for JSON, the function is in no module, or the API
-                server refuses the job.
+            UserError: an argument is none for JSON, the function or what it needs cannot go along,
+                or the API server refuses the job.
         """
         inspect.signature(self.__wrapped__).bind(*args, **kwargs)
         options = dict(self._options)
         namespace, context = options.pop("namespace", None), options.pop("context", None)
         name = self.__wrapped__.__name__
-        workdir = Path(self._options.get("workdir", "."))
+        where, modules = place(self.__wrapped__, Path(self._options.get("workdir", ".")))
         command = functions.command(
-            place(self.__wrapped__, workdir),
+            where,
             resources.files("trainingjob.pod").joinpath("calling.py").read_text(),
             functions.arguments(name, args, kwargs),
             processes=self._options.get("nodes", 1) > 1 or self._options.get("gpus", 0) > 1,
@@ -69,7 +73,7 @@ class Function(Generic[P, R]):
         from trainingjob.client import Client
 
         client = Client(namespace, context=context)  # type: ignore[arg-type]  # a TypedDict's values
-        return client.submit(command, **options, called=name)  # type: ignore[arg-type]  # as above
+        return client.submit(command, **options, called=name, modules=modules)  # type: ignore[arg-type]  # as above
 
 
 def job(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Function[P, R]]:
@@ -77,25 +81,38 @@ def job(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Function[P, R]
     return lambda function: Function(function, options)
 
 
-def place(function: Callable[..., object], workdir: Path) -> functions.Place:
-    """Where the pods find a function.
+def place(function: Callable[..., object], workdir: Path) -> tuple[functions.Place, dict[str, str]]:
+    """Where the pods find a function, and the module to send for one of a notebook, by its file.
 
     Raises:
-        UserError: it is in a notebook or an interactive session, or not in the working directory.
+        UserError: it is in an interactive session, or not in the working directory; or a notebook
+            does not have what it needs.
     """
     try:
         file = Path(inspect.getfile(function)).resolve()
     except (TypeError, OSError):
         file = Path()
     if not file.is_file():
-        raise UserError(
-            f"{function.__qualname__} is in no file",
-            "put it into a module of the working directory; functions of notebooks cannot go along",
-        )
+        cells = _cells()
+        if cells is None:
+            raise UserError(
+                f"{function.__qualname__} is in no file",
+                "put it into a module of the working directory, or into the cell of a notebook",
+            )
+        where = functions.place(_NOTEBOOK, function.__qualname__, PurePosixPath(f"{_NOTEBOOK}.py"))
+        return where, {f"{_NOTEBOOK}.py": module_of(cells, function.__qualname__)}
     if not file.is_relative_to(workdir.resolve()):
         raise UserError(
             f"{function.__qualname__} is in {file}, outside of the working directory {workdir}",
             "name a directory with it by workdir",
         )
     inside = PurePosixPath(file.relative_to(workdir.resolve()).as_posix())
-    return functions.place(function.__module__, function.__qualname__, inside)
+    return functions.place(function.__module__, function.__qualname__, inside), {}
+
+
+def _cells() -> list[str] | None:
+    """The cells of this notebook that were run, in Python; None outside of IPython."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return (
+        None if shell is None else [str(cell) for cell in shell.history_manager.input_hist_parsed]
+    )

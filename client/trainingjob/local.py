@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from trainingjob.adapters import mlflow_server, tracking
 from trainingjob.core import local, wire
@@ -46,35 +47,98 @@ def run(
     Raises:
         UserError: the agent or MLflow is not installed here, or the server does not answer.
     """
-    # Before MLflow's client gets settings for its use here: those of the training stay its own.
-    outer = dict(os.environ)
-    program = _agent()
-    with _server(workdir) as uri, tempfile.TemporaryDirectory(prefix="tj-") as directory:
-        server, uid = tracking.Server(uri), str(uuid.uuid4())
-        experiment_id, run_id = server.start(experiment, name, local.run_tags(name, uid, code))
-        here = LocalRun(name, uid, uri, experiment_id, run_id)
-        termination_log = Path(directory) / "termination-log"
-        environment = {**outer, **dict(env), **local.environment(here, str(termination_log))}
-        exit_code = _to_its_end((program, "--", *command), workdir, environment)
-        message = termination_log.read_text() if termination_log.exists() else ""
-        end = local.ending(exit_code, message)
-        server.end(run_id, end.status, local.end_tags(end, exit_code))
-        return Ended(exit_code, end.failure, run_id, uri)
+    with serving(workdir) as uri, Process(name, uri, command, workdir, env) as process:
+        process.start(experiment, code)
+        # Ctrl-C is left to the command; ignored the command would inherit.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
-def _to_its_end(command: tuple[str, ...], workdir: Path, environment: dict[str, str]) -> int:
-    """Exit code of a command, 128 + n after signal n; Ctrl-C is left to the command."""
-    # Not ignored: that the command would inherit.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        code = subprocess.Popen(command, cwd=workdir, env=environment).wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return code if code >= 0 else _SIGNALLED - code
+class Process:
+    """A command under the agent, with an MLflow run."""
+
+    def __init__(
+        self,
+        name: str,
+        tracking_uri: str,
+        command: tuple[str, ...],
+        workdir: Path,
+        env: tuple[tuple[str, str], ...],
+    ) -> None:
+        """Prepare.
+
+        Raises:
+            UserError: the agent or MLflow is not installed here.
+        """
+        # Before MLflow's client gets settings for its use here: the training's stay its own.
+        self._environment = {**os.environ, **dict(env)}
+        self._command = (_agent(), "--", *command)
+        self._name, self._workdir, self._uri = name, workdir, tracking_uri
+        self._server = tracking.Server(tracking_uri)
+        self._directory = tempfile.TemporaryDirectory(prefix="tj-")
+        self._termination_log = Path(self._directory.name) / "termination-log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.run_id = ""
+        """The run, once it has started."""
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._directory.cleanup()
+
+    def start(
+        self, experiment: str | None, code: dict[str, str], output: BinaryIO | None = None
+    ) -> None:
+        """Create the run and start the command; its output may go to a file.
+
+        Raises:
+            UserError: the server does not answer.
+        """
+        uid = str(uuid.uuid4())
+        tags = local.run_tags(self._name, uid, code)
+        experiment_id, self.run_id = self._server.start(experiment, self._name, tags)
+        here = LocalRun(self._name, uid, self._uri, experiment_id, self.run_id)
+        contract = local.environment(here, str(self._termination_log))
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=self._workdir,
+            env={**self._environment, **contract},
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+        )
+
+    def wait(self) -> Ended:
+        """Wait for the end, and write it to the run; exit code 128 + n after signal n.
+
+        Raises:
+            UserError: the server does not answer.
+        """
+        if self._process is None:
+            raise RuntimeError("the command has not been started")
+        code = self._process.wait()
+        exit_code = code if code >= 0 else _SIGNALLED - code
+        log = self._termination_log
+        end = local.ending(exit_code, log.read_text() if log.exists() else "")
+        self._server.end(self.run_id, end.status, local.end_tags(end, exit_code))
+        return Ended(exit_code, end.failure, self.run_id, self._uri)
+
+    def terminate(self) -> None:
+        """Ask the command to end, by SIGTERM."""
+        if self._process is not None:
+            self._process.terminate()
 
 
 @contextmanager
-def _server(workdir: Path) -> Iterator[str]:
+def serving(workdir: Path) -> Iterator[str]:
+    """The address of MLFLOW_TRACKING_URI, or of a server of our own for as long as it is needed.
+
+    Raises:
+        UserError: the variable names no server, or MLflow is not installed here.
+    """
     uri = os.environ.get(tracking.URI)
     if not uri:
         with mlflow_server.serving((workdir / STORE).resolve()) as own:

@@ -104,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._watch()
         elif path.startswith(f"{JOBS}/"):
             self._answer_job()
+        elif path == JOBS:
+            listed = [] if state.job is None else [self._versioned(state.job)]
+            self._answer(HTTPStatus.OK, {"items": listed})
         elif path == PODS:
             self._answer(HTTPStatus.OK, {"items": [pod.body() for pod in state.pods]})
         elif path.endswith("/log"):

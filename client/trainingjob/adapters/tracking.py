@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ _CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -54,6 +56,38 @@ class KeptRun:
             return [
                 one.path for one in client.list_artifacts(self._run_id, folder) if not one.is_dir
             ]
+
+    def text(self, path: str) -> str | None:
+        """A text file; None where there is none.
+
+        Raises:
+            UserError: as above.
+        """
+        folder = path.rpartition("/")[0]
+        return "\n".join(self.lines(path)) if path in self.names(folder) else None
+
+    def content(self, path: str) -> bytes:
+        """A file.
+
+        Raises:
+            UserError: as above.
+        """
+        client = _client_of(self._uri)
+        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _Explained(self._uri):
+            return Path(client.download_artifacts(self._run_id, path, directory)).read_bytes()
+
+    def put(self, folder: str, name: str, content: bytes) -> str:
+        """Upload a file; returns its path among the artifacts.
+
+        Raises:
+            UserError: as above.
+        """
+        client = _client_of(self._uri)
+        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _Explained(self._uri):
+            file = Path(directory) / name
+            file.write_bytes(content)
+            client.log_artifact(self._run_id, str(file), folder)
+        return f"{folder}/{name}"
 
     def lines(self, path: str) -> Iterator[str]:
         """The lines of a text file.
@@ -105,15 +139,24 @@ class Server:
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
 
+def check_installed() -> None:
+    """Make sure of MLflow's client before anything is begun that needs it.
+
+    Raises:
+        UserError: it is not installed here.
+    """
+    if find_spec("mlflow") is None:
+        raise UserError(
+            "MLflow's client is not installed here", "pip install 'trainingjob[mlflow]'"
+        )
+
+
 def _client_of(uri: str) -> "MlflowClient":
     for variable, value in _CLIENT_DEFAULTS.items():
         os.environ.setdefault(variable, value)
-    try:
-        from mlflow import MlflowClient
-    except ImportError as error:
-        raise UserError(
-            "MLflow's client is not installed here", "pip install 'trainingjob[mlflow]'"
-        ) from error
+    check_installed()
+    from mlflow import MlflowClient
+
     return MlflowClient(uri)
 
 

@@ -83,7 +83,13 @@ def commit_of(directory: Path) -> Commit | None:
     sha = _git(directory, "rev-parse", "--verify", "HEAD")
     if sha is None:
         return None
-    return Commit(sha.strip(), dirty=bool(_git(directory, "status", "--porcelain", "--", ".")))
+    dirty = bool(_git(directory, "status", "--porcelain", "--", "."))
+    diff = (
+        _git(directory, "diff", "--no-ext-diff", "--no-color", "HEAD", "--", ".") if dirty else ""
+    )
+    # As text: a name or a line in another encoding than UTF-8 is only shown.
+    shown = (diff or "").encode(errors="surrogateescape").decode(errors="replace")
+    return Commit(sha.strip(), dirty, shown)
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -57,7 +57,8 @@ def logs(
         current = line.attempt
         screen.line(line)
     if current is None:
-        raise UserError(f"{name} has no output yet", f"tj why {name} says what it waits for")
+        why = found.calls("why", name)
+        raise UserError(f"{name} has no output yet", f"{why} says what it waits for")
 
 
 def wait(
@@ -110,18 +111,19 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
                     case _:
                         screen.line(one)
     except KeyboardInterrupt:
-        typer.echo(f"\ndetached, {name} goes on: {hint(name)}", err=True)
+        typer.echo(f"\ndetached, {name} goes on: {hint(found, name)}", err=True)
         raise typer.Exit(_DETACHED) from None
     if last is None:
         raise typer.Exit(_GONE)
     if explained and last.exit_code:
-        terminal.explanation(explain(last, datetime.now(UTC), advice.known()))
+        terminal.explanation(explain(last, datetime.now(UTC), advice.known(), found.calls))
     raise typer.Exit(last.exit_code)
 
 
-def hint(name: str) -> str:
+def hint(found: "Cluster", name: str) -> str:
     """How to come back to a job that goes on by itself, and how to end it."""
-    return f"tj logs {name} --follow comes back, tj delete {name} ends it"
+    follow, delete = found.calls("logs", name, "--follow"), found.calls("delete", name)
+    return f"{follow} comes back, {delete} ends it"
 
 
 def _nodes(found: "Cluster", name: str) -> int:

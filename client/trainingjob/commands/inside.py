@@ -22,7 +22,7 @@ def shell(name: Name, rank: Rank = 0, namespace: Namespace = None, context: Cont
     found = cluster(context, namespace)
     pod = next((one for one in _running(found, name) if one.rank == rank), None)
     if pod is None:
-        raise UserError(f"no pod of rank {rank} runs", f"tj why {name} says more")
+        raise UserError(f"no pod of rank {rank} runs", f"{found.calls('why', name)} says more")
     raise typer.Exit(kubectl.shell(pod.name, found.namespace, context))
 
 
@@ -34,9 +34,8 @@ def stacks(name: Name, namespace: Namespace = None, context: Context = None) -> 
     pods = _running(found, name)
     for pod in pods:
         kubectl.ask_for_stacks(pod.name, found.namespace, context)
-    typer.echo(
-        f"asked {len(pods)} pods: tj logs {name} shows the stacks, and the run has them in stacks/"
-    )
+    logs = found.calls("logs", name)
+    typer.echo(f"asked {len(pods)} pods: {logs} shows the stacks, and the run has them in stacks/")
 
 
 def _running(found: "Cluster", name: str) -> list[Pod]:
@@ -48,5 +47,5 @@ def _running(found: "Cluster", name: str) -> list[Pod]:
     job = jobs.read(found.get(name))
     pods = sorted(pod for pod in found.pods(job.uid) if pod.phase == "Running")
     if not pods:
-        raise UserError(f"no pod of {name} runs", f"tj why {name} says more")
+        raise UserError(f"no pod of {name} runs", f"{found.calls('why', name)} says more")
     return pods

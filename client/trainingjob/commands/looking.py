@@ -62,8 +62,9 @@ def why(name: Name, namespace: Namespace = None, context: Context = None) -> Non
     """Say in words why a job is as it is, and what to do."""
     from trainingjob.adapters import advice, terminal
 
-    job = jobs.read(cluster(context, namespace).get(name))
-    terminal.explanation(explain(job, datetime.now(UTC), advice.known()))
+    found = cluster(context, namespace)
+    job = jobs.read(found.get(name))
+    terminal.explanation(explain(job, datetime.now(UTC), advice.known(), found.calls))
 
 
 def events(name: Name, namespace: Namespace = None, context: Context = None) -> None:
@@ -97,9 +98,10 @@ def top(
     from trainingjob.adapters import terminal
     from trainingjob.adapters.tracking import KeptRun
 
-    job = jobs.read(cluster(context, namespace).get(name))
+    found = cluster(context, namespace)
+    job = jobs.read(found.get(name))
     if job.run_id is None:
-        raise UserError(f"{name} has no run yet", f"tj why {name} says why")
+        raise UserError(f"{name} has no run yet", f"{found.calls('why', name)} says why")
     run = KeptRun(job.run_id, job.tracking_uri)
 
     def table() -> list[str]:
@@ -113,9 +115,11 @@ def top(
 
 def open_run(name: Name, namespace: Namespace = None, context: Context = None) -> None:
     """Open the page of the job's run in the browser, and print its address."""
-    job = jobs.read(cluster(context, namespace).get(name))
+    found = cluster(context, namespace)
+    job = jobs.read(found.get(name))
     if job.run_url is None:
-        raise UserError(f"{name} has no run with a page yet", f"tj why {name} says why")
+        why = found.calls("why", name)
+        raise UserError(f"{name} has no run with a page yet", f"{why} says why")
     typer.echo(job.run_url)
     webbrowser.open(job.run_url)
 
@@ -130,17 +134,25 @@ def doctor(namespace: Namespace = None, context: Context = None) -> None:
 
 
 def _watch(table: Callable[[], list[str]]) -> None:
-    """Show lines anew every two seconds, until Ctrl-C."""
+    """Show lines anew every two seconds, until Ctrl-C; through outages, once there was an answer.
+
+    Raises:
+        UserError: the first call fails.
+    """
     from rich.live import Live
 
     from trainingjob.adapters import terminal
 
+    told = shown = table()
     try:
         with Live(console=terminal.console(), auto_refresh=False) as live:
             while True:
-                text = "\n".join(table())
-                live.update(terminal.coloured(text), refresh=True)
+                live.update(terminal.coloured("\n".join(shown)), refresh=True)
                 time.sleep(_POLL_SECONDS)
+                try:
+                    told = shown = table()
+                except UserError as error:
+                    shown = [*told, "", f"{error.message}; trying again"]
     except KeyboardInterrupt:
         return
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from trainingjob.commands.following import follow, hint
-from trainingjob.commands.options import Context, Name, Namespace, cluster
+from trainingjob.commands.options import Context, Namespace, cluster
 from trainingjob.core import manifests
-from trainingjob.core.job import Job
 from trainingjob.core.manifests import Request
 from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
@@ -17,7 +16,7 @@ from trainingjob.errors import UserError
 
 if TYPE_CHECKING:
     from trainingjob.adapters.kube import Cluster
-    from trainingjob.core.manifests import Manifest
+    from trainingjob.submission import Submission
 
 _IMAGE = "TRAININGJOB_IMAGE"
 
@@ -29,6 +28,11 @@ Command = Annotated[
     list[str] | None,
     typer.Argument(help="Command after --, as on this machine.", show_default=False),
 ]
+Repeated = Annotated[
+    str,
+    typer.Argument(metavar="NAME|RUN_ID", help="The TrainingJob, or its MLflow run.",
+                   show_default=False),
+]  # fmt: skip
 JobName = Annotated[
     str | None,
     typer.Option("--name", help="Name of the job. Default: after the script.", show_default=False),
@@ -98,7 +102,7 @@ def run(
     if file is not None:
         if command:
             raise UserError("--file and a command exclude each other", "leave one out")
-        job, config_maps = manifests.from_yaml(_read(file), str(file))
+        wanted = submission.of_yaml(_read(file), str(file))
     else:
         request = Request(
             name=name or of_command(_given(command), submission.name_suffix()),
@@ -115,26 +119,30 @@ def run(
         packed = submission.code_of(workdir) if code else None
         if packed and not dry_run:
             terminal.Screen(with_ranks=False).say(f"code: {packed}")
-        job, config_maps = submission.objects(request, packed)
+        wanted = submission.of_request(request, packed)
     if dry_run:
-        typer.echo(manifests.to_yaml([*config_maps, job]), nl=False)
+        _print(wanted)
         return
-    _start(cluster(context, namespace), job, config_maps, detach=detach)
+    _start(cluster(context, namespace), wanted, detach=detach)
 
 
 def rerun(
-    name: Name,
+    name: Repeated,
     command: Command = None,
     new_name: JobName = None,
     detach: Detach = False,
     namespace: Namespace = None,
     context: Context = None,
 ) -> None:
-    """Start a job again with the same spec and code, and maybe another command after --."""
+    """Start a job again with the same spec and code, and maybe another command after --.
+
+    The id of its run names a job that is gone, too.
+    """
     from trainingjob import submission
 
     found = cluster(context, namespace)
-    _show(found, submission.again(found, name, new_name, tuple(command or ())), detach=detach)
+    wanted = submission.again(found, name, new_name, tuple(command or ()))
+    _start(found, wanted, detach=detach)
 
 
 def _run_here(
@@ -160,19 +168,23 @@ def _run_here(
     raise typer.Exit(ended.exit_code)
 
 
-def _start(
-    found: "Cluster", job: "Manifest", config_maps: "list[Manifest]", *, detach: bool
-) -> None:
+def _print(wanted: "Submission") -> None:
+    if wanted.archive is not None:
+        raise UserError(
+            "the code is too large for a file with the job: it goes to the artifacts of the run",
+            "leave --dry-run out, or the code by --no-code",
+        )
+    typer.echo(manifests.to_yaml([*wanted.config_maps, wanted.job]), nl=False)
+
+
+def _start(found: "Cluster", wanted: "Submission", *, detach: bool) -> None:
+    """Create a job, say so, and follow it."""
     from trainingjob import submission
 
-    _show(found, submission.submit(found, job, config_maps), detach=detach)
-
-
-def _show(found: "Cluster", made: Job, *, detach: bool) -> None:
-    """Say that a job was created, and follow it."""
+    made = submission.submit(found, wanted)
     typer.echo(f"{made.name} created in namespace {made.namespace}")
     if detach:
-        typer.echo(hint(made.name))
+        typer.echo(hint(found, made.name))
         return
     follow(found, made.name, Selection(), explained=True)
 

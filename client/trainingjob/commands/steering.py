@@ -7,14 +7,16 @@ from trainingjob.commands.options import Context, Name, Namespace, cluster
 
 def suspend(name: Name, namespace: Namespace = None, context: Context = None) -> None:
     """Stop the pods, with time to write a checkpoint; the job stays."""
-    cluster(context, namespace).patch_spec(name, suspend=True)
-    typer.echo(f"{name} is being suspended; tj resume {name} starts it again")
+    found = cluster(context, namespace)
+    found.patch_spec(name, suspend=True)
+    typer.echo(f"{name} is being suspended; {found.calls('resume', name)} starts it again")
 
 
 def resume(name: Name, namespace: Namespace = None, context: Context = None) -> None:
     """Start a suspended job again."""
-    cluster(context, namespace).patch_spec(name, suspend=False)
-    typer.echo(f"{name} starts again; tj logs {name} --follow follows it")
+    found = cluster(context, namespace)
+    found.patch_spec(name, suspend=False)
+    typer.echo(f"{name} starts again; {found.calls('logs', name, '--follow')} follows it")
 
 
 def delete(name: Name, namespace: Namespace = None, context: Context = None) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from trainingjob.errors import UserError
 
-RESULT_FOLDER = "trainingjob"
-RESULT = f"{RESULT_FOLDER}/result.json"
+RESULT = "trainingjob/result.json"
 
 
 @dataclass(frozen=True, slots=True)

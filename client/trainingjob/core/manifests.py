@@ -1,5 +1,6 @@
 """The objects of a job from what `tj run` was given."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,12 @@ from trainingjob.errors import UserError
 
 Manifest = dict[str, Any]
 GPU = "nvidia.com/gpu"
+PACKAGES_VOLUME, PACKAGES_DIRECTORY = "trainingjob-packages", "/trainingjob/packages"
 # The command as the user gave it, for people who look at the run.
 TAG_COMMAND = "code.command"
 _MAX_TAG = 5000
+# How the last word of the wrapper begins.
+_SETTINGS = json.dumps({"directory": snapshot.DIRECTORY}).rstrip("}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Request:
     env: tuple[tuple[str, str], ...] = ()
     called: str = ""
     """How people call the command; by default as it is."""
+    packages: tuple[str, ...] = ()
+    """What pip installs before the command, as requirements (PEP 508)."""
 
 
 def training_job(request: Request, preamble: str, code: Snapshot | None) -> Manifest:
@@ -41,8 +47,8 @@ def training_job(request: Request, preamble: str, code: Snapshot | None) -> Mani
     Raises:
         UserError: the name is none.
     """
-    archive = f"{snapshot.MOUNT_PATH}/{snapshot.ARCHIVE}" if code else ""
-    wrapper = ["python3", "-c", preamble, archive, code.sha256 if code else "", snapshot.DIRECTORY]
+    wrapper = ["python3", "-c", preamble, json.dumps(_settings(request, code))]
+    volumes, mounts = _volumes(request, code)
     limits = {
         **({GPU: request.gpus} if request.gpus else {}),
         **({"cpu": request.cpu} if request.cpu else {}),
@@ -62,14 +68,38 @@ def training_job(request: Request, preamble: str, code: Snapshot | None) -> Mani
             **({"resourcesPerNode": {"limits": limits}} if limits else {}),
             **({"env": [{"name": k, "value": literal(v)} for k, v in request.env]}
                if request.env else {}),
-            **({"volumes": snapshot.volumes(request.name, code),
-                "volumeMounts": snapshot.mounts()} if code else {}),
+            **({"volumes": volumes, "volumeMounts": mounts} if volumes else {}),
             "mlflow": {
                 **({"experiment": request.experiment} if request.experiment else {}),
                 "tags": {**(code.tags if code else {}), **tag_command(shown)},
             },
         },
     }  # fmt: skip
+
+
+def is_wrapped(job: Manifest) -> bool:
+    """Whether the command of a TrainingJob is preceded as that of `training_job` is."""
+    command = job["spec"].get("command") or []
+    return bool(command) and str(command[-1]).startswith(_SETTINGS)
+
+
+def _settings(request: Request, code: Snapshot | None) -> dict[str, Any]:
+    """What pod/preamble.py is to do."""
+    files = {"code": snapshot.MOUNT_PATH, "sha256": code.sha256} if code else {}
+    packages = {"packages": request.packages, "environment": PACKAGES_DIRECTORY}
+    return {"directory": snapshot.DIRECTORY, **files, **(packages if request.packages else {})}
+
+
+def _volumes(
+    request: Request, code: Snapshot | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The volumes of the pods and their mounts."""
+    volumes = snapshot.volumes(request.name, code) if code else []
+    mounts = snapshot.mounts() if code else []
+    if request.packages:
+        volumes = [*volumes, {"name": PACKAGES_VOLUME, "emptyDir": {}}]
+        mounts = [*mounts, {"name": PACKAGES_VOLUME, "mountPath": PACKAGES_DIRECTORY}]
+    return volumes, mounts
 
 
 def variable(text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from trainingjob.core.calls import BY_DEFAULT, Calls
 from trainingjob.core.wire import PLURAL
 from trainingjob.errors import UserError
 
@@ -22,7 +23,9 @@ class UnavailableError(UserError):
     """The API server does not answer, or not now: worth another try."""
 
 
-def of_answer(code: int, body: str, server: str, namespace: str) -> UserError:
+def of_answer(
+    code: int, body: str, server: str, namespace: str, calls: Calls = BY_DEFAULT
+) -> UserError:
     """The error for an HTTP status and its body (metav1.Status) of a call in a namespace."""
     status = _status(body)
     message = str(status.get("message") or body.strip()[:_SHOWN] or f"HTTP {code}")
@@ -40,7 +43,7 @@ def of_answer(code: int, body: str, server: str, namespace: str) -> UserError:
             name = _details(status).get("name")
             return TakenError(
                 f"{name} exists in namespace {namespace}",
-                f"choose another name, or tj delete {name} first",
+                f"choose another name, or {calls('delete', str(name))} first",
             )
         case HTTPStatus.GONE:
             return UnavailableError(f"{server} no longer has what was asked for", "try again")

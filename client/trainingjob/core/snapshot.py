@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from trainingjob.core import wire
 from trainingjob.core.durations import size
 from trainingjob.errors import UserError
 
-# The API server takes no ConfigMap with more data (Kubernetes, core/v1 ConfigMap).
-MAX_BYTES = 2**20
-# Text is seldom packed better than to a tenth.
-MAX_UNPACKED_BYTES = 64 * MAX_BYTES
-ARCHIVE = "code.tar.gz"
+# The API server takes no ConfigMap with more than 1 MiB (Kubernetes, core/v1 ConfigMap), of which
+# the texts beside the archive have their part. A larger archive goes through MLflow.
+_TEXT_BYTES = 32 * 2**10
+CONFIG_MAP_BYTES = 2**20 - 2 * _TEXT_BYTES
+MAX_BYTES = 256 * 2**20
+"""Of all files together, before they are packed."""
+# Files that differ by a line differ in a few bytes: more effort packs them hardly better.
+_EFFORT = 6
+ARCHIVE, PLACE, JOB, DIFF = "code.tar.gz", "code.json", "job.yaml", "changes.diff"
 VOLUME, DIRECTORY_VOLUME = "trainingjob-code", "trainingjob-workdir"
 MOUNT_PATH, DIRECTORY = "/trainingjob/code", "/trainingjob/workdir"
 _LARGEST_SHOWN = 5
@@ -35,10 +40,14 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The git commit of the directory, and whether files differ from it."""
+    """The git commit of the directory, and how files that git knows differ from it.
+
+    `diff` is the output of `git diff`; files that git does not know yet are not in it.
+    """
 
     sha: str
     dirty: bool
+    diff: str = ""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -57,6 +66,11 @@ class Snapshot:
     commit: Commit | None = None
 
     @property
+    def fits(self) -> bool:
+        """Whether a ConfigMap holds it; otherwise MLflow has to."""
+        return len(self.archive) <= CONFIG_MAP_BYTES
+
+    @property
     def tags(self) -> dict[str, str]:
         """Tags of the run that say which code it trained."""
         return {"code.sha256": self.sha256, **(self.commit.tags if self.commit else {})}
@@ -67,24 +81,32 @@ class Snapshot:
         if self.commit:
             changes = " with changes" if self.commit.dirty else ""
             told += f", commit {self.commit.sha[:8]}{changes}"
-        return told
+        return told if self.fits else f"{told}, through MLflow"
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:
-    """Refuse files, by path and bytes, that no packing makes small, before they are read.
+    """Refuse files, by path and bytes, that are too much, before they are read.
 
     Raises:
-        UserError: they are too much; names the largest.
+        UserError: they are; names the largest.
     """
-    if sum(sizes.values()) > MAX_UNPACKED_BYTES:
-        raise _too_large(size(sum(sizes.values())), sizes)
+    total = sum(sizes.values())
+    if total > MAX_BYTES:
+        largest = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))[:_LARGEST_SHOWN]
+        shown = ", ".join(f"{path} ({size(count)})" for path, count in largest)
+        raise UserError(
+            f"the code has {size(total)}, more than the {size(MAX_BYTES)} that can go along; "
+            f"the largest files are {shown}",
+            "put what the training does not need into .tjignore, data on a volume, and large files "
+            "that it does need into the image",
+        )
 
 
 def pack(files: Iterable[File], commit: Commit | None = None) -> Snapshot:
     """Pack files, the same ones always to the same hash.
 
     Raises:
-        UserError: there are none, or they are more than a ConfigMap holds; names the largest.
+        UserError: there are none.
     """
     ordered = sorted(files, key=lambda file: file.path)
     if not ordered:
@@ -97,39 +119,53 @@ def pack(files: Iterable[File], commit: Commit | None = None) -> Snapshot:
         for file in ordered:
             tar.addfile(_header(file), io.BytesIO(file.content))
     unpacked = buffer.getvalue()
-    archive = gzip.compress(unpacked, mtime=0)
-    if len(archive) > MAX_BYTES:
-        raise _too_large(
-            f"{size(len(archive))} packed", {file.path: len(file.content) for file in ordered}
-        )
+    archive = gzip.compress(unpacked, _EFFORT, mtime=0)
     content = sum(len(file.content) for file in ordered)
     digest = hashlib.sha256(unpacked).hexdigest()
     return Snapshot(archive, digest, len(ordered), content, commit)
 
 
 def config_map(job: str, snapshot: Snapshot) -> dict[str, Any]:
-    """The ConfigMap with a job's code; its owner is the job, which exists only later."""
+    """The ConfigMap with a job's code; its owner is the job, which exists only later.
+
+    Without an archive that does not fit: `placed` says where that is.
+    """
+    diff = snapshot.commit.diff if snapshot.commit else ""
+    archive = base64.b64encode(snapshot.archive).decode()
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": config_map_name(job, snapshot),
+            "name": config_map_name(job, snapshot.sha256),
             "labels": {wire.LABEL_NAME: job},
         },
         "immutable": True,
-        "binaryData": {ARCHIVE: base64.b64encode(snapshot.archive).decode()},
+        **({"binaryData": {ARCHIVE: archive}} if snapshot.fits else {}),
+        **({"data": {DIFF: diff}} if diff and _is_short(diff) else {}),
     }
 
 
-def config_map_name(job: str, snapshot: Snapshot) -> str:
+def placed(config_map: dict[str, Any], run_id: str, path: str) -> dict[str, Any]:
+    """The same with the place of the archive: a run, and the path among its artifacts."""
+    place = json.dumps({"run": run_id, "path": path})
+    return {**config_map, "data": {**config_map.get("data", {}), PLACE: place}}
+
+
+def with_job(config_map: dict[str, Any], job: str) -> dict[str, Any]:
+    """The same with the job as YAML, which the run keeps, unless it is long."""
+    texts = {key: text for key, text in (config_map.get("data") or {}).items() if key != JOB}
+    return {**config_map, "data": {**texts, **({JOB: job} if _is_short(job) else {})}}
+
+
+def config_map_name(job: str, sha256: str) -> str:
     """Name of the ConfigMap: that of the job, and the hash's beginning."""
-    return f"{job}-code-{snapshot.sha256[:12]}"
+    return f"{job}-code-{sha256[:12]}"
 
 
 def volumes(job: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     """Volumes of the pods: the packed code, and room to unpack it that the program may write to."""
     return [
-        {"name": VOLUME, "configMap": {"name": config_map_name(job, snapshot)}},
+        {"name": VOLUME, "configMap": {"name": config_map_name(job, snapshot.sha256)}},
         {"name": DIRECTORY_VOLUME, "emptyDir": {}},
     ]
 
@@ -142,6 +178,10 @@ def mounts() -> list[dict[str, Any]]:
     ]
 
 
+def _is_short(text: str) -> bool:
+    return len(text.encode()) <= _TEXT_BYTES
+
+
 def _header(file: File) -> tarfile.TarInfo:
     """Nothing in it depends on who packs, where and when."""
     header = tarfile.TarInfo(file.path)
@@ -151,14 +191,3 @@ def _header(file: File) -> tarfile.TarInfo:
     else:
         header.type, header.linkname = tarfile.SYMTYPE, file.link
     return header
-
-
-def _too_large(found: str, sizes: Mapping[str, int]) -> UserError:
-    largest = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))[:_LARGEST_SHOWN]
-    shown = ", ".join(f"{path} ({size(count)})" for path, count in largest)
-    return UserError(
-        f"the code has {found}, more than the {size(MAX_BYTES)} that can go along; "
-        f"the largest files are {shown}",
-        "put what the training does not need into .tjignore, data on a volume, and large files "
-        "that it does need into the image",
-    )

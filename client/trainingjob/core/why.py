@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from trainingjob.core.calls import BY_DEFAULT, Calls
 from trainingjob.core.durations import duration
 from trainingjob.core.job import FAILED, SUCCEEDED, UNSEEN, Attempt, Failure, Job
 from trainingjob.core.wire import MANAGER
@@ -40,9 +41,11 @@ class Explanation:
     remedies: tuple[str, ...] = ()
 
 
-def explain(job: Job, now: datetime, advice: Mapping[str, Advice]) -> Explanation:
+def explain(
+    job: Job, now: datetime, advice: Mapping[str, Advice], calls: Calls = BY_DEFAULT
+) -> Explanation:
     """Explain a job's state at a moment."""
-    sentence, remedies = _state(job, now)
+    sentence, remedies = _state(job, now, calls)
     failure = job.failure if job.state != SUCCEEDED else None
     facts = [*_failure(failure, advice), *_attempts(job), *_conditions(job)]
     if failure and failure.reason in advice:
@@ -50,56 +53,57 @@ def explain(job: Job, now: datetime, advice: Mapping[str, Advice]) -> Explanatio
     return Explanation(sentence, tuple(facts), remedies)
 
 
-def _state(job: Job, now: datetime) -> _Sentence:
+def _state(job: Job, now: datetime, calls: Calls) -> _Sentence:
     if job.deleting:
         return f"{job.name} is being deleted: first its pods end and its run becomes KILLED.", ()
     if job.managed_by not in (None, MANAGER):
         return f"{job.name} is left to another controller, {job.managed_by}.", ()
     explained = _EXPLAINED.get(job.state)
-    return explained(job, now) if explained else (f"{job.name} is {job.state}.", ())
+    return explained(job, now, calls) if explained else (f"{job.name} is {job.state}.", ())
 
 
-def _unseen(job: Job, _: datetime) -> _Sentence:
+def _unseen(job: Job, _: datetime, _calls: Calls) -> _Sentence:
     return f"No operator has acted on {job.name} yet.", (_OPERATOR,)
 
 
-def _queued(job: Job, _: datetime) -> _Sentence:
+def _queued(job: Job, _: datetime, _calls: Calls) -> _Sentence:
     queue = f" {job.queue}" if job.queue else ""
     look = f"kubectl get workloads --namespace {job.namespace} says what it waits for"
     return f"{job.name} waits for its queue{queue} to admit it.", (look,)
 
 
-def _suspended(job: Job, _: datetime) -> _Sentence:
-    return f"{job.name} is suspended.", (f"tj resume {job.name} starts it again",)
+def _suspended(job: Job, _: datetime, calls: Calls) -> _Sentence:
+    return f"{job.name} is suspended.", (f"{calls('resume', job.name)} starts it again",)
 
 
-def _starting(job: Job, _: datetime) -> _Sentence:
+def _starting(job: Job, _: datetime, calls: Calls) -> _Sentence:
     if job.failure:
         return f"{job.name} does not start.", ()
     running = job.conditions.get("Running")
     message = f": {running.message}" if running and running.message else ""
-    look = f"mostly a node still pulls the image; tj events {job.name} shows what has happened"
+    events = calls("events", job.name)
+    look = f"mostly a node still pulls the image; {events} shows what has happened"
     return f"{job.name} is starting{message}.", (look,)
 
 
-def _running(job: Job, _: datetime) -> _Sentence:
+def _running(job: Job, _: datetime, _calls: Calls) -> _Sentence:
     return f"{job.name} is running{_progress(job)}.", ()
 
 
-def _restarting(job: Job, now: datetime) -> _Sentence:
+def _restarting(job: Job, now: datetime, _calls: Calls) -> _Sentence:
     return f"{job.name} starts again{_next_attempt(job, now)}.", ()
 
 
-def _succeeded(job: Job, _: datetime) -> _Sentence:
+def _succeeded(job: Job, _: datetime, _calls: Calls) -> _Sentence:
     return f"{job.name} succeeded{_after_attempts(job)}.", ()
 
 
-def _failed(job: Job, _: datetime) -> _Sentence:
-    look = (f"tj logs {job.name} shows its output",) if job.attempt else ()
+def _failed(job: Job, _: datetime, calls: Calls) -> _Sentence:
+    look = (f"{calls('logs', job.name)} shows its output",) if job.attempt else ()
     return f"{job.name} failed{_after_attempts(job)}.", look
 
 
-_EXPLAINED: dict[str, Callable[[Job, datetime], _Sentence]] = {
+_EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {
     UNSEEN: _unseen,
     "Queued": _queued,
     "Suspended": _suspended,

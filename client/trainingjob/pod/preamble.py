@@ -1,51 +1,169 @@
 """What runs in the pod before the command. Sent as text: standard library, Python 3.8 and later.
 
-    python3 -c SOURCE ARCHIVE SHA256 DIRECTORY COMMAND...
+    python3 -c SOURCE SETTINGS COMMAND...
 
-An empty ARCHIVE means that no code goes along. The command gets a supervisor where the image has
-one: tini, which collects orphaned processes, and trainingjob-exec.
+SETTINGS are JSON. `directory`: where the command runs. `code`: folder with the archive, or with the
+place of it in MLflow; `sha256`: its hash before compression. `packages`: what pip is to install,
+into `environment`. The command gets the supervisors that the image has: tini, which collects
+orphaned processes, and trainingjob-exec.
 """
 
+from __future__ import annotations  # Python 3.8 has no dict[...]
+
+import contextlib
 import gzip
 import hashlib
-import io
+import importlib.util
+import json
 import os
 import pathlib
 import shutil
+import signal
+import site
+import subprocess
 import sys
 import tarfile
+import tempfile
+from typing import NoReturn
 
 _SAYS = "tj: "
 _SUPERVISED = ("trainingjob-exec", "trainingjob-trainer", "tini")
-_NOT_FOUND = 127
+_NOT_FOUND, _TERMINATED = 127, 143
+_CHUNK_BYTES = 1 << 20
+# The agent's: set for what it supervises; and by which it takes this program for a training that
+# starts another one.
+_UNDER_AGENT, _PARENTS_PLACE = "TRAININGJOB_SCRIPT_DIR", "TRAININGJOB_PLACE"
+_TERMINATION_LOG = "TRAININGJOB_TERMINATION_LOG"
+# MLflow reads a token; the agent, which has a plugin for the file, is not there yet.
+_TOKEN_FILE, _TOKEN = "MLFLOW_TRACKING_TOKEN_FILE", "MLFLOW_TRACKING_TOKEN"
+_OTHER_LOGINS = (_TOKEN, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH")
 
 
-def main(archive: str, sha256: str, directory: str, *command: str) -> None:
-    """Unpack, check, and become the command."""
-    if archive:
-        with gzip.open(archive) as packed:
-            content = packed.read()
-        found = hashlib.sha256(content).hexdigest()
-        if found != sha256:
-            sys.exit(f"{_SAYS}the code is not what was sent: its hash is {found}, not {sha256}")
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            if hasattr(tarfile, "data_filter"):  # not in the early releases of Python 3.8 to 3.11
-                tar.extraction_filter = tarfile.data_filter
-            tar.extractall(directory)  # noqa: S202 - the hash says that it is our own
-        os.chdir(directory)
+def main(settings: str, *command: str) -> None:
+    """Unpack, check, install, and become the command."""
+    # The first process of a container gets no signal that it has not asked for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(_TERMINATED))
+    given = json.loads(settings)
+    environment = {key: value for key, value in os.environ.items() if key != _PARENTS_PLACE}
+    if "code" in given:
+        unpack(pathlib.Path(given["code"]), given["sha256"], given["directory"])
+        os.chdir(given["directory"])
+    if given.get("packages"):
+        install(given["packages"], given["environment"], environment)
+    become(supervised(list(command)), environment)
+
+
+def supervised(command: list[str]) -> list[str]:
+    """Put the supervisors before a command that the image has and the command has not."""
+    if _UNDER_AGENT in os.environ:
+        return command
     program = pathlib.Path(command[0]).name
     if program not in _SUPERVISED:
         if shutil.which("trainingjob-exec"):
-            command = ("trainingjob-exec", "--", *command)
+            command = ["trainingjob-exec", "--", *command]
         else:
             print(f"{_SAYS}the image has no trainingjob-exec: no system metrics", file=sys.stderr)
     if program != "tini" and shutil.which("tini"):
-        command = ("tini", "--", *command)
+        command = ["tini", "--", *command]
+    return command
+
+
+def become(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command in place of this program."""
     try:
-        os.execvp(command[0], command)  # noqa: S606 - the command of the user, whatever it is
+        os.execvpe(command[0], command, environment)  # noqa: S606 - the command of the user, whatever it is
     except OSError as error:
-        print(f"{_SAYS}cannot run {command[0]}: {error.strerror}", file=sys.stderr)
-        sys.exit(_NOT_FOUND)
+        fail(f"cannot run {command[0]}: {error.strerror}", _NOT_FOUND)
+
+
+def fail(told: str, code: int = 1) -> NoReturn:
+    """End the pod, and say why in its log and as its termination message."""
+    print(f"{_SAYS}{told}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # outside of a pod
+        pathlib.Path(os.environ.get(_TERMINATION_LOG) or "/dev/termination-log").write_text(told)
+    sys.exit(code)
+
+
+def unpack(folder: pathlib.Path, sha256: str, directory: str) -> None:
+    """Unpack the archive, if it is the one that was sent."""
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        place = folder / "code.json"
+        archive = str(folder / "code.tar.gz")
+        if place.exists():
+            archive = fetch(json.loads(place.read_text()), scratch)
+        digest = hashlib.sha256()
+        with gzip.open(archive) as packed:
+            for chunk in iter(lambda: packed.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
+        if digest.hexdigest() != sha256:
+            fail(f"the code is not what was sent: its hash is {digest.hexdigest()}, not {sha256}")
+        with tarfile.open(archive) as tar:
+            if hasattr(tarfile, "data_filter"):  # not in the early releases of Python 3.8 to 3.11
+                tar.extraction_filter = tarfile.data_filter
+            tar.extractall(directory)  # noqa: S202 - the hash says that it is our own
+
+
+def fetch(place: dict[str, str], directory: str) -> str:
+    """Download the archive from the artifacts of a run; return where it is."""
+    try:
+        from mlflow import MlflowClient
+    except ImportError:
+        fail(
+            "the code is in MLflow, and python3 of the image has no mlflow to fetch it: install "
+            "trainingjob-agent there, or send less code"
+        )
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    if os.environ.get(_TOKEN_FILE) and not any(os.environ.get(login) for login in _OTHER_LOGINS):
+        os.environ[_TOKEN] = pathlib.Path(os.environ[_TOKEN_FILE]).read_text().strip()
+    try:
+        return str(MlflowClient().download_artifacts(place["run"], place["path"], directory))
+    except Exception as error:  # noqa: BLE001 - MLflow's client may raise anything
+        fail(f"the code cannot be fetched from the artifacts of run {place['run']}: {error}")
+
+
+def install(packages: list[str], directory: str, environment: dict[str, str]) -> None:
+    """Install packages over those of the image, for all Python processes of the command."""
+    print(f"{_SAYS}installing {', '.join(packages)}", flush=True)
+    # A virtual environment that sees the image's packages: what is there is not fetched again.
+    check(sys.executable, "-m", "venv", "--without-pip", directory)
+    programs = pathlib.Path(directory, "bin")
+    python = str(programs / "python")
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own = subprocess.check_output([python, "-I", "-c", where], universal_newlines=True).strip()
+    pathlib.Path(own, "image.pth").write_text("\n".join([*site.getsitepackages(), ""]))
+    check(*pip(python), "install", "--no-cache-dir", "--no-input", "--disable-pip-version-check",
+          "--", *packages)  # fmt: skip
+    # Whatever Python a script such as torchrun begins with.
+    for variable, path in (("PYTHONPATH", own), ("PATH", str(programs))):
+        before = environment.get(variable)
+        environment[variable] = f"{before}{os.pathsep}{path}" if before else path
+
+
+def pip(python: str) -> list[str]:
+    """Return the command of a pip that installs for `python`."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python]
+    program = shutil.which("pip") or shutil.which("pip3")
+    if program:
+        return [program, "--python", python]
+    check(python, "-m", "ensurepip")
+    return [python, "-m", "pip"]
+
+
+def check(*command: str) -> None:
+    """Run a command and show its output; if it fails, end with its last line."""
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    clean["PYTHONUNBUFFERED"] = "1"
+    last = ""
+    with subprocess.Popen(
+        command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    ) as process:  # fmt: skip
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            last = line.strip() or last
+    if process.returncode:
+        fail(f"the packages cannot be installed: {last}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from pathlib import Path
 import yaml
 from trainingjob.core import snapshot
 from trainingjob.core.snapshot import File
-from trainingjob.errors import UserError
 
 from tests.integration.client.conftest import Tj
 from tests.support.api import Cluster, manifest
@@ -67,7 +66,7 @@ def test_a_name_that_is_taken(tj: Tj, cluster: Cluster) -> None:
     cluster.apply(manifest("train"))
     assert errors_of(tj, *RUN, "--no-code", "--", "true") == [
         f"error: train exists in namespace {tj.namespace}",
-        "→ choose another name, or tj delete train first",
+        f"→ choose another name, or tj delete train --namespace {tj.namespace} first",
     ]
 
 
@@ -136,30 +135,44 @@ def test_a_cluster_without_trainingjobs(tj: Tj, tmp_path: Path) -> None:
     ]
 
 
-def test_the_largest_code_that_goes_along(tj: Tj, cluster: Cluster) -> None:
-    """What the client lets through, the API server takes, too."""
-    noise = os.urandom(snapshot.MAX_BYTES)
+def test_the_largest_code_that_a_config_map_holds(tj: Tj, cluster: Cluster) -> None:
+    """What the client puts into one, the API server takes, with the texts beside it."""
+    noise = os.urandom(snapshot.CONFIG_MAP_BYTES)
     largest = 0
     low, high = 0, len(noise)
     while low <= high:
         count = (low + high) // 2
-        try:
-            snapshot.pack([File("train.py", noise[:count])])
-        except UserError:
-            high = count - 1
-        else:
+        if snapshot.pack([File("train.py", noise[:count])]).fits:
             largest, low = count, count + 1
-    packed = len(snapshot.pack([File("train.py", noise[:largest])]).archive)
-    assert snapshot.MAX_BYTES - 100 < packed <= snapshot.MAX_BYTES
-    (tj.directory / "train.py").write_bytes(noise[:largest])
-    done = tj(*RUN, "--detach", "--", "true")
-    assert (done.returncode, done.stderr) == (0, "")
+        else:
+            high = count - 1
+    packed = snapshot.pack([File("train.py", noise[:largest])])
+    assert snapshot.CONFIG_MAP_BYTES - 100 < len(packed.archive) <= snapshot.CONFIG_MAP_BYTES
+    longest = "x" * (32 * 2**10)
+    full = snapshot.with_job(snapshot.config_map("full", packed), longest)
+    full["data"]["changes.diff"] = longest
+    cluster.core.create_namespaced_config_map(cluster.namespace, full)
 
-    (tj.directory / "train.py").write_bytes(noise[: largest + 1])
+
+def test_more_code_than_goes_along(tj: Tj) -> None:
+    with (tj.directory / "weights.pt").open("wb") as file:
+        file.truncate(snapshot.MAX_BYTES)
     assert errors_of(tj, *RUN, "--detach", "--", "true") == [
         (
-            "error: the code has 1.0 MiB packed, more than the 1.0 MiB that can go along; "
-            "the largest files are train.py (1.0 MiB)"
+            "error: the code has 256 MiB, more than the 256 MiB that can go along; "
+            "the largest files are weights.pt (256 MiB), train.py (17 B)"
         ),
         TOO_LARGE,
     ]
+
+
+def test_code_for_a_run_that_nobody_makes(tj: Tj, cluster: Cluster) -> None:
+    """Without an operator there is no run to hold it: nothing stays behind."""
+    (tj.directory / "weights.pt").write_bytes(os.urandom(2**20))
+    done = tj(*RUN, "--detach", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: train gets no run, whose artifacts would hold the code",
+        f"→ tj doctor --namespace {tj.namespace} says whether the operator runs and MLflow answers",
+    ]
+    assert cluster.get("train") is None

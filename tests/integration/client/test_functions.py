@@ -94,7 +94,7 @@ def unpacked(cluster: Cluster, name: str, root: Path) -> list[str]:
     content = found.binary_data["code.tar.gz"]
     (root / "trainingjob" / "code" / "code.tar.gz").write_bytes(base64.b64decode(content))
     words = [word.replace("$$", "$") for word in (*spec["command"], *spec["args"])]
-    return [f"{root}{word}" if word.startswith("/trainingjob/") else word for word in words]
+    return [word.replace('"/trainingjob/', f'"{root}/trainingjob/') for word in words]
 
 
 def test_what_a_job_fails_of_is_raised(

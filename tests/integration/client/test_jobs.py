@@ -118,7 +118,7 @@ def test_a_failure_is_explained_and_its_exit_code_passed_on(
     ]
     assert lines[-2:] == [
         "→ a higher limit or less memory; it is retried only if 137 is in retry.retryableExitCodes",
-        "→ tj logs oom shows its output",
+        f"→ tj logs oom --namespace {tj.namespace} shows its output",
     ]
     waited = tj("wait", "oom")
     assert (waited.returncode, waited.stdout) == (137, "oom Failed\n")
@@ -146,8 +146,10 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     following.send_signal(signal.SIGINT)
     _, error = following.communicate(timeout=60)
     assert following.returncode == 130
+    place = f"--namespace {tj.namespace}"
     assert error == (
-        "\ndetached, long goes on: tj logs long --follow comes back, tj delete long ends it\n"
+        f"\ndetached, long goes on: tj logs long --follow {place} comes back, "
+        f"tj delete long {place} ends it\n"
     )
     assert cluster.state("long") == "Running"
 
@@ -158,7 +160,7 @@ def test_a_job_is_suspended_and_resumed(
     cluster.apply(manifest("job", annotations=FOREVER))
     wait_for("it runs", lambda: cluster.state("job") == "Running", 60)
     assert tj("suspend", "job").stdout == (
-        "job is being suspended; tj resume job starts it again\n"
+        f"job is being suspended; tj resume job --namespace {tj.namespace} starts it again\n"
     )
     wait_for("it is suspended", lambda: cluster.state("job") == "Suspended", 90)
     assert tj("why", "job").stdout.splitlines()[0] == "job is suspended."

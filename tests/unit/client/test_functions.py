@@ -47,8 +47,8 @@ def test_how_the_pods_find_it(module: str, file: str, found: Place) -> None:
 
 
 def test_the_place_of_a_real_one() -> None:
-    found = place(train.__wrapped__, REPOSITORY)
-    assert (found.root, found.name) == (".", "train")
+    found, modules = place(train.__wrapped__, REPOSITORY)
+    assert (found.root, found.name, modules) == (".", "train", {})
     assert found.module == "tests.unit.client.test_functions"
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_go_along() -> None:
         functions.place("other.name", "f", PurePosixPath("src/train.py"))
     names: dict[str, Any] = {"__name__": "__main__"}
     exec("def cell(): pass", names)  # noqa: S102 - as a notebook does
-    with pytest.raises(UserError, match="functions of notebooks cannot go along"):
+    with pytest.raises(UserError, match="cell is in no file"):
         place(names["cell"], REPOSITORY)
 
 

@@ -1,6 +1,8 @@
 """Commands that look into pods, by an API server and a kubectl of the test."""
 
 import os
+import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support.fake_api_server import FakeApiServer, FakePod
+from tests.support.processes import take_interrupts
 from tests.unit.client.bodies import body
 
 
@@ -77,7 +80,8 @@ def test_a_shell_in_the_pod_of_a_rank(tj: Tj) -> None:
 def test_stacks_of_all_pods_that_run(tj: Tj) -> None:
     calls = tj.install_kubectl(0)
     assert tj("stacks", "mnist", "--context", "c").stdout == (
-        "asked 2 pods: tj logs mnist shows the stacks, and the run has them in stacks/\n"
+        "asked 2 pods: tj logs mnist --context c shows the stacks, "
+        "and the run has them in stacks/\n"
     )
     assert calls.read_text().splitlines() == [
         f"exec mnist-2-{rank} --namespace ml --context c --container trainer -- sh -c kill -QUIT 1"
@@ -103,3 +107,31 @@ def test_logs_have_the_rank_in_front_and_say_which_attempt(tj: Tj) -> None:
         *("tj: attempt 1", "[0] a", "tj: attempt 2", "[0] b", "[1] c"),
     ]
     assert tj("logs", "mnist", "--rank", "1").stdout.splitlines() == ["tj: attempt 2", "c"]
+
+
+def test_a_watched_list_outlasts_an_outage(server: FakeApiServer, tj: Tj) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        (sys.executable, "-m", "trainingjob", "ls", "--watch"),
+        env={**os.environ, "KUBECONFIG": str(tj.kubeconfig), "COLUMNS": "200", "TERM": "xterm"},
+        stdout=theirs,
+        preexec_fn=take_interrupts,
+    )
+    os.close(theirs)
+
+    def shown_until(text: bytes) -> None:
+        shown = b""
+        while text not in shown:
+            shown += os.read(ours, 4096)
+
+    shown_until(b"Running")
+    with server.change():
+        server.failing = True
+    shown_until(b"trying again")
+    with server.change():
+        server.failing = False
+        server.job = body("Succeeded", {"numNodes": 2}, attempt=2)
+    shown_until(b"Succeeded")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    os.close(ours)

@@ -21,7 +21,7 @@ def test_the_least() -> None:
         "metadata": {"name": "train-1"},
         "spec": {
             "image": "torch:1",
-            "command": ["python3", "-c", PREAMBLE, "", "", "/trainingjob/workdir"],
+            "command": ["python3", "-c", PREAMBLE, '{"directory": "/trainingjob/workdir"}'],
             "args": ["python", "train.py"],
             "mlflow": {"tags": {"code.command": "python train.py"}},
         },
@@ -40,6 +40,7 @@ def test_everything() -> None:
         queue="gpus",
         experiment="mnist",
         env=(("A", "1"), ("B", "$(A)")),
+        packages=("rich>=13",),
     )
     name = f"train-1-code-{CODE.sha256[:12]}"
     assert manifests.training_job(request, PREAMBLE, CODE) == {
@@ -52,9 +53,11 @@ def test_everything() -> None:
                 "python3",
                 "-c",
                 PREAMBLE,
-                "/trainingjob/code/code.tar.gz",
-                CODE.sha256,
-                "/trainingjob/workdir",
+                (
+                    '{"directory": "/trainingjob/workdir", "code": "/trainingjob/code", '
+                    f'"sha256": "{CODE.sha256}", "packages": ["rich>=13"], '
+                    '"environment": "/trainingjob/packages"}'
+                ),
             ],
             # Kubernetes makes $ of $$ and expands $(NAME): the shell gets what was written.
             "args": ["sh", "-c", "echo $$HOME $$(date) $$$$"],
@@ -65,10 +68,12 @@ def test_everything() -> None:
             "volumes": [
                 {"name": "trainingjob-code", "configMap": {"name": name}},
                 {"name": "trainingjob-workdir", "emptyDir": {}},
+                {"name": "trainingjob-packages", "emptyDir": {}},
             ],
             "volumeMounts": [
                 {"name": "trainingjob-code", "mountPath": "/trainingjob/code", "readOnly": True},
                 {"name": "trainingjob-workdir", "mountPath": "/trainingjob/workdir"},
+                {"name": "trainingjob-packages", "mountPath": "/trainingjob/packages"},
             ],
             "mlflow": {
                 "experiment": "mnist",

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from kubernetes.client.exceptions import ApiException
+from trainingjob.adapters.kube.connection import Connection
 from trainingjob.core import refusals
 from trainingjob.core.refusals import NotFoundError, TakenError, UnavailableError
 from trainingjob.errors import UserError
@@ -110,3 +112,15 @@ def test_answers(code: int, body: str, kind: type[UserError], message: str, reme
 def test_any_body(body: str) -> None:
     parsed: Any = refusals.of_answer(404, body, SERVER, "ml")
     assert isinstance(parsed, UserError)
+
+
+def test_a_connection_that_breaks_within_tls() -> None:
+    """The client of Kubernetes has an error of its own for it, without a status."""
+    with (
+        pytest.raises(UnavailableError) as broken,
+        Connection(None, SERVER, "ml").errors_explained(),
+    ):
+        raise ApiException(status=0, reason="SSLError\nEOF occurred in violation of protocol")
+    assert broken.value.message == (
+        f"the API server {SERVER} does not answer: EOF occurred in violation of protocol"
+    )

@@ -1,8 +1,10 @@
+import os
 from typing import Any
 
 import pytest
 from trainingjob.core import manifests, naming, repeating, snapshot
 from trainingjob.core.manifests import Request
+from trainingjob.core.snapshot import File, Snapshot
 from trainingjob.errors import UserError
 
 from tests.unit.client.test_snapshot import FILES
@@ -43,6 +45,62 @@ def test_with_other_arguments() -> None:
         "code.repeats": "train-1a2b",
     }
     assert config_maps == []
+
+
+LARGE = snapshot.pack([*FILES, File("weights.pt", os.urandom(2**20))])
+
+
+@pytest.mark.parametrize("code", [CODE, LARGE])
+def test_a_job_that_is_gone_from_what_its_run_keeps(code: Snapshot) -> None:
+    """The agent keeps each file of the ConfigMap; what it does not hold was uploaded before."""
+    job = manifests.training_job(REQUEST, "source", code)
+    config_map = snapshot.config_map("train-1a2b", code)
+    files = {"job.yaml": manifests.to_yaml([job]).encode(), "changes.diff": b"-a\n+b\n"}
+    if code.fits:
+        files["code.tar.gz"] = code.archive
+    else:
+        config_map = snapshot.placed(config_map, "f00d", "code/code.tar.gz")
+        files["code.json"] = config_map["data"]["code.json"].encode()
+    found = repeating.kept_code(job, files)
+    assert {key: found[key] for key in found if key != "data"} == {
+        key: config_map[key] for key in ("binaryData",) if key in config_map
+    } | {"metadata": {"name": config_map["metadata"]["name"]}}
+    assert found["data"] == {**config_map.get("data", {}), "changes.diff": "-a\n+b\n"}
+    _, [made] = repeating.repeated(job, found, "train-3c4d", ())
+    assert made["metadata"]["name"] == f"train-3c4d-code-{code.sha256[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("kept", "needed"),
+    [
+        (["code.tar.gz", "job.yaml"], ["code.tar.gz", "job.yaml"]),
+        (["code.tar.gz", "code.json", "job.yaml"], ["code.json", "job.yaml"]),
+        (["changes.diff", "code.tar.gz", "other.txt"], ["changes.diff", "code.tar.gz"]),
+        ([], []),
+    ],
+)
+def test_which_files_of_a_run_are_read(kept: list[str], needed: list[str]) -> None:
+    """An archive that no ConfigMap holds stays where it is."""
+    found = repeating.needed(f"code/{name}" for name in kept)
+    assert found == {name: f"code/{name}" for name in needed}
+
+
+def test_a_run_without_its_code() -> None:
+    job = manifests.training_job(REQUEST, "source", CODE)
+    with pytest.raises(UserError, match=r"the run has no code/code\.tar\.gz"):
+        repeating.kept_code(job, {"job.yaml": b""})
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("0123456789abcdef0123456789abcdef", True),
+        ("train-1a2b", False),
+        ("0123456789ABCDEF0123456789abcdef", False),
+    ],
+)
+def test_which_names_are_those_of_runs(text: str, answer: bool) -> None:
+    assert repeating.is_run_id(text) is answer
 
 
 def test_a_job_of_other_origin_keeps_its_command() -> None:

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -60,12 +61,12 @@ def test_the_run_says_which_code_it_trained() -> None:
 
 
 def test_code_that_is_too_large_is_refused_with_the_largest_files() -> None:
-    noise = os.urandom(snapshot.MAX_BYTES)
+    sizes = {file.path: len(file.content) for file in FILES} | {"weights.pt": snapshot.MAX_BYTES}
     with pytest.raises(UserError) as refused:
-        snapshot.pack([*FILES, File("weights.pt", noise)])
+        snapshot.check_sizes(sizes)
     assert refused.value.message == (
-        "the code has 1.0 MiB packed, more than the 1.0 MiB that can go along; the largest files "
-        "are weights.pt (1.0 MiB), train.py (40 B), run.sh (31 B), data/read.py (10 B), "
+        "the code has 256 MiB, more than the 256 MiB that can go along; the largest files "
+        "are weights.pt (256 MiB), train.py (40 B), run.sh (31 B), data/read.py (10 B), "
         "latest.py (0 B)"
     )
     assert refused.value.remedy == (
@@ -93,8 +94,38 @@ def test_the_config_map() -> None:
     }
 
 
+def test_code_that_no_config_map_holds() -> None:
+    """It is in the run, and the ConfigMap says where."""
+    packed = snapshot.pack([*FILES, File("weights.pt", os.urandom(2**20))])
+    assert str(packed) == "5 files, 1.0 MiB (1.0 MiB packed), through MLflow"
+    config_map = snapshot.config_map("mnist", packed)
+    assert "binaryData" not in config_map
+    assert snapshot.placed(config_map, "f00d", "code/code.tar.gz")["data"] == {
+        "code.json": '{"run": "f00d", "path": "code/code.tar.gz"}'
+    }
+
+
+def test_what_is_kept_beside_the_code() -> None:
+    """The job as it was created, and what differs from the commit; not what is long."""
+    packed = snapshot.pack(FILES, Commit("0123abcd", dirty=True, diff="-a\n+b\n"))
+    config_map = snapshot.config_map("mnist", packed)
+    kept = snapshot.with_job(config_map, "kind: TrainingJob\n")
+    assert kept["data"] == {"changes.diff": "-a\n+b\n", "job.yaml": "kind: TrainingJob\n"}
+    assert kept["binaryData"] == config_map["binaryData"]
+    # Another job of the same code has its own.
+    assert snapshot.with_job(kept, "kind: Other\n")["data"]["job.yaml"] == "kind: Other\n"
+    long = "x" * 2**16
+    bare = snapshot.config_map("mnist", snapshot.pack(FILES, Commit("0123abcd", True, long)))
+    assert "data" not in bare
+    assert snapshot.with_job(bare, long)["data"] == {}
+
+
 def in_the_pod(
-    tmp_path: Path, packed: Snapshot | None, command: list[str], programs: tuple[str, ...] = ()
+    tmp_path: Path,
+    packed: Snapshot | None,
+    command: list[str],
+    programs: tuple[str, ...] = (),
+    **variables: str,
 ) -> "subprocess.CompletedProcess[str]":
     """What the preamble does in an image with these programs, each of which says that it ran."""
     archive, target, binaries = tmp_path / "code.tar.gz", tmp_path / "workdir", tmp_path / "bin"
@@ -104,15 +135,17 @@ def in_the_pod(
         script = binaries / program
         script.write_text(f'#!/bin/sh\necho {program}\nshift\nexec "$@"\n')
         script.chmod(0o755)
+    settings = {"directory": str(target)}
     if packed:
         archive.write_bytes(packed.archive)
+        settings |= {"code": str(tmp_path), "sha256": packed.sha256}
     return subprocess.run(
-        [
-            *(sys.executable, "-c", PREAMBLE),
-            *((str(archive), packed.sha256) if packed else ("", "")),
-            *(str(target), *command),
-        ],
-        env={"PATH": f"{binaries}{os.pathsep}/bin"},
+        [sys.executable, "-c", PREAMBLE, json.dumps(settings), *command],
+        env={
+            "PATH": f"{binaries}{os.pathsep}/bin",
+            "TRAININGJOB_TERMINATION_LOG": str(tmp_path / "termination-log"),
+            **variables,
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -138,9 +171,9 @@ def test_the_pod_refuses_other_code_than_was_sent(tmp_path: Path) -> None:
     other = Snapshot(packed.archive, "0" * 64, packed.files, packed.unpacked_bytes)
     done = in_the_pod(tmp_path, other, [sys.executable, "train.py"])
     assert done.returncode == 1
-    assert done.stderr == (
-        f"tj: the code is not what was sent: its hash is {packed.sha256}, not {'0' * 64}\n"
-    )
+    told = f"the code is not what was sent: its hash is {packed.sha256}, not {'0' * 64}"
+    assert done.stderr == f"tj: {told}\n"
+    assert (tmp_path / "termination-log").read_text() == told
     assert list((tmp_path / "workdir").iterdir()) == []
 
 
@@ -162,6 +195,17 @@ def test_the_command_gets_the_supervisors_that_the_image_has(
 ) -> None:
     done = in_the_pod(tmp_path, None, command, programs)
     assert (done.returncode, done.stdout) == (0, printed)
+
+
+def test_a_command_that_has_its_supervisor_gets_no_other(tmp_path: Path) -> None:
+    """The operator may have put the agent around the whole command."""
+    programs = ("tini", "trainingjob-exec")
+    under = {"TRAININGJOB_SCRIPT_DIR": str(tmp_path), "TRAININGJOB_PLACE": "//"}
+    done = in_the_pod(tmp_path, None, ["env"], programs, **under)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "trainingjob-exec" not in done.stdout
+    # Or the training would be taken for a helper of this program.
+    assert "TRAININGJOB_PLACE" not in done.stdout
 
 
 def test_a_program_that_the_image_does_not_have(tmp_path: Path) -> None:

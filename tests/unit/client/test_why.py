@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from trainingjob.adapters import advice
 from trainingjob.core import job as jobs
+from trainingjob.core.calls import Calls
 from trainingjob.core.why import Advice, Explanation, explain
 from trainingjob_operator.core.reasons import Reason
 
@@ -165,3 +166,11 @@ def test_a_job_that_is_being_deleted_and_one_of_another_controller() -> None:
 
 def test_there_is_advice_for_each_reason_of_the_operator() -> None:
     assert {str(reason) for reason in Reason} <= set(advice.known())
+
+
+def test_what_to_do_can_be_copied() -> None:
+    """It has the place that this call was given."""
+    suspended = explain(job("Suspended"), NOW, KNOWN, Calls("ml", "cluster-2"))
+    assert suspended.remedies == (
+        "tj resume mnist --namespace ml --context cluster-2 starts it again",
+    )

@@ -3,11 +3,14 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from trainingjob.core import functions, manifests, snapshot, wire
 from trainingjob.core import job as jobs
-from trainingjob.core import manifests, snapshot, wire
 from trainingjob.core.manifests import Request
+from trainingjob.pod import calling, preamble
+from trainingjob_agent import login, place
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.logs.keeper import LogKeeper
+from trainingjob_agent.supervisor import jobs_run
 from trainingjob_operator import api
 from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.api.lifecycle import MANAGER
@@ -62,3 +65,12 @@ def test_the_operator_reads_what_the_client_writes() -> None:
     assert [mount["name"] for mount in read.spec.volume_mounts] == [
         volume["name"] for volume in read.spec.volumes
     ]
+
+
+def test_what_runs_in_the_pod_and_the_agent_call_the_same() -> None:
+    assert jobs_run.DIRECTORY == preamble._UNDER_AGENT
+    assert place._PARENTS_PLACE == preamble._PARENTS_PLACE
+    assert login.TOKEN_FILE == preamble._TOKEN_FILE
+    read = Contract.from_environment({preamble._TERMINATION_LOG: "/log"})
+    assert (read.termination_log, read.code_dir) == (Path("/log"), Path(snapshot.MOUNT_PATH))
+    assert functions.RESULT == calling._ARTIFACT

@@ -237,3 +237,21 @@ def test_stacks_of_all_processes_when_asked_by_sigquit_also_of_one_in_native_cod
     kept = Path(client.download_artifacts(job, artifact.path, str(tmp_path))).read_text()
     assert kept in errors
     assert re.search(r'script.py", line 6 in hang\n  File ".*script.py", line 7', kept)
+
+
+def test_the_code_of_tj_is_kept_in_the_run(
+    trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
+) -> None:
+    """A ConfigMap is mounted as links into the directory of its version."""
+    folder, texts = tmp_path / "mounted", {"code.tar.gz": "packed", "job.yaml": "kind: TrainingJob"}
+    (folder / "..2026_01_01").mkdir(parents=True)
+    (folder / "..data").symlink_to("..2026_01_01")
+    for name, text in texts.items():
+        (folder / "..data" / name).write_text(text)
+        (folder / name).symlink_to(f"..data/{name}")
+    code, _, errors = ended(
+        trainer.execute(sys.executable, "-c", "", TRAININGJOB_CODE_DIR=str(folder))
+    )
+    assert code == 0, errors
+    kept = Path(mlflow_server.client.download_artifacts(job, "code", str(tmp_path)))
+    assert {file.name: file.read_text() for file in kept.iterdir()} == texts

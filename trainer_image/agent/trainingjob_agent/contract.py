@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
+DEFAULT_CODE_DIR = Path("/trainingjob/code")
 DEFAULT_MONITOR_INTERVAL_SECONDS = 10.0
 LOCAL_NAME = "local"
 
@@ -28,7 +29,8 @@ class Contract:
     """The pod's environment. Every field has a value that suits a run outside of a cluster.
 
     `rank`, `local_rank`, `world_size` and `local_world_size` are torchrun's; the rest is set by the
-    operator on the pod, but for `monitor_level`, which the job may set.
+    operator on the pod, but for `monitor_level`, which the job may set, and `code_dir`: where
+    `tj run` mounts the code, the job as it was created, and what differs from the commit.
     """
 
     name: str = LOCAL_NAME
@@ -38,6 +40,7 @@ class Contract:
     node_rank: int = 0
     num_nodes: int = 1
     checkpoint_dir: Path | None = None
+    code_dir: Path = DEFAULT_CODE_DIR
     monitor_enabled: bool = True
     monitor_interval_seconds: float = DEFAULT_MONITOR_INTERVAL_SECONDS
     monitor_level: MonitorLevel = "basic"
@@ -68,6 +71,7 @@ class Contract:
             node_rank=read.integer("TRAININGJOB_NODE_RANK", read.integer("PET_NODE_RANK", 0)),
             num_nodes=read.integer("TRAININGJOB_NUM_NODES", 1, minimum=1),
             checkpoint_dir=read.path("TRAININGJOB_CHECKPOINT_DIR"),
+            code_dir=read.path("TRAININGJOB_CODE_DIR") or DEFAULT_CODE_DIR,
             monitor_enabled=read.boolean("TRAININGJOB_MONITOR_ENABLED", default=True),
             monitor_interval_seconds=read.seconds(
                 "TRAININGJOB_MONITOR_INTERVAL", DEFAULT_MONITOR_INTERVAL_SECONDS

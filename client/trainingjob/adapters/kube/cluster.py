@@ -13,6 +13,7 @@ from trainingjob.adapters.kube.connection import CALL_SECONDS, Connection, conne
 from trainingjob.adapters.kube.pod_log import read_log
 from trainingjob.adapters.kube.survey import Survey
 from trainingjob.core import refusals, wire
+from trainingjob.core.calls import Calls
 from trainingjob.core.pods import Event, Pod
 from trainingjob.core.refusals import NotFoundError
 
@@ -40,6 +41,11 @@ class Cluster:
     def namespace(self) -> str:
         """The namespace of all calls."""
         return self._connection.namespace
+
+    @property
+    def calls(self) -> Calls:
+        """How `tj` is called for the same namespace."""
+        return self._connection.calls
 
     def survey(self) -> Survey:
         """Questions about the cluster as a whole."""

@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from trainingjob.core import refusals
+from trainingjob.core.calls import BY_DEFAULT, Calls
 from trainingjob.errors import UserError
 
 CALL_SECONDS = 30
@@ -26,6 +27,7 @@ class Connection:
     api: Any
     server: str
     namespace: str
+    calls: Calls = BY_DEFAULT
 
     @contextmanager
     def errors_explained(self) -> Iterator[None]:
@@ -33,9 +35,17 @@ class Connection:
         try:
             yield
         except ApiException as error:
+            if not error.status:
+                # The client's own, for a connection that broke in TLS.
+                cause = str(error.reason).strip().rpartition("\n")[2]
+                raise refusals.unreachable(self.server, cause) from error
             body = error.body.decode() if isinstance(error.body, bytes) else error.body
             raise refusals.of_answer(
-                error.status or 0, body or str(error.reason), self.server, self.namespace
+                error.status,
+                body or str(error.reason),
+                self.server,
+                self.namespace,
+                self.calls,
             ) from error
         except HTTPError as error:
             raise refusals.unreachable(self.server, _cause(error)) from error
@@ -61,7 +71,12 @@ def connect(context: str | None, namespace: str | None) -> Connection:
             ) from error
         config.load_incluster_config(client_configuration=configuration)
         found = _OWN_NAMESPACE.read_text().strip()
-    return Connection(client.ApiClient(configuration), configuration.host, namespace or found)
+    return Connection(
+        client.ApiClient(configuration),
+        configuration.host,
+        namespace or found,
+        Calls(namespace, context),
+    )
 
 
 def _from_kubeconfig(configuration: Any, context: str | None) -> str:

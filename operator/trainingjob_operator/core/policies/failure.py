@@ -81,13 +81,20 @@ def _terminated(end: ContainerEnd) -> bool:
 
 def _pod_cause(pod: PodView) -> Cause:
     if pod.end is not None:
-        cause = replace(_explain(pod.end, pod.reason), exit_code=pod.end.exit_code)
+        told = _explain(pod.end, _reason(pod, pod.end))
+        cause = replace(told, exit_code=pod.end.exit_code)
     elif pod.init_failure is not None and not pod.reason:
         cause = _init_cause(pod.init_failure)
     else:
         message = f"pod {pod.name} failed before its container ran"
         cause = Cause(pod.reason or Reason.POD_FAILED, message)
     return replace(cause, message=_clip(cause.message), node=pod.node or None, rank=pod.rank)
+
+
+def _reason(pod: PodView, end: ContainerEnd) -> str:
+    """The kubelet's reason; not our deadline where the container has just ended by itself."""
+    by_itself = pod.ending and pod.reason == POD_DEADLINE and end.exit_code <= SIGNAL_BASE
+    return "" if by_itself else pod.reason
 
 
 def _init_cause(failure: InitFailure) -> Cause:

@@ -179,6 +179,21 @@ CAUSES = [
         id="at-the-same-second-the-one-without-a-signal",
     ),
     pytest.param(
+        [replace(failed_pod(code=1, message=TOLD), ending=True, reason="DeadlineExceeded")],
+        Cause(
+            "CudaOutOfMemory",
+            "tried to allocate 2 GiB (train.py:12 in step)",
+            "node-0",
+            0,
+            1,
+            global_rank=0,
+            frame="train.py:12 in step",
+            epoch=1,
+            step=40,
+        ),
+        id="one-that-ended-by-itself-as-we-were-to-end-it",
+    ),
+    pytest.param(
         [running_pod()],
         Cause("BackoffLimitExceeded", "Job has reached the specified backoff limit"),
         id="no-pod-tells",

@@ -90,6 +90,7 @@ class Supervisor:
             self._companions.start()
         except Exception:
             _logger.exception("the script goes on without all that is beside it")
+        self._keep_code()
         self._stacks.start()
         for beside in (self._nodes, self._logs):
             if beside is not None:
@@ -160,6 +161,13 @@ class Supervisor:
             f" ({termination.frame})" if termination.frame else "",
         )
         write_termination_message(termination, self._contract.termination_log)
+
+    def _keep_code(self) -> None:
+        """Keep in the run what it trains, so that it can be trained again when the job is gone."""
+        if self._contract.node_rank == 0:
+            for file in sorted(self._contract.code_dir.glob("*")):
+                if file.is_file():
+                    self._companions.upload(file, "code")
 
     def _keep_stacks(self, file: Path) -> None:
         directory = f"stacks/node-{self._contract.node_rank}"

@@ -1,0 +1,66 @@
+"""`Client(local=True)`: the same calls without a cluster."""
+
+from pathlib import Path
+
+import pytest
+from trainingjob import Client, JobFailed, Run, UserError
+
+from tests.support.processes import MlflowServer
+from tests.unit.client.test_local import SCRIPT
+
+
+@pytest.fixture
+def client(mlflow: MlflowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.uri)
+    return Client(local=True)
+
+
+def test_a_job_of_this_machine(client: Client, mlflow: MlflowServer, tmp_path: Path) -> None:
+    run = client.submit(["python", "train.py", "now"], workdir=tmp_path, name="train")
+    assert "trained now" in list(run.logs(follow=True))
+    assert run.wait().state == "Succeeded"
+    assert run.metrics["train/loss"] == pytest.approx(1 / 3)
+    assert run.mlflow_run_id is not None
+    kept = mlflow.client.get_run(run.mlflow_run_id)
+    assert kept.info.status == "FINISHED"
+    assert kept.data.tags["code.command"] == "python train.py now"
+    assert "trained now" in list(run.logs())
+    assert list(run.logs(rank=1)) == []
+    assert (client.get("train"), client.list(state="Running")) == (run, [])
+    with pytest.raises(UserError, match="the run of train has no result"):
+        run.result()
+
+
+def test_one_that_fails_and_one_that_is_ended(client: Client, tmp_path: Path) -> None:
+    failing = client.submit(["python", "train.py", "fail"], workdir=tmp_path, name="fails")
+    waiting = client.submit(["python", "train.py", "wait"], workdir=tmp_path, name="waits")
+    with pytest.raises(JobFailed) as failed:
+        failing.wait()
+    assert str(failed.value) == "fails failed: UserException: no such data"
+    assert failed.value.exit_code == 1
+    with pytest.raises(TimeoutError, match=r"waits has not ended within 0\.1 s"):
+        waiting.wait(0.1)
+    assert "trained wait" in _first_lines(waiting)
+    waiting.delete()
+    with pytest.raises(JobFailed):
+        waiting.wait()
+
+
+def _first_lines(run: Run) -> list[str]:
+    """The output up to the script's own first line."""
+    lines = []
+    for line in run.logs(follow=True):
+        lines.append(line)
+        if line.startswith("trained"):
+            break
+    return lines
+
+
+def test_what_needs_a_cluster() -> None:
+    client = Client(local=True)
+    assert client.namespace == "local"
+    with pytest.raises(UserError, match="this client has no cluster: leave out local=True"):
+        client.rerun("train")
+    with pytest.raises(UserError, match="this client has no cluster"):
+        client.get("train")
