@@ -24,7 +24,7 @@ from trainingjob_operator.cluster.copies import Copies
 from trainingjob_operator.cluster.namespaces import watch_access
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
-from trainingjob_operator.core import names, reasons
+from trainingjob_operator.core import names, reasons, resolution
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
@@ -171,6 +171,7 @@ class Application:
         reconciler = Reconciler(
             self._kube,
             self._copies.caches,
+            self._copies.runtimes,
             self._runs,
             EventWriter(self._kube, self._settings.identity),
             uris,
@@ -228,7 +229,7 @@ class Application:
             found = await self._kube.get(TRAININGJOBS, namespace, name)
         except NotFound:
             return None
-        return TrainingJob.model_validate(found)
+        return resolution.effective(TrainingJob.model_validate(found))
 
     def _count(self, old: TrainingJobStatus, new: TrainingJobStatus) -> None:
         """Count restarts and failures as their status is stored."""

@@ -10,12 +10,21 @@ from trainingjob_operator.api.rules import (
     SHARED_MEMORY_VOLUME,
     TOKEN_VOLUME,
 )
-from trainingjob_operator.core import contract, environment, inherited, names, owner_record
+from trainingjob_operator.core import (
+    contract,
+    environment,
+    inherited,
+    names,
+    overlay,
+    owner_record,
+    resolution,
+)
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import PodToken, Tracking
 
 Manifest = dict[str, Any]
 
+HOST_NETWORK_DNS = "ClusterFirstWithHostNet"
 # The uid that the trainer image runs as; its group lets it write to mounted volumes.
 TRAINER_GROUP = 65532
 # A disrupted attempt is over at once, and the Job's condition keeps that a disruption was the cause
@@ -80,7 +89,7 @@ def child_job(
                         }
                     ),
                 },
-                "spec": _pod_spec(job, attempt, run, tracking),
+                "spec": _with_runtime(job, _pod_spec(job, attempt, run, tracking)),
             },
         },
     }
@@ -144,6 +153,18 @@ def _owner_reference(job: TrainingJob) -> Manifest:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def _with_runtime(job: TrainingJob, pod_spec: Manifest) -> Manifest:
+    """The pod with what the runtime's pod template has beyond the fields of a TrainingJob.
+
+    In the network of its node a pod finds rank 0 by name only with the DNS policy made for that.
+    """
+    if job.status.runtime is None:
+        return pod_spec
+    template = resolution.beyond_the_spec(job.status.runtime.spec.template)
+    laid: Manifest = overlay.laid_over(pod_spec, template)
+    return laid if not laid.get("hostNetwork") else {"dnsPolicy": HOST_NETWORK_DNS, **laid}
 
 
 def _pod_spec(

@@ -206,14 +206,22 @@ def restarting(
 
 
 def refused(context: Context, failure: Failure) -> Plan:
-    """What the job asks of MLflow is not allowed: no pod and no run is made."""
+    """What the job asks for is not allowed: no pod and no run is made."""
+    return _without_run(context, failure, state=State.FAILED, completion_time=context.now)
+
+
+def held_back(context: Context, failure: Failure) -> Plan:
+    """What the job asks for is not there yet: until it is, no pod and no run is made."""
+    old = context.job.status
+    if old.state == State.PENDING and old.failure == failure:
+        return Plan()
+    return _without_run(context, failure, state=State.PENDING)
+
+
+def _without_run(context: Context, failure: Failure, **update: object) -> Plan:
+    generation = context.job.metadata.generation
     wanted = context.job.status.model_copy(
-        update={
-            "state": State.FAILED,
-            "completion_time": context.now,
-            "failure": failure,
-            "observed_generation": context.job.metadata.generation,
-        }
+        update={"failure": failure, "observed_generation": generation, **update}
     )
     told = goodput.advanced(context.job, wanted, context.now)
     wanted = wanted.model_copy(update={"goodput": told})
