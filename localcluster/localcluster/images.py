@@ -21,6 +21,7 @@ from localcluster.progress import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 DOCKERFILES = {"operator": "operator/Dockerfile", "trainer": "trainer_image/Dockerfile"}
 LAYOUT_PORT = 5000
@@ -56,13 +57,20 @@ def build(names: Sequence[str], build_arguments: Sequence[str]) -> None:
         dockerfile = REPOSITORY / DOCKERFILES[name]
         log = cache_directory() / "logs" / f"image-{name}.log"
         with step(f"building the image {reference(name)} (log: {log})"):
-            if docker:
-                argv = ["docker", "build", f"--file={dockerfile}", f"--tag={reference(name)}"]
-                logged([*argv, *arguments, str(REPOSITORY)], log)
-            else:
-                buildah.build(dockerfile, reference(name), REPOSITORY, log, arguments)
+            build_file(dockerfile, reference(name), REPOSITORY, log, arguments)
     if not docker:
         buildah.prune(_dependencies_key())
+
+
+def build_file(
+    dockerfile: Path, image: str, context: Path, log: Path, arguments: Sequence[str]
+) -> None:
+    """Build one image from a Dockerfile; ClusterError if that fails."""
+    if kind.engine_answers():
+        argv = ["docker", "build", f"--file={dockerfile}", f"--tag={image}"]
+        logged([*argv, *arguments, str(context)], log)
+    else:
+        buildah.build(dockerfile, image, context, log, arguments)
 
 
 def _dependencies_key() -> str:

@@ -175,6 +175,7 @@ class Application:
             self._runs,
             EventWriter(self._kube, self._settings.identity),
             uris,
+            self._settings.pod_defaults,
             self._metrics.on_reconcile,
             self._count,
             self._metrics.on_error,

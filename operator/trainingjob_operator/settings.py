@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.tracking_uris import PLACEHOLDER, PodToken, TrackingUris
 
 # RFC 1123, as the API server has it.
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PREFIX = "TRAININGJOB_OPERATOR_"
+JSON_FIELDS = ("mlflow_servers", "mlflow_workspaces", "mlflow_pod_token", "pod_security_context")
 
 
 class SettingsError(Exception):
@@ -24,6 +26,8 @@ class SettingsError(Exception):
 # The template of a workspace's name (MLflow's WorkspaceNameValidator) for a namespace, or for `*`.
 Workspace = Annotated[str, Field(pattern=r"^([a-z0-9-]|\{namespace\}){1,63}$")]
 Workspaces = dict[Annotated[str, Field(pattern=r"^([a-z0-9-]{1,63}|\*)$")], Workspace]
+
+Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class SettingsPart(BaseModel):
@@ -37,6 +41,16 @@ class PodTokenSettings(SettingsPart):
 
     audience: str = ""
     expiration_seconds: int = Field(default=3600, ge=600)
+
+
+class PodSecuritySettings(SettingsPart):
+    """The security context of pods whose jobs choose nothing else (core/v1 PodSecurityContext)."""
+
+    run_as_user: Id | None = Field(default=None, ge=1)
+    run_as_group: Id | None = None
+    fs_group: Id | None = None
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = None
+    supplemental_groups: tuple[Id, ...] | None = None
 
 
 class ServerSettings(SettingsPart):
@@ -73,6 +87,9 @@ class Settings(BaseModel):
     mlflow_experiment_pattern: str = Field(default="", max_length=256)
     mlflow_workspaces: Workspaces = {}
     mlflow_pod_token: PodTokenSettings | None = None
+    pod_security_context: PodSecuritySettings = PodSecuritySettings.model_validate(
+        DEFAULTS.security_context
+    )
     mlflow_poll_seconds: float = Field(default=5.0, gt=0)
     workers: int = Field(default=4, ge=1, le=64)
     lease_seconds: int = Field(default=15, ge=3)
@@ -117,7 +134,7 @@ class Settings(BaseModel):
             raise ValueError(f"{value} may have {PLACEHOLDER} and *, and no other braces")
         return value
 
-    @field_validator("mlflow_servers", "mlflow_workspaces", "mlflow_pod_token", mode="before")
+    @field_validator(*JSON_FIELDS, mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
@@ -133,6 +150,12 @@ class Settings(BaseModel):
             if uris.count(uri) > 1:
                 raise ValueError(f"{uri} is there twice, or is the default server")
         return value
+
+    @property
+    def pod_defaults(self) -> PodDefaults:
+        """What pods have whose jobs choose nothing else."""
+        chosen = self.pod_security_context.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return PodDefaults(chosen)
 
     @property
     def tracking_uris(self) -> TrackingUris:

@@ -93,8 +93,10 @@ def started(state: str = "Starting", **more: Any) -> dict[str, Any]:
 
 
 def run(status: str | None = "SCHEDULED", **more: Any) -> RunView:
-    """The run as MLflow confirmed it."""
-    return RunView(identity=RUN, status=RunStatus(status) if status else None, **more)
+    """The run as MLflow confirmed it; one that has ended with all that its pods opened."""
+    confirmed = RunStatus(status) if status else None
+    more.setdefault("closed", confirmed is not None and confirmed.terminal)
+    return RunView(identity=RUN, status=confirmed, **more)
 
 
 def child(**more: Any) -> JobView:

@@ -43,6 +43,8 @@
 {{- end }}
 - name: TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS
   value: {{ $mlflow.pollSeconds | quote }}
+- name: TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT
+  value: {{ .Values.trainingPods.securityContext | default dict | toJson | quote }}
 - name: TRAININGJOB_OPERATOR_WORKERS
   value: {{ .Values.operator.workers | quote }}
 - name: TRAININGJOB_OPERATOR_LEASE_SECONDS

@@ -12,7 +12,7 @@ from trainingjob_operator.api.kubernetes_types import (
     VolumeMounts,
     Volumes,
 )
-from trainingjob_operator.api.pod_rules import RESOURCE_RULES
+from trainingjob_operator.api.pod_rules import resource_rules
 from trainingjob_operator.api.rules import IMAGE_RULES
 
 Argument = Annotated[str, Field(max_length=65536)]
@@ -65,9 +65,10 @@ class TrainerContainer(ApiModel):
     )
     resources_per_node: ResourceRequirements = Field(
         default={},
-        json_schema_extra=RESOURCE_RULES,
+        json_schema_extra=resource_rules("spec.resourcesPerNode"),
         description="Requests and limits of each of the numNodes pods. "
-        "GPUs are asked for as limits, e.g. nvidia.com/gpu: 1.",
+        "GPUs are asked for as limits, e.g. nvidia.com/gpu: 1; devices of resourceClaims as "
+        "claims.",
     )
     volumes: Volumes = Field(
         default=[],
@@ -77,6 +78,12 @@ class TrainerContainer(ApiModel):
     volume_mounts: VolumeMounts = Field(
         default=[],
         description="Where the volumes appear in the container.",
+    )
+    read_only_root_filesystem: bool | None = Field(
+        default=None,
+        description="Let the container write only to its volumes. An emptyDir is mounted at /tmp, "
+        "unless volumeMounts mount one there, and HOME is /tmp, unless env sets it. "
+        "Default: false.",
     )
     shared_memory: Bytes | None = Field(
         default=None,

@@ -10,6 +10,12 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 from pydantic.config import JsonDict
 
+from trainingjob_operator.api.container_rules import (
+    INIT_CONTAINER_RULES,
+    RESOURCE_CLAIM_RULES,
+    SIDECAR_RULES,
+    SPREAD_RULES,
+)
 from trainingjob_operator.api.pod_rules import TOLERATION_RULES
 from trainingjob_operator.api.rules import BYTES_RULES, QUANTITY_RULES, VARIABLE_RULES, VOLUME_RULES
 
@@ -23,7 +29,7 @@ def _reference(type_name: str) -> WithJsonSchema:
 
 
 def _list(
-    type_name: str, max_items: int, key: str | None = None, item_rules: JsonDict | None = None
+    type_name: str, max_items: int, *keys: str, item_rules: JsonDict | None = None
 ) -> WithJsonSchema:
     schema: dict[str, Any] = {
         "type": "array",
@@ -31,9 +37,9 @@ def _list(
         "maxItems": max_items,
         "x-kubernetes-list-type": "atomic",
     }
-    if key:
+    if keys:
         schema["x-kubernetes-list-type"] = "map"
-        schema["x-kubernetes-list-map-keys"] = [key]
+        schema["x-kubernetes-list-map-keys"] = [*keys]
     return WithJsonSchema(schema)
 
 
@@ -51,21 +57,37 @@ KubernetesObject = dict[str, Any]
 
 ClaimTemplate = Annotated[KubernetesObject, _reference("PersistentVolumeClaimSpec")]
 Affinity = Annotated[KubernetesObject, _reference("Affinity")]
+DNSConfig = Annotated[KubernetesObject, _reference("PodDNSConfig")]
 EnvFromSources = Annotated[list[KubernetesObject], _list("EnvFromSource", 64)]
-EnvVars = Annotated[
-    list[KubernetesObject], _list("EnvVar", 256, key="name", item_rules=VARIABLE_RULES)
+EnvVars = Annotated[list[KubernetesObject], _list("EnvVar", 256, "name", item_rules=VARIABLE_RULES)]
+HostAliases = Annotated[list[KubernetesObject], _list("HostAlias", 64, "ip")]
+InitContainers = Annotated[
+    list[KubernetesObject], _list("Container", 16, "name", item_rules=INIT_CONTAINER_RULES)
 ]
-LocalObjectReferences = Annotated[
-    list[KubernetesObject], _list("LocalObjectReference", 16, key="name")
+LocalObjectReferences = Annotated[list[KubernetesObject], _list("LocalObjectReference", 16, "name")]
+PodSecurityContext = Annotated[KubernetesObject, _reference("PodSecurityContext")]
+ResourceClaims = Annotated[
+    list[KubernetesObject], _list("PodResourceClaim", 32, "name", item_rules=RESOURCE_CLAIM_RULES)
 ]
 ResourceRequirements = Annotated[KubernetesObject, _reference("ResourceRequirements")]
+Sidecars = Annotated[
+    list[KubernetesObject], _list("Container", 16, "name", item_rules=SIDECAR_RULES)
+]
 Tolerations = Annotated[
     list[KubernetesObject], _list("Toleration", 64, item_rules=TOLERATION_RULES)
 ]
-VolumeMounts = Annotated[list[KubernetesObject], _list("VolumeMount", 64, key="mountPath")]
-Volumes = Annotated[
-    list[KubernetesObject], _list("Volume", 64, key="name", item_rules=VOLUME_RULES)
+TopologySpreadConstraints = Annotated[
+    list[KubernetesObject],
+    _list(
+        "TopologySpreadConstraint",
+        16,
+        "topologyKey",
+        "whenUnsatisfiable",
+        item_rules=SPREAD_RULES,
+    ),
 ]
+VolumeMounts = Annotated[list[KubernetesObject], _list("VolumeMount", 64, "mountPath")]
+Volumes = Annotated[list[KubernetesObject], _list("Volume", 64, "name", item_rules=VOLUME_RULES)]
 
 Annotations = Annotated[dict[str, str], _string_map(64, maxLength=65536)]
 Labels = Annotated[dict[str, str], _string_map(64, maxLength=63, pattern=LABEL_VALUE_PATTERN)]

@@ -7,11 +7,13 @@ from trainingjob_operator.api.kubernetes_types import (
     Labels,
     NodeSelector,
     Tolerations,
+    TopologySpreadConstraints,
 )
 from trainingjob_operator.api.pod_rules import (
     NODE_SELECTOR_RULES,
+    QUEUE_LABEL_RULE,
+    metadata_rules,
     object_name_rules,
-    pod_metadata_rules,
 )
 
 MAX_NAME_LENGTH = 253
@@ -32,6 +34,11 @@ class PodPlacement(ApiModel):
     affinity: Affinity | None = Field(
         default=None,
         description="Rules that attract the pods to nodes or to other pods, or keep them apart.",
+    )
+    topology_spread_constraints: TopologySpreadConstraints = Field(
+        default=[],
+        description="How the pods are spread over zones, racks or nodes. Without a labelSelector "
+        "the pods of the attempt are counted.",
     )
     priority_class_name: str | None = Field(
         default=None,
@@ -61,14 +68,26 @@ class PodPlacement(ApiModel):
         json_schema_extra=object_name_rules("serviceAccountName"),
         description="ServiceAccount of the pods. Default: default.",
     )
+    job_labels: Labels = Field(
+        default={},
+        json_schema_extra=metadata_rules("jobLabels", QUEUE_LABEL_RULE),
+        description="Labels added to the batch/v1 Job of every attempt, besides those of the "
+        "TrainingJob that are passed on. Keys of the trainingjob.dev/ domain are refused.",
+    )
+    job_annotations: Annotations = Field(
+        default={},
+        json_schema_extra=metadata_rules("jobAnnotations"),
+        description="Annotations added to the batch/v1 Job of every attempt, besides those of the "
+        "TrainingJob that are passed on. Keys of the trainingjob.dev/ domain are refused.",
+    )
     pod_labels: Labels = Field(
         default={},
-        json_schema_extra=pod_metadata_rules("podLabels"),
+        json_schema_extra=metadata_rules("podLabels"),
         description="Labels added to every pod. Keys of the trainingjob.dev/ domain are refused.",
     )
     pod_annotations: Annotations = Field(
         default={},
-        json_schema_extra=pod_metadata_rules("podAnnotations"),
+        json_schema_extra=metadata_rules("podAnnotations"),
         description="Annotations added to every pod. "
         "Keys of the trainingjob.dev/ domain are refused.",
     )

@@ -3,7 +3,8 @@
 from pydantic import JsonValue
 from pydantic.config import JsonDict
 
-from trainingjob_operator.api.rules import TOO_FEW_BYTES, enough_bytes, rule, validations
+from trainingjob_operator.api.cel import rule, validations
+from trainingjob_operator.api.rules import TOO_FEW_BYTES, enough_bytes
 
 # A rule of a map is also evaluated when one of its values is no quantity, and would fail then
 # with a second, obscure message.
@@ -17,55 +18,56 @@ _COMPARISON = (
 _KNOWN = "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$"
 
 
-def _bytes_rule(part: str, resource: str) -> dict[str, JsonValue]:
+def _bytes_rule(field: str, part: str, resource: str) -> dict[str, JsonValue]:
     amount = enough_bytes(f"string(self.{part}['{resource}'])")
     return rule(
         f"!has(self.{part}) || !('{resource}' in self.{part}) || {amount}",
-        f"spec.resourcesPerNode.{part}.{resource} {TOO_FEW_BYTES}",
+        f"{field}.{part}.{resource} {TOO_FEW_BYTES}",
         part,
     )
 
 
-RESOURCE_RULES = validations(
-    rule(
-        f"!has(self.requests) || self.requests.all(name, name.matches('{_KNOWN}'))",
-        "spec.resourcesPerNode.requests must name cpu, memory, ephemeral-storage, hugepages-SIZE "
-        "or a device with its domain, such as nvidia.com/gpu",
-        "requests",
-    ),
-    rule(
-        f"!has(self.limits) || self.limits.all(name, name.matches('{_KNOWN}'))",
-        "spec.resourcesPerNode.limits must name cpu, memory, ephemeral-storage, hugepages-SIZE "
-        "or a device with its domain, such as nvidia.com/gpu",
-        "limits",
-    ),
-    rule(
-        "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
-        f" !(name in self.limits) || {_COMPARISON} <= 0)",
-        "spec.resourcesPerNode.requests must not exceed spec.resourcesPerNode.limits: "
-        "lower the request or raise the limit",
-        "requests",
-    ),
-    rule(
-        "!has(self.requests) || self.requests.all(name, !name.contains('/')"
-        f" || (has(self.limits) && name in self.limits && ({_COMPARISON} == 0)))",
-        "spec.resourcesPerNode.requests of devices such as nvidia.com/gpu must equal their "
-        "limits: set only spec.resourcesPerNode.limits",
-        "requests",
-    ),
-    rule(
-        "!has(self.limits) || self.limits.all(name, !name.contains('/')"
-        f" || {_LIMIT}.matches('^[0-9]+$'))",
-        "spec.resourcesPerNode.limits of devices such as nvidia.com/gpu must be whole numbers, "
-        "e.g. 1",
-        "limits",
-    ),
-    *(
-        _bytes_rule(part, resource)
-        for part in ("requests", "limits")
-        for resource in ("memory", "ephemeral-storage")
-    ),
-)
+def resource_rules(field: str) -> JsonDict:
+    """Rules of the requests and limits of a container; `field` is how messages name them."""
+    return validations(
+        rule(
+            f"!has(self.requests) || self.requests.all(name, name.matches('{_KNOWN}'))",
+            f"{field}.requests must name cpu, memory, ephemeral-storage, hugepages-SIZE "
+            "or a device with its domain, such as nvidia.com/gpu",
+            "requests",
+        ),
+        rule(
+            f"!has(self.limits) || self.limits.all(name, name.matches('{_KNOWN}'))",
+            f"{field}.limits must name cpu, memory, ephemeral-storage, hugepages-SIZE "
+            "or a device with its domain, such as nvidia.com/gpu",
+            "limits",
+        ),
+        rule(
+            "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
+            f" !(name in self.limits) || {_COMPARISON} <= 0)",
+            f"{field}.requests must not exceed {field}.limits: lower the request or raise the "
+            "limit",
+            "requests",
+        ),
+        rule(
+            "!has(self.requests) || self.requests.all(name, !name.contains('/')"
+            f" || (has(self.limits) && name in self.limits && ({_COMPARISON} == 0)))",
+            f"{field}.requests of devices such as nvidia.com/gpu must equal their "
+            f"limits: set only {field}.limits",
+            "requests",
+        ),
+        rule(
+            "!has(self.limits) || self.limits.all(name, !name.contains('/')"
+            f" || {_LIMIT}.matches('^[0-9]+$'))",
+            f"{field}.limits of devices such as nvidia.com/gpu must be whole numbers, e.g. 1",
+            "limits",
+        ),
+        *(
+            _bytes_rule(field, part, resource)
+            for part in ("requests", "limits")
+            for resource in ("memory", "ephemeral-storage")
+        ),
+    )
 
 
 def _keys_rule(field: str, such_as: str) -> dict[str, JsonValue]:
@@ -75,18 +77,23 @@ def _keys_rule(field: str, such_as: str) -> dict[str, JsonValue]:
     )
 
 
-def pod_metadata_rules(field: str) -> JsonDict:
-    """Rules of the labels or annotations that are added to the pods."""
-    return validations(
-        rule(
-            "self.all(key, !key.startsWith('trainingjob.dev/'))",
-            f"spec.{field} must not have keys of trainingjob.dev/: the operator sets them; "
-            "choose other keys",
-            reason="FieldValueForbidden",
-        ),
-        _keys_rule(field, "team or example.com/team"),
+def metadata_rules(field: str, *more: dict[str, JsonValue]) -> JsonDict:
+    """Rules of labels or annotations that are added to the Jobs or the pods."""
+    own = rule(
+        "self.all(key, !key.startsWith('trainingjob.dev/'))",
+        f"spec.{field} must not have keys of trainingjob.dev/: the operator sets them; "
+        "choose other keys",
+        reason="FieldValueForbidden",
     )
+    return validations(own, _keys_rule(field, "team or example.com/team"), *more)
 
+
+# Kueue would hold the Jobs back while the operator takes them for unqueued ones.
+QUEUE_LABEL_RULE = rule(
+    "!('kueue.x-k8s.io/queue-name' in self)",
+    "spec.jobLabels must not have the key kueue.x-k8s.io/queue-name: set spec.queueName",
+    reason="FieldValueForbidden",
+)
 
 NODE_SELECTOR_RULES = validations(_keys_rule("nodeSelector", "pool or nvidia.com/gpu.product"))
 

@@ -1,7 +1,9 @@
 """The CEL rules of the CRD: what the API server refuses, and what it answers then."""
 
-from pydantic import JsonValue
 from pydantic.config import JsonDict
+
+from trainingjob_operator.api.cel import rule, validations
+from trainingjob_operator.api.container_rules import CONTAINER_RULES, TEMPORARY_VOLUME
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
 SHARED_MEMORY_VOLUME = "shared-memory"
@@ -32,21 +34,6 @@ _RESERVED_VARIABLES = (
     "MLFLOW_EXPERIMENT_ID",
     "MLFLOW_WORKSPACE",
 )
-
-
-def rule(expression: str, message: str, field: str = "", reason: str = "") -> dict[str, JsonValue]:
-    """One CEL rule; `field` is the part that the answer names, below where the rule is."""
-    made: dict[str, JsonValue] = {"rule": expression, "message": message}
-    if field:
-        made["fieldPath"] = f".{field}"
-    if reason:
-        made["reason"] = reason
-    return made
-
-
-def validations(*rules: dict[str, JsonValue]) -> JsonDict:
-    """Wrap rules for `json_schema_extra`."""
-    return {"x-kubernetes-validations": list(rules)}
 
 
 def _same(field: str) -> str:
@@ -149,6 +136,14 @@ DEFAULTS_RULES = (
         "choose another name",
         "volumes",
     ),
+    rule(
+        "!has(self.readOnlyRootFilesystem) || !self.readOnlyRootFilesystem || !has(self.volumes)"
+        f" || self.volumes.all(v, v.name != '{TEMPORARY_VOLUME}')",
+        f"spec.volumes must not have the name {TEMPORARY_VOLUME} when spec.readOnlyRootFilesystem "
+        "is true: choose another name",
+        "volumes",
+    ),
+    *CONTAINER_RULES,
 )
 
 

@@ -2,17 +2,11 @@
 
 from pydantic.config import JsonDict
 
-from trainingjob_operator.api.pod_rules import pod_metadata_rules
-from trainingjob_operator.api.rules import (
-    SHARED_MEMORY_VOLUME,
-    free_variable,
-    rule,
-    validations,
-)
+from trainingjob_operator.api.cel import rule, validations
+from trainingjob_operator.api.container_rules import OWN_PREFIX, TRAINER
+from trainingjob_operator.api.pod_rules import metadata_rules
+from trainingjob_operator.api.rules import SHARED_MEMORY_VOLUME, free_variable
 
-TRAINER = "trainer"
-# Of volumes that the operator adds itself.
-OWN_PREFIX = "trainingjob-"
 # What the operator sets in a pod, or ends it by.
 OPERATORS = ("activeDeadlineSeconds", "hostname", "subdomain")
 
@@ -27,8 +21,8 @@ def allow_rules(fields: list[str]) -> JsonDict:
     )
 
 
-LABEL_RULES = pod_metadata_rules("template.metadata.labels")
-ANNOTATION_RULES = pod_metadata_rules("template.metadata.annotations")
+LABEL_RULES = metadata_rules("template.metadata.labels")
+ANNOTATION_RULES = metadata_rules("template.metadata.annotations")
 
 POD_RULES = validations(
     rule(

@@ -5,6 +5,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from trainingjob_operator.api.container import TrainerContainer
 from trainingjob_operator.api.lifecycle import Lifecycle
 from trainingjob_operator.api.placement import PodPlacement
+from trainingjob_operator.api.pod import PodExtras
 from trainingjob_operator.api.rules import PROCESS_COUNT_RULES, spec_rules
 from trainingjob_operator.api.runtime import RuntimeRef
 from trainingjob_operator.api.tracking import Mlflow, Monitoring
@@ -15,7 +16,7 @@ NumProcPerNode = Annotated[
 ]
 
 
-class TrainingJobSpec(Lifecycle, PodPlacement, TrainerContainer):
+class TrainingJobSpec(Lifecycle, PodPlacement, PodExtras, TrainerContainer):
     """What is trained, on how many nodes, and where it is tracked."""
 
     model_config = ConfigDict(json_schema_extra=spec_rules)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trainingjob_operator.api import TrainingJob, TrainingJobStatus
+from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import RunIdentity, RunView
 from trainingjob_operator.core.tracking_uris import Tracking, TrackingUris
 
@@ -17,6 +18,7 @@ class Context:
     now: datetime
     uris: TrackingUris
     tracking: Tracking | None
+    defaults: PodDefaults = DEFAULTS
 
     def having(self, status: TrainingJobStatus) -> "Context":
         """The same with a status that is not stored."""

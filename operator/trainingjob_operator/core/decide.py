@@ -11,6 +11,7 @@ from trainingjob_operator.api import MANAGER, State, TrainingJob
 from trainingjob_operator.core import attempts, gang, inherited, names
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
+from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import Action, Plan, RunView
 from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
@@ -49,12 +50,17 @@ STARTING_TOLD_AFTER = timedelta(seconds=10)
 
 
 def decide(
-    job: TrainingJob, observed: Observed, run: RunView, now: datetime, uris: TrackingUris
+    job: TrainingJob,
+    observed: Observed,
+    run: RunView,
+    now: datetime,
+    uris: TrackingUris,
+    defaults: PodDefaults = DEFAULTS,
 ) -> Plan:
     """The next plan for one job; an empty plan where all is as it should be."""
     if job.spec.managed_by not in (None, MANAGER):
         return Plan()
-    context = Context(job, run, now, uris, tenancy.tracking(job, uris))
+    context = Context(job, run, now, uris, tenancy.tracking(job, uris), defaults)
     if job.metadata.deletion_timestamp is not None:
         plan = deletion.decide_deletion(context, observed)
         return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
@@ -269,12 +275,15 @@ def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]
     Jobs and pods come by two watches: the Job's failure may be seen before the pod's.
     """
     told = any(pod.disruption or failure.failed(pod) for pod in pods)
-    return told or child is None or child.cleared or _waited(context, child)
+    return told or child is None or _waited(context, child)
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
-    """Whether the Job has told its end for so long that the watch of pods must have it, too."""
-    ended = child.ended_at if child is not None else None
+    """Whether the Job ended, or was deleted, so long ago that the watch of pods must have it, too.
+
+    A pod that was made just before may not be seen yet, and live.
+    """
+    ended = child and (child.ended_at or child.deleted_at)
     return context.now - (ended or context.now) >= timedelta(seconds=EVIDENCE_SECONDS)
 
 

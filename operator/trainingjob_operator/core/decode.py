@@ -14,8 +14,11 @@ from trainingjob_operator.api import RuntimeKind, TrainingRuntimeSpec
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core.metadata import Raw, controller, deleted_at, owner_uid
 from trainingjob_operator.core.observe import (
+    INITIALIZING,
+    ORDINARY_WAITING,
     ContainerEnd,
     EventView,
+    InitFailure,
     JobView,
     PodView,
     RuntimeView,
@@ -42,7 +45,7 @@ JOB_ENDS = ("Complete", "Failed", "FailureTarget")
 
 def pod_view(raw: Raw) -> PodView:
     """Decode a v1 Pod."""
-    metadata, status = raw["metadata"], raw.get("status", {})
+    metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
     state, conditions = _trainer_state(status), _conditions(status)
     disruption = _true(conditions, "DisruptionTarget")
@@ -56,18 +59,19 @@ def pod_view(raw: Raw) -> PodView:
         attempt=border.whole(labels.get(contract.LABEL_ATTEMPT), 0) or 0,
         rank=_rank(annotations, labels),
         phase=sys.intern(status.get("phase", "Pending")),
-        node=sys.intern(border.text(raw.get("spec", {}).get("nodeName"), NAME_LIMIT)),
+        node=sys.intern(border.text(spec.get("nodeName"), NAME_LIMIT)),
         deleting="deletionTimestamp" in metadata,
         reason=border.text(status.get("reason"), REASON_LIMIT),
         disruption=_who_disrupts(disruption),
         started_at=_started_at(state),
         end=_container_end(state),
-        waiting=_waiting(state, conditions),
+        waiting=_init_waiting(state, status) or _waiting(state, conditions),
         job_uid=sys.intern(controller(metadata).get("uid", "")),
-        ending="activeDeadlineSeconds" in raw.get("spec", {}),
+        ending="activeDeadlineSeconds" in spec or _only_sidecars_left(spec, status),
         deleted_at=deleted_at(metadata),
         disrupted_at=border.instant(disruption.get("lastTransitionTime")),
         ready_to_start=bool(_true(conditions, "PodReadyToStartContainers")),
+        init_failure=_init_failure(state, spec, status),
     )
 
 
@@ -223,6 +227,51 @@ def _container_end(state: Raw) -> ContainerEnd | None:
 def _end_of(message: str) -> str:
     """The end of a termination message: what is longer than a kubelet's is no JSON of ours."""
     return border.text(message[-MESSAGE_LIMIT:], MESSAGE_LIMIT)
+
+
+def _only_sidecars_left(spec: Raw, status: Raw) -> bool:
+    """Whether all containers but native sidecars have ended: the kubelet ends those then."""
+    containers, statuses = spec.get("containers", []), status.get("containerStatuses", [])
+    return len(statuses) == len(containers) > 0 and all(
+        "terminated" in (one.get("state") or {}) for one in statuses
+    )
+
+
+def _init_failure(state: Raw, spec: Raw, status: Raw) -> InitFailure | None:
+    """The init container for which the trainer's never started; sidecars start again instead."""
+    if _started_at(state) is not None:
+        return None
+    sidecars = {
+        one["name"]
+        for one in spec.get("initContainers", [])
+        if one.get("restartPolicy") == "Always"
+    }
+    for one in status.get("initContainerStatuses", []):
+        end = _container_end(one.get("state") or {})
+        if end is not None and end.exit_code != 0 and one["name"] not in sidecars:
+            return InitFailure(border.text(one["name"], NAME_LIMIT), end)
+    return None
+
+
+def _init_waiting(state: Raw, status: Raw) -> Waiting | None:
+    """What an init container or sidecar waits for, behind which the trainer's waits."""
+    if (state.get("waiting") or {}).get("reason") != INITIALIZING:
+        return None
+    for one in status.get("initContainerStatuses", []):
+        waiting = _waiting(one.get("state") or {}, {})
+        if waiting is not None and waiting.reason not in ORDINARY_WAITING:
+            name = border.text(one["name"], NAME_LIMIT)
+            message = f"container {name}: {waiting.message}{_last_end(one)}"
+            return Waiting(waiting.reason, border.text(message, MESSAGE_LIMIT))
+    return None
+
+
+def _last_end(status: Raw) -> str:
+    """How a container that is started again and again ended the last time."""
+    end = _container_end(status.get("lastState") or {})
+    if end is None:
+        return ""
+    return f"; it ended with exit code {end.exit_code}: {end.message.strip() or end.reason}"
 
 
 def _waiting(state: Raw, conditions: dict[str, Raw]) -> Waiting | None:

@@ -1,9 +1,11 @@
 """The environment of a training pod: the operator's half of the contract with the trainer."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from trainingjob_operator.api import TrainingJob, TrainingJobSpec
+from trainingjob_operator.api.container_rules import TEMPORARY_PATH
 from trainingjob_operator.core import contract, names
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import Tracking
@@ -17,6 +19,23 @@ TOKEN_FILE = "MLFLOW_TRACKING_TOKEN_FILE"  # noqa: S105 - the name of a variable
 # Read by MLflow's own Kubernetes login (mlflow/tracking/request_auth).
 API_TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a mount point
 TOKEN_DIRECTORY = "/var/run/secrets/trainingjob.dev/mlflow"  # noqa: S105 - a mount point
+
+# What a user of any number is called: torch and MLflow ask for a name.
+USER = "trainer"
+
+
+def home(spec: TrainingJobSpec, security: Mapping[str, Any]) -> list[Variable]:
+    """A HOME that can be written to, where that of the image cannot; spec.env counts instead.
+
+    A user whom the image does not know has no name either. `security` is the pod's context.
+    """
+    named = {one.get("name") for one in spec.env}
+    wanted: list[Variable] = []
+    if "runAsUser" in security or spec.read_only_root_filesystem:
+        wanted.append(_variable("HOME", TEMPORARY_PATH))
+    if "runAsUser" in security:
+        wanted.append(_variable("USER", USER))
+    return [one for one in wanted if one["name"] not in named]
 
 
 def contract_env(
@@ -134,7 +153,8 @@ def _shared_gpus(spec: TrainingJobSpec) -> list[Variable]:
 
     NVIDIA's device plugin names it so where `renameByDefault` is on.
     """
-    asked = (name for kind in (spec.resources_per_node or {}).values() for name in kind)
+    resources = spec.resources_per_node
+    asked = (name for kind in ("limits", "requests") for name in resources.get(kind, {}))
     if any(name.startswith("nvidia.com/") and name.endswith(".shared") for name in asked):
         return [_variable("TRAININGJOB_GPU_SHARED", "true")]
     return []

@@ -64,6 +64,16 @@ class RunIntent:
     starting: bool = False
 
     @property
+    def created_ms(self) -> int:
+        """The run's start in milliseconds."""
+        return _milliseconds(self.created_at)
+
+    @property
+    def end_ms(self) -> int:
+        """The run's end in milliseconds, 0 without one."""
+        return _milliseconds(self.ended_at) if self.ended_at else 0
+
+    @property
     def wanted(self) -> tuple[object, ...]:
         """The part whose change asks for a call; the rest only serves to find or make the run."""
         return self.status, self.ended_at, self.create, self.tags, self.replaces
@@ -88,7 +98,8 @@ class StepView:
 class RunView:
     """What is known of the run in MLflow.
 
-    `status` is the last one that MLflow confirmed; `problem` is why MLflow could not be told of
+    `status` is the last one that MLflow confirmed, `closed` says that nothing is left open of what
+    the pods opened besides; `problem` is why MLflow could not be told of
     the wanted one; `missing` says that MLflow answered and has no run of this job, `deleted` that
     somebody deleted the run. `foreign` names runs with the job's uid that are not its own,
     `unjoined` is what an agent says of nodes that train without each other.
@@ -96,6 +107,7 @@ class RunView:
 
     identity: RunIdentity | None = None
     status: RunStatus | None = None
+    closed: bool = False
     problem: str | None = None
     missing: bool = False
     deleted: bool = False
@@ -148,3 +160,7 @@ class Plan:
     events: tuple[EventIntent, ...] = ()
     requeue_after: float | None = field(default=None)
     """Seconds until the next look, where nothing that changes would cause one."""
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -13,20 +13,20 @@ from trainingjob_operator.api.rules import (
 from trainingjob_operator.core import (
     contract,
     environment,
+    hardening,
     inherited,
     names,
     overlay,
     owner_record,
     resolution,
 )
+from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import PodToken, Tracking
 
 Manifest = dict[str, Any]
 
 HOST_NETWORK_DNS = "ClusterFirstWithHostNet"
-# The uid that the trainer image runs as; its group lets it write to mounted volumes.
-TRAINER_GROUP = 65532
 # A disrupted attempt is over at once, and the Job's condition keeps that a disruption was the cause
 # when the pod is gone.
 DISRUPTED = {
@@ -36,7 +36,11 @@ DISRUPTED = {
 
 
 def child_job(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
+    job: TrainingJob,
+    attempt: int,
+    run: RunIdentity | None,
+    tracking: Tracking,
+    defaults: PodDefaults = DEFAULTS,
 ) -> Manifest:
     """The batch/v1 Indexed Job of one attempt.
 
@@ -54,11 +58,13 @@ def child_job(
             "namespace": metadata.namespace,
             "labels": {
                 **inherited.by_job(metadata.labels),
+                **job.spec.job_labels,
                 **names.labels(metadata.name, metadata.uid, attempt),
                 **_optional(**{contract.LABEL_QUEUE: queue}),
             },
             "annotations": {
                 **inherited.by_job(metadata.annotations),
+                **job.spec.job_annotations,
                 **owner_record.annotations(job, tracking),
             },
             "ownerReferences": [_owner_reference(job)],
@@ -89,7 +95,7 @@ def child_job(
                         }
                     ),
                 },
-                "spec": _with_runtime(job, _pod_spec(job, attempt, run, tracking)),
+                "spec": _with_runtime(job, _pod_spec(job, attempt, run, tracking, defaults)),
             },
         },
     }
@@ -168,39 +174,55 @@ def _with_runtime(job: TrainingJob, pod_spec: Manifest) -> Manifest:
 
 
 def _pod_spec(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
+    job: TrainingJob,
+    attempt: int,
+    run: RunIdentity | None,
+    tracking: Tracking,
+    defaults: PodDefaults,
 ) -> Manifest:
-    spec = job.spec
+    spec, security = job.spec, hardening.pod_security_context(job.spec, defaults)
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
         "enableServiceLinks": False,
         # A training pod calls the API server only if its author gave it an account to do so.
         "automountServiceAccountToken": spec.service_account_name is not None,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "fsGroup": TRAINER_GROUP,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(job, attempt, run, tracking)],
+        "securityContext": security,
+        "containers": [_container(job, attempt, run, tracking, security)],
         **_optional(
             subdomain=job.metadata.name if spec.num_nodes > 1 else None,
+            initContainers=hardening.init_containers(spec),
             volumes=_volumes(job, tracking),
             nodeSelector=spec.node_selector,
             tolerations=spec.tolerations,
             affinity=spec.affinity,
+            topologySpreadConstraints=_spread(job, attempt),
             priorityClassName=spec.priority_class_name,
             schedulerName=spec.scheduler_name,
             runtimeClassName=spec.runtime_class_name,
             serviceAccountName=spec.service_account_name,
             imagePullSecrets=spec.image_pull_secrets,
+            resourceClaims=spec.resource_claims,
+            dnsPolicy=spec.dns_policy,
+            dnsConfig=spec.dns_config,
+            hostAliases=spec.host_aliases,
         ),
     }
 
 
+def _spread(job: TrainingJob, attempt: int) -> list[Manifest]:
+    """The constraints; one without a selector would count no pod at all."""
+    labels = names.labels(job.metadata.name, job.metadata.uid, attempt)
+    selector = {"labelSelector": {"matchLabels": labels}}
+    return [{**selector, **one} for one in job.spec.topology_spread_constraints]
+
+
 def _container(
-    job: TrainingJob, attempt: int, run: RunIdentity | None, tracking: Tracking
+    job: TrainingJob,
+    attempt: int,
+    run: RunIdentity | None,
+    tracking: Tracking,
+    security: Manifest,
 ) -> Manifest:
     spec = job.spec
     port = {"name": contract.METRICS_PORT_NAME, "containerPort": spec.monitoring.port}
@@ -209,13 +231,16 @@ def _container(
         "image": spec.image,
         # The user's variables first: a reference like $(NAME) resolves only backwards, and the
         # contract's variables win where the API server's validation was off.
-        "env": [*spec.env, *environment.contract_env(job, attempt, run, tracking)],
+        "env": [
+            *environment.home(spec, security),
+            *spec.env,
+            *environment.contract_env(job, attempt, run, tracking),
+        ],
         # A script that writes no termination message leaves its last log lines as the cause.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": hardening.security_context(
+            _optional(readOnlyRootFilesystem=spec.read_only_root_filesystem)
+        ),
         **_optional(
             ports=[port] if spec.monitoring.enabled else [],
             imagePullPolicy=spec.image_pull_policy,
@@ -238,6 +263,7 @@ def _volumes(job: TrainingJob, tracking: Tracking) -> list[Manifest]:
     if job.spec.shared_memory is not None:
         memory = {"medium": "Memory", "sizeLimit": job.spec.shared_memory}
         volumes.append({"name": SHARED_MEMORY_VOLUME, "emptyDir": memory})
+    volumes += hardening.temporary_volume(job.spec)
     if tracking.token is not None:
         volumes.append({"name": TOKEN_VOLUME, "projected": _projection(tracking.token)})
     return volumes
@@ -265,6 +291,7 @@ def _volume_mounts(spec: TrainingJobSpec, tracking: Tracking) -> list[Manifest]:
     mounts = [*spec.volume_mounts, *_checkpoint_mount(spec)]
     if spec.shared_memory is not None:
         mounts.append({"name": SHARED_MEMORY_VOLUME, "mountPath": SHARED_MEMORY_PATH})
+    mounts += hardening.temporary_mount(spec)
     if tracking.token is not None:
         path = environment.token_directory(spec)
         mounts.append({"name": TOKEN_VOLUME, "mountPath": path, "readOnly": True})

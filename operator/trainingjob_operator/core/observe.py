@@ -12,11 +12,14 @@ from trainingjob_operator.core import names
 ENDED_PHASES = ("Succeeded", "Failed")
 # The kubelet's reason for a pod that was ended by its spec.activeDeadlineSeconds, as we end pods.
 POD_DEADLINE = "DeadlineExceeded"
+# What a container waits for while the pod's init containers run, and in an ordinary start at all.
+INITIALIZING = "PodInitializing"
+ORDINARY_WAITING = frozenset({"", "ContainerCreating", INITIALIZING})
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerEnd:
-    """How the trainer container ended (`status.containerStatuses[].state.terminated`)."""
+    """How a container ended (`status.containerStatuses[].state.terminated`)."""
 
     exit_code: int
     reason: str
@@ -25,8 +28,16 @@ class ContainerEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class InitFailure:
+    """The init container that failed, so that the trainer's never runs, and how it ended."""
+
+    container: str
+    end: ContainerEnd
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a pod does not run yet, by its container's state or its condition PodScheduled."""
+    """Why a pod does not run yet, by its containers' state or its condition PodScheduled."""
 
     reason: str
     message: str
@@ -37,9 +48,10 @@ class PodView:
     """A pod of a TrainingJob.
 
     `ready_to_start` is the condition PodReadyToStartContainers: volumes and sandbox are there.
-    `job_uid` is the uid of the Job that owns it, "" for an orphan. `ending` says that it has an
-    activeDeadlineSeconds. `deleted_at` is when its deletion was asked for, `disrupted_at` when its
-    condition DisruptionTarget became true.
+    `end` is that of its trainer container. `job_uid` is the uid of the Job that owns it, "" for an
+    orphan. `ending` says that its node ends it: it has an activeDeadlineSeconds, or only native
+    sidecars are left in it. `deleted_at` is when its deletion was asked for, `disrupted_at` when
+    its condition DisruptionTarget became true.
     """
 
     namespace: str
@@ -61,6 +73,7 @@ class PodView:
     deleted_at: datetime | None
     disrupted_at: datetime | None
     ready_to_start: bool = False
+    init_failure: InitFailure | None = None
 
     @property
     def live(self) -> bool:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     # Ends of pods and containers by Kubernetes.
     DISRUPTED = "Disrupted"
     EVICTED = "Evicted"
+    INIT_CONTAINER_FAILED = "InitContainerFailed"
     NODE_LOST = "NodeLost"
     OOM_KILLED = "OOMKilled"
     PREEMPTED = "Preempted"
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     RUN_CONTAINER_ERROR = "RunContainerError"
     START_ERROR = "StartError"
     # What a pod waits for.
+    CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
     CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
     CREATE_CONTAINER_ERROR = "CreateContainerError"
     ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"

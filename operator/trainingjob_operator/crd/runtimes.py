@@ -3,7 +3,8 @@
 from typing import Any
 
 from trainingjob_operator.api import GROUP, OF_THE_JOB, VERSION, RuntimeKind, TrainingRuntimeSpec
-from trainingjob_operator.api.rules import DEFAULTS_RULES, validations
+from trainingjob_operator.api.cel import validations
+from trainingjob_operator.api.rules import DEFAULTS_RULES
 from trainingjob_operator.api.runtime_rules import (
     ANNOTATION_RULES,
     CONTAINER_RULES,

@@ -1,7 +1,7 @@
 """Closes what a job's pods opened besides its run: nested and further runs, pending models.
 
 A process that was killed cannot close them, and nobody else knows when it is over. Jobs that end
-at the same time share the searches: while one is under way, the others gather for the next.
+at the same time share the searches: a second passes from one to the next, and others gather.
 Pods may open runs in any experiment of the workspace, so that all of them are searched.
 """
 
@@ -22,6 +22,9 @@ IDS_PER_SEARCH = 100
 # A list of experiments serves the ends of so many seconds. What is left in an experiment that was
 # made later, just before the end, is missed.
 LISTED_SECONDS = 10.0
+# From one search to the next. 300 jobs that end within half a minute cost a quarter of the calls
+# that searches without a pause did.
+PAUSE_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -46,6 +49,7 @@ class Leftovers:
         self._turn = asyncio.Lock()
         self._listed: list[str] = []
         self._listed_at = -LISTED_SECONDS
+        self._searched_at = -PAUSE_SECONDS
 
     async def close(self, ending: Ending, status: RunStatus, end_ms: int) -> None:
         """Close the runs with the status of the job's, and fail models that are still pending.
@@ -56,15 +60,17 @@ class Leftovers:
         self._waiting.append(ending)
         async with self._turn:
             if not ending.searched:
+                await asyncio.sleep(self._searched_at + PAUSE_SECONDS - time.monotonic())
                 together, self._waiting = self._waiting, []
                 await self._search(together)
+                self._searched_at = time.monotonic()
         if ending.error is not None:
             raise ending.error
         for run in ending.left:
             await self._close(run, status, end_ms)
 
     async def _search(self, together: list[Ending]) -> None:
-        """Look for all at once, and again only where something is left: the ends wait for it."""
+        """Look for all at once, and again only where something is left."""
         for one in together:
             one.searched = True
         runs = [one.run_id for one in together]

@@ -17,8 +17,9 @@ class RunRecord:
     """The state of one job's run; `since` is when the intent changed or MLflow confirmed it.
 
     `new` says that no run of the job can exist yet, `answering_since` since when every poll of
-    the run had an answer, `unread` how many had none since. `held_up` counts the tries of what
-    comes before an end, `cleared` says that nothing is left of what the pods opened, `foreign`
+    the run had an answer, `unread` how many had none since. `held_up` counts the tries of the
+    tags of an end, `closed` says that nothing is left open of what the pods opened, and is None
+    where nobody has looked; `foreign`
     names runs that carry the job's uid and are not its own, `unjoined` is what an agent says of
     nodes that train without each other.
     """
@@ -37,7 +38,7 @@ class RunRecord:
     answering_since: datetime | None = None
     unread: int = 0
     held_up: int = 0
-    cleared: bool = False
+    closed: bool | None = None
     foreign: str | None = None
     unjoined: str | None = None
 
@@ -63,6 +64,7 @@ class RunRecord:
         return RunView(
             identity=self._identity(),
             status=self.confirmed,
+            closed=bool(self.closed) or self.missing,
             problem=self.problem,
             missing=self.missing,
             deleted=self.deleted,
@@ -83,7 +85,7 @@ class RunRecord:
             self.info, self.confirmed, self.tags = None, None, ()
             self.steps = Steps()
         if intent.status != self.intent.status:
-            self.held_up, self.cleared = 0, False
+            self.held_up, self.closed = 0, None
         self.intent = intent
         self.since = now
         self.missing = False

@@ -14,6 +14,7 @@ from trainingjob_operator.adapters.logs import log_context
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.adapters.workqueue import WorkQueue
 from trainingjob_operator.core.intent import RunIntent, RunView
+from trainingjob_operator.runs.closing import Closing
 from trainingjob_operator.runs.poller import RunPoller
 from trainingjob_operator.runs.record import RunRecord
 from trainingjob_operator.runs.table import Changed, Correction, OnError, RunTable
@@ -46,6 +47,7 @@ class RunSyncer:
         self._table = RunTable()
         self._queue = WorkQueue(backoff_max=10.0)
         self._writer = RunWriter(server)
+        self._closing = Closing(server, changed, on_error)
         self._poller = RunPoller(
             server,
             self._table,
@@ -110,6 +112,7 @@ class RunSyncer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._queue.run_workers(workers, self._sync))
             tasks.create_task(self._poller.run())
+            tasks.create_task(self._closing.run())
             tasks.create_task(self._tidy())
 
     async def drain(self, seconds: float) -> None:
@@ -143,6 +146,8 @@ class RunSyncer:
                 self._stuck(key, record, f"{type(error).__name__} in the operator, see its log")
             else:
                 self._told(key, record, intent, info)
+            if record.ended and record.closed is None:
+                self._closing.begin(key, record)
 
     def _told(self, key: str, record: RunRecord, intent: RunIntent, info: RunInfo | None) -> None:
         self._table.silent = None

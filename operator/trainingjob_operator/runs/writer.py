@@ -1,15 +1,11 @@
 """Brings one run in MLflow to what its intent says: found or created, status, tags."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import datetime
 
 from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core import contract
 from trainingjob_operator.core.intent import RunIntent
-from trainingjob_operator.runs.leftovers import Ending, Leftovers
 from trainingjob_operator.runs.record import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -38,7 +34,6 @@ class RunWriter:
 
     def __init__(self, server: MlflowApi) -> None:
         self._server = server
-        self._leftovers = Leftovers(server)
         self._experiments: dict[str, str] = {}
 
     def forget_experiment(self, intent: RunIntent) -> None:
@@ -51,8 +46,7 @@ class RunWriter:
         One that was made just now for pods that are about to run has MLflow's first status,
         RUNNING: SCHEDULED is told by a repeat, if the intent is still that.
 
-        The tags and what the pods left open come before an end: whoever waits for that in MLflow
-        finds all of it.
+        The tags come before an end: whoever waits for that in MLflow finds them.
 
         Raises:
             MlflowError: MLflow did not do it; a repeat is harmless.
@@ -73,7 +67,7 @@ class RunWriter:
             written = await self._tell_status(tracked, intent, info)
             await self._tell_tags(tracked, intent, info)
             return written
-        refused = await self._before_end(tracked, intent, info)
+        refused = await self._tags_of_end(tracked, intent, info)
         written = await self._tell_status(tracked, intent, info)
         if refused is not None:
             raise refused
@@ -82,40 +76,28 @@ class RunWriter:
             tracked.take_metrics((await self._server.get_run(info.run_id)).metrics)
         return written
 
-    async def _before_end(
+    async def _tags_of_end(
         self, tracked: RunRecord, intent: RunIntent, info: RunInfo
     ) -> MlflowError | None:
-        """Tell the tags, and close what is left open; returns why the tags are not told.
+        """Write the tags; returns why MLflow does not take them.
 
         Raises:
             MlflowError: once more may do; the run gets its end without them after a few times.
         """
-        untold, unclosed = await asyncio.gather(
-            _error_of(self._tell_tags(tracked, intent, info)),
-            _error_of(self._clear(tracked, intent, info)),
-        )
-        for error in (untold, unclosed):
-            if error is not None:
-                _hold_up(tracked, error)
-        if untold is not None:
-            logger.warning("the tags of the end are not told: %s", untold)
-        if unclosed is not None:
-            logger.warning("what the pods left open is not closed: %s", unclosed)
-            tracked.cleared = True
-        return untold
-
-    async def _clear(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> None:
-        if tracked.cleared:
-            return
-        started = _milliseconds(intent.created_at)
-        ending = Ending(intent.uid, info.run_id, info.experiment_id, started)
-        await self._leftovers.close(ending, intent.status, _end(intent))
-        tracked.cleared = True
+        try:
+            await self._tell_tags(tracked, intent, info)
+        except MlflowError as error:
+            if error.retryable and tracked.held_up < HELD_UP_AT_MOST:
+                tracked.held_up += 1
+                raise
+            logger.warning("MLflow does not take the tags of the end: %s", error)
+            return error
+        return None
 
     async def _tell_status(self, tracked: RunRecord, intent: RunIntent, info: RunInfo) -> RunInfo:
         written = info
         if info.status != intent.status or bool(info.end_time_ms) != intent.status.terminal:
-            written = await self._server.set_status(info.run_id, intent.status, _end(intent))
+            written = await self._server.set_status(info.run_id, intent.status, intent.end_ms)
             logger.info("run %s -> %s", info.status, intent.status, extra={"run": info.run_id})
         # Kept before all is told: where the rest fails, the status is not written again.
         tracked.info = replace(written, tags=info.tags, metrics=info.metrics)
@@ -164,9 +146,7 @@ class RunWriter:
         tags = dict(intent.tags)
         if intent.replaces is not None:
             tags[contract.TAG_REPLACES] = intent.replaces
-        return await self._server.create_run(
-            experiment, intent.name, _milliseconds(intent.created_at), tags
-        )
+        return await self._server.create_run(experiment, intent.name, intent.created_ms, tags)
 
     async def _experiment(self, intent: RunIntent) -> str:
         name = intent.experiment
@@ -196,29 +176,6 @@ def _foreign(run_ids: list[str]) -> str:
 
 def _is_own(run: RunInfo, intent: RunIntent) -> bool:
     wanted = dict(intent.tags)
-    return run.start_time_ms == _milliseconds(intent.created_at) and all(
+    return run.start_time_ms == intent.created_ms and all(
         run.tags.get(tag) == wanted[tag] for tag in OWN_TAGS if tag in wanted
     )
-
-
-async def _error_of(call: Awaitable[None]) -> MlflowError | None:
-    try:
-        await call
-    except MlflowError as error:
-        return error
-    return None
-
-
-def _hold_up(tracked: RunRecord, error: MlflowError) -> None:
-    """Raise an error that another try may do without, a few times."""
-    if error.retryable and tracked.held_up < HELD_UP_AT_MOST:
-        tracked.held_up += 1
-        raise error
-
-
-def _end(intent: RunIntent) -> int:
-    return _milliseconds(intent.ended_at) if intent.ended_at else 0
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

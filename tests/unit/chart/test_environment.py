@@ -40,6 +40,18 @@ def environment(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any
             {"HTTPS_PROXY": "http://proxy.example.com:3128"},
         ),
         (
+            'trainingPods.securityContext={"fsGroup":null,"runAsUser":1000}',
+            {
+                "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": (
+                    '{"fsGroupChangePolicy":"OnRootMismatch","runAsUser":1000}'
+                )
+            },
+        ),
+        (
+            "trainingPods.securityContext=null",
+            {"TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": "{}"},
+        ),
+        (
             'mlflow.ca={"configMap":"company-ca"}',
             {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/etc/mlflow-ca/ca.crt"},
         ),

@@ -80,6 +80,10 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                                 "value": "https://mlflow.example.com",
                             },
                             {"name": "TRAININGJOB_OPERATOR_MLFLOW_POLL_SECONDS", "value": "5"},
+                            {
+                                "name": "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT",
+                                "value": '{"fsGroup":65532,"fsGroupChangePolicy":"OnRootMismatch"}',
+                            },
                             {"name": "TRAININGJOB_OPERATOR_WORKERS", "value": "4"},
                             {"name": "TRAININGJOB_OPERATOR_LEASE_SECONDS", "value": "15"},
                             {"name": "TRAININGJOB_OPERATOR_LOG_LEVEL", "value": "INFO"},

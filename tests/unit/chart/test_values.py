@@ -20,6 +20,11 @@ Template = Callable[..., subprocess.CompletedProcess[str]]
         (['replicas="2"'], "got string, want integer"),
         (['operator.logLevel="LOUD"'], "value must be one of"),
         (['image.digest="latest"'], "does not match pattern"),
+        (['trainingPods.securityContext={"runAsUser":0}'], "minimum: got 0, want 1"),
+        (
+            ['trainingPods.securityContext={"privileged":true}'],
+            "additional properties 'privileged' not allowed",
+        ),
         (["operator.workers=0"], "minimum: got 0, want 1"),
         (["mlflow.demo.nodePort=80"], "minimum: got 80, want 30,000"),
         (['monitoring.podMonitor={"interval":"30s1m"}'], "does not match pattern"),

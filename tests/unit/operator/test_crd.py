@@ -112,6 +112,10 @@ def test_schema(schema: dict[str, Any], expected: dict[str, Any]) -> None:
         (SPEC["volumes"], ["name"]),
         (SPEC["volumeMounts"], ["mountPath"]),
         (SPEC["imagePullSecrets"], ["name"]),
+        (SPEC["initContainers"], ["name"]),
+        (SPEC["initContainers"]["items"]["properties"]["env"], ["name"]),
+        (SPEC["sidecars"], ["name"]),
+        (SPEC["topologySpreadConstraints"], ["topologyKey", "whenUnsatisfiable"]),
         (STATUS["conditions"], ["type"]),
     ],
 )
@@ -132,6 +136,34 @@ def test_volumes_are_those_of_the_restricted_pod_security_standard() -> None:
         "persistentVolumeClaim",
         "projected",
         "secret",
+    ]
+
+
+def test_containers_and_users_are_those_of_the_restricted_pod_security_standard() -> None:
+    context = ["readOnlyRootFilesystem", "runAsGroup", "runAsUser"]
+    for field in ("initContainers", "sidecars"):
+        container = SPEC[field]["items"]["properties"]
+        assert sorted(container) == [
+            "args",
+            "command",
+            "env",
+            "envFrom",
+            "image",
+            "imagePullPolicy",
+            "name",
+            "resources",
+            "securityContext",
+            "startupProbe",
+            "volumeMounts",
+            "workingDir",
+        ]
+        assert sorted(container["securityContext"]["properties"]) == context
+    assert sorted(SPEC["securityContext"]["properties"]) == [
+        "fsGroup",
+        "fsGroupChangePolicy",
+        "runAsGroup",
+        "runAsUser",
+        "supplementalGroups",
     ]
 
 
@@ -165,7 +197,8 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
 def test_schema_is_structural_and_writes_no_defaults(schema: dict[str, Any]) -> None:
     allowed = {
         "description", "enum", "format", "items", "maximum", "maxItems", "maxLength",
-        "maxProperties", "minimum", "minLength", "pattern", "properties", "required", "type",
+        "maxProperties", "minimum", "minItems", "minLength", "nullable", "pattern", "properties",
+        "required", "type",
         "additionalProperties", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys",
         "x-kubernetes-list-type", "x-kubernetes-map-type", "x-kubernetes-preserve-unknown-fields",
         "x-kubernetes-validations",
@@ -197,9 +230,10 @@ def test_prune_keeps_only_what_is_reachable() -> None:
             "bindMountOptions": {"type": "array", "description": "This is an alpha field."},
         },
     }
-    others = ("Affinity", "EnvFromSource", "EnvVar", "LocalObjectReference",
-              "ResourceRequirements", "Toleration", "HostPathVolumeSource", "SecretVolumeSource",
-              "Pod")  # fmt: skip
+    others = ("Affinity", "Container", "EnvFromSource", "EnvVar", "HostAlias",
+              "LocalObjectReference", "PodDNSConfig", "PodResourceClaim", "PodSecurityContext",
+              "ResourceRequirements", "Toleration", "TopologySpreadConstraint",
+              "HostPathVolumeSource", "SecretVolumeSource", "Pod")  # fmt: skip
     schemas: dict[str, Any] = {core + name: empty for name in others}
     schemas |= {core + "Volume": volume, core + "VolumeMount": mount}
     pruned = prune({"components": {"schemas": schemas}})

@@ -1,6 +1,9 @@
 """Settings from the environment, with errors that name the variable."""
 
+from typing import Any
+
 import pytest
+from trainingjob_operator.core.hardening import PodDefaults
 from trainingjob_operator.core.intent import RunIdentity
 from trainingjob_operator.core.tracking_uris import PodToken, TrackingUris
 from trainingjob_operator.settings import SettingsError, read_settings
@@ -45,6 +48,14 @@ WRONG = [
     (
         {**URI, "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN": '{"expirationSeconds": 60}'},
         "TRAININGJOB_OPERATOR_MLFLOW_POD_TOKEN: Input should be greater than or equal to 600",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": '{"runAsUser": 0}'},
+        "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT: Input should be greater than or equal to 1",
+    ),
+    (
+        {**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": '{"runAsNonRoot": false}'},
+        "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT: Extra inputs are not permitted",
     ),
     (
         {
@@ -96,6 +107,22 @@ def test_servers_are_compared_without_their_last_slash() -> None:
 def test_watched_namespaces_are_named_with_commas(written: str, read: tuple[str, ...]) -> None:
     settings = read_settings({**URI, "TRAININGJOB_OPERATOR_WATCH_NAMESPACES": written})
     assert settings.watch_namespaces == read
+
+
+@pytest.mark.parametrize(
+    ("written", "defaults"),
+    [
+        ("", {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}),
+        ("{}", {}),
+        (
+            '{"runAsUser": 1000, "runAsGroup": 0, "supplementalGroups": [7]}',
+            {"runAsUser": 1000, "runAsGroup": 0, "supplementalGroups": [7]},
+        ),
+    ],
+)
+def test_whose_ids_pods_have_by_default(written: str, defaults: dict[str, Any]) -> None:
+    settings = read_settings({**URI, "TRAININGJOB_OPERATOR_POD_SECURITY_CONTEXT": written})
+    assert settings.pod_defaults == PodDefaults(defaults)
 
 
 def test_what_tenants_may_use() -> None:

@@ -75,7 +75,7 @@ def _seconds_to_live(context: Context) -> float | None:
 
 
 def _release(context: Context, held: tuple[Action, ...]) -> Plan:
-    """The finalizer of the Jobs goes once MLflow is known to tell the same end.
+    """The finalizer of the Jobs goes once MLflow tells the same end, and all else is closed.
 
     A server that does not answer holds up a job without a time to live for as long as the job is
     kept: that harms nobody. With one it is waited for ten minutes, and where the operator may use
@@ -85,7 +85,7 @@ def _release(context: Context, held: tuple[Action, ...]) -> Plan:
     if context.tracking is None:
         return Plan(actions=held)
     wanted = status.run_intent(context, job.status)
-    if held and (told(context) or context.run.deleted):
+    if held and ((told(context) and context.run.closed) or context.run.deleted):
         return Plan(actions=held, run=wanted)
     patience = _patience(context, context.tracking.uri)
     if patience is not None and given_up(context, job.status.completion_time, patience):

@@ -33,7 +33,8 @@ def decide_deletion(context: Context, observed: Observed) -> Plan:
         ends = (*_end_jobs(context, observed, over), *_end_orphans(observed))
         return Plan(actions=ends, run=run, requeue_after=RECHECK)
     release = ending.release(observed.jobs_of(uid))
-    if context.tracking is None or told(context):
+    over = told(context) and (context.run.closed or not release)
+    if context.tracking is None or over:
         return Plan(actions=release)
     return _close_run(context, release)
 
@@ -74,7 +75,8 @@ def _close_run(context: Context, release: tuple[Action, ...]) -> Plan:
         intent = _killed(context, intent)
     nothing_to_tell = context.run.missing or context.run.deleted
     overdue = given_up(context, context.job.metadata.deletion_timestamp)
-    if context.run.status == intent.status or nothing_to_tell or overdue:
+    ended = context.run.status == intent.status and context.run.closed
+    if ended or nothing_to_tell or overdue:
         return Plan(actions=release, run=intent)
     return Plan(run=intent, requeue_after=RELEASE_AFTER.total_seconds())
 

@@ -11,7 +11,7 @@ from trainingjob_operator.core.observe import Observed
 from trainingjob_operator.core.plans import status
 
 # A run that takes longer than this is told as Pending; in an ordinary start that is one write less.
-PENDING_AFTER = timedelta(seconds=2)
+PENDING_AFTER = timedelta(seconds=15)
 # A run that is there, or a server that does not answer, is told; seconds until a look without that.
 RECHECK = 30.0
 
@@ -60,7 +60,9 @@ def create(context: Context, observed: Observed) -> Plan:
     """
     job = context.job
     assert context.tracking is not None  # noqa: S101 - decide() refused the job otherwise
-    child = manifests.child_job(job, job.status.attempt, context.run_identity, context.tracking)
+    child = manifests.child_job(
+        job, job.status.attempt, context.run_identity, context.tracking, context.defaults
+    )
     actions = [Action(ActionKind.CREATE_JOB, manifest=child)]
     actions[:0] = _missing_service(context, observed)
     claim = manifests.checkpoint_claim(job)

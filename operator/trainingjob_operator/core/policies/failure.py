@@ -9,7 +9,13 @@ from trainingjob_operator.api import MAX_WHOLE
 from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
 from trainingjob_operator.core.decode import MAX_RANK
-from trainingjob_operator.core.observe import POD_DEADLINE, ContainerEnd, JobView, PodView
+from trainingjob_operator.core.observe import (
+    POD_DEADLINE,
+    ContainerEnd,
+    InitFailure,
+    JobView,
+    PodView,
+)
 from trainingjob_operator.core.reasons import NEVER_STARTED, Reason
 
 MESSAGE_LIMIT = 1024
@@ -17,6 +23,7 @@ MESSAGE_LIMIT = 1024
 TOLD_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 # The keys of each termination message of ours (the trainer's failure.Termination).
 REPORT_KEYS = {"reason", "message", "exception", "frame", "rank"}
+TRAINER_MEMORY = "spec.resourcesPerNode.limits.memory"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -24,7 +31,9 @@ def cause_of(job: JobView | None, pods: tuple[PodView, ...]) -> Cause:
     """The cause of a failed attempt; the Job's own reason where no pod tells one."""
     blamed = [pod for pod in pods if failed(pod)]
     if blamed:
-        return _pod_cause(min(blamed, key=_precedence))
+        own = [pod.end.finished_at for pod in blamed if pod.end and not _terminated(pod.end)]
+        first = min((at for at in own if at), default=_NEVER)
+        return _pod_cause(min(blamed, key=lambda pod: _precedence(pod, first)))
     reason, message = (job.reason, job.message) if job is not None else ("", "")
     return Cause(reason or Reason.JOB_FAILED, _clip(message or "the child Job failed"))
 
@@ -46,38 +55,56 @@ def _hidden(end: ContainerEnd) -> Cause | None:
     return reported(end.message) if told is not None and told.keys() >= REPORT_KEYS else None
 
 
-def _precedence(pod: PodView) -> tuple[bool, bool, datetime, bool, int]:
+def _precedence(pod: PodView, first: datetime) -> tuple[bool, bool, datetime, bool, int]:
     """The first failure in time; ranks ended by a signal mostly follow another one's failure.
 
-    Those that we ended come last.
+    Those that we ended come last. A pod that somebody deleted before the `first` rank failed by
+    itself is what the others lost their connection to.
     """
+    if pod.deleted_at is not None and pod.deleted_at < first:
+        return False, False, pod.deleted_at, False, pod.rank
     by_us = pod.ending and pod.reason == POD_DEADLINE
-    finished = pod.end.finished_at if pod.end else None
+    first = pod.init_failure.end if pod.init_failure is not None else None
+    end = pod.end or first
+    finished = end.finished_at if end else None
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
-    terminated = pod.end is not None and pod.end.exit_code == EXIT_TERMINATED
+    terminated = pod.end is not None and _terminated(pod.end)
     by_another = ended_by_signal and not out_of_memory
     ended_by_us = by_us and (pod.end is None or by_another)
     return ended_by_us, terminated, finished or _NEVER, by_another, pod.rank
 
 
+def _terminated(end: ContainerEnd) -> bool:
+    return end.exit_code == EXIT_TERMINATED
+
+
 def _pod_cause(pod: PodView) -> Cause:
-    if pod.end is None:
+    if pod.end is not None:
+        cause = replace(_explain(pod.end, pod.reason), exit_code=pod.end.exit_code)
+    elif pod.init_failure is not None and not pod.reason:
+        cause = _init_cause(pod.init_failure)
+    else:
         message = f"pod {pod.name} failed before its container ran"
-        return Cause(pod.reason or Reason.POD_FAILED, message, pod.node or None, pod.rank)
-    cause = _explain(pod.end, pod.reason)
+        cause = Cause(pod.reason or Reason.POD_FAILED, message)
+    return replace(cause, message=_clip(cause.message), node=pod.node or None, rank=pod.rank)
+
+
+def _init_cause(failure: InitFailure) -> Cause:
+    """The same words as of the trainer; what came to its end is no failure of the training."""
+    limit = f"the resources.limits.memory of {failure.container} in spec.initContainers"
+    cause = _explain(failure.end, "", limit)
+    plain = cause.reason in (Reason.NON_ZERO_EXIT_CODE, Reason.SIGNAL)
     return replace(
         cause,
-        message=_clip(cause.message),
-        node=pod.node or None,
-        rank=pod.rank,
-        exit_code=pod.end.exit_code,
+        reason=Reason.INIT_CONTAINER_FAILED if plain else cause.reason,
+        message=f"init container {failure.container}: {cause.message}",
+        exit_code=failure.end.exit_code,
     )
 
 
-def _explain(end: ContainerEnd, pod_reason: str) -> Cause:
+def _explain(end: ContainerEnd, pod_reason: str, limit: str = TRAINER_MEMORY) -> Cause:
     if end.reason == Reason.OOM_KILLED:
-        limit = "spec.resourcesPerNode.limits.memory"
         return Cause(Reason.OOM_KILLED, f"the container used more memory than {limit}")
     if end.reason in NEVER_STARTED:
         return Cause(end.reason, f"the container could not be started: {end.message.strip()}")

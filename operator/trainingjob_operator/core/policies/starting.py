@@ -9,12 +9,22 @@ from datetime import datetime, timedelta
 
 from trainingjob_operator.api import Failure, State, TrainingJob
 from trainingjob_operator.core import attempts
-from trainingjob_operator.core.observe import EventView, JobView, Observed, PodView
+from trainingjob_operator.core.observe import (
+    ORDINARY_WAITING,
+    EventView,
+    JobView,
+    Observed,
+    PodView,
+)
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.core.run_status import TERMINAL_STATES
 
-# What a container waits for in an ordinary start.
-ORDINARY_WAITING = frozenset({"", "ContainerCreating", "PodInitializing"})
+# In what a kubelet says of an image whose user is root, or has only a name.
+NON_ROOT = "runAsNonRoot"
+ANOTHER_USER = (
+    "set spec.securityContext.runAsUser to the number of a user other than 0, or give the image "
+    "such a USER"
+)
 # A claim is bound, a volume attached and a pod scheduled again within moments; no more than that
 # is worth a write and an Event.
 GRACE = timedelta(seconds=5)
@@ -152,6 +162,8 @@ def _of_job(
 
 def _failure(pod: PodView, reason: str, message: str) -> Failure:
     told = f"pod {pod.name}: {message}" if message else f"pod {pod.name} waits"
+    if reason == Reason.CREATE_CONTAINER_CONFIG_ERROR and NON_ROOT in message:
+        told = f"{told}: {ANOTHER_USER}"
     return Failure(reason=reason, message=told, node=pod.node or None, rank=pod.rank)
 
 

@@ -18,7 +18,9 @@ LEFT = Observed(
 def test_a_job_lives_for_its_time_after_its_end() -> None:
     spec = {"ttlSecondsAfterFinished": 60}
     job = training_job(spec, CONFIRMED)
-    assert decide(job, HELD, run(), at(80), SERVERS) == Plan(actions=RELEASE, run=FINISHED)
+    assert decide(job, HELD, run("FINISHED"), at(80), SERVERS) == Plan(
+        actions=RELEASE, run=FINISHED
+    )
     assert decide(job, NOTHING, RunView(), at(79), SERVERS) == Plan(requeue_after=1.0)
     delete = Action(ActionKind.DELETE_TRAININGJOB, name="mnist", uid="u-1")
     assert decide(job, NOTHING, RunView(), at(80), SERVERS) == Plan(actions=(delete,))
@@ -66,14 +68,14 @@ def test_the_policy_all_deletes_the_jobs_of_all_attempts() -> None:
         )
     )
     going = Observed(None, (), (child(held=True, complete=True, deleting=True),))
-    assert decide(job, going, run(), NOW, SERVERS).actions == RELEASE
+    assert decide(job, going, run("FINISHED"), NOW, SERVERS).actions == RELEASE
 
 
 def test_the_policies_running_and_none_keep_what_has_ended() -> None:
     for policy in ("Running", "None"):
         job = training_job({"cleanPodPolicy": policy}, CONFIRMED)
         assert decide(job, LEFT, run(), NOW, SERVERS) == Plan()
-        assert decide(job, HELD, run(), NOW, SERVERS).actions == RELEASE
+        assert decide(job, HELD, run("FINISHED"), NOW, SERVERS).actions == RELEASE
 
 
 def test_a_foreign_job_of_the_same_name_is_not_touched() -> None:

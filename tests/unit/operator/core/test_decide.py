@@ -208,7 +208,10 @@ def test_the_finalizer_goes_once_mlflow_tells_the_same_end() -> None:
     finished = intent("FINISHED", ended_at=at(20))
     confirmed = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
     told = training_job(status=confirmed)
-    assert decide(told, HELD, run(None), NOW, SERVERS) == Plan(actions=RELEASE, run=finished)
+    closed = run(None, closed=True)
+    assert decide(told, HELD, closed, NOW, SERVERS) == Plan(actions=RELEASE, run=finished)
+    left_open = decide(told, HELD, run("FINISHED", closed=False), NOW, SERVERS)
+    assert (left_open.actions, left_open.run) == ((), finished)
     waiting = decide(training_job(status=ENDED), HELD, run("RUNNING"), NOW, SERVERS)
     assert (waiting.actions, waiting.run) == ((), finished)
     assert decide(told, NOTHING, RunView(), NOW, SERVERS) == Plan()

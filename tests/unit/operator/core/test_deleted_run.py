@@ -65,7 +65,7 @@ def test_the_next_attempt_gets_another_run_first() -> None:
     job = training_job(RETRY, BETWEEN)
     asked = decide(job, NOTHING, GONE, NOW, SERVERS)
     another = intent("SCHEDULED", identity=None, replaces="f00d")
-    assert asked == Plan(run=another, requeue_after=2.0)
+    assert asked == Plan(run=another, requeue_after=15.0)
 
     made = RunView(identity=RunIdentity("7", "beef"), status=RunStatus.SCHEDULED)
     [create] = decide(job, NOTHING, made, NOW, SERVERS).actions

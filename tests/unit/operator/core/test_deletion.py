@@ -157,7 +157,17 @@ DELETIONS = [
         Plan(actions=RELEASE, run=intent("FINISHED", ended_at=at(20), create=False)),
         id="an-ended-job-keeps-its-status",
     ),
-    pytest.param(TOLD, HELD, RunView(), Plan(actions=RELEASE), id="its-end-is-told"),
+    pytest.param(TOLD, HELD, run("FINISHED"), Plan(actions=RELEASE), id="all-is-closed"),
+    pytest.param(
+        TOLD,
+        HELD,
+        run("FINISHED", closed=False),
+        Plan(
+            run=intent("FINISHED", ended_at=at(20), create=False),
+            requeue_after=120.0,
+        ),
+        id="what-its-pods-opened-is-closed-first",
+    ),
     pytest.param(TOLD, NOTHING, RunView(), Plan(), id="nothing-is-left"),
     pytest.param(
         TOLD,

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from trainingjob_operator.core.cause import Cause
-from trainingjob_operator.core.observe import PodView
+from trainingjob_operator.core.observe import ContainerEnd, InitFailure, PodView
 from trainingjob_operator.core.policies.failure import cause_of
 
 from tests.support.jobs import at, child, failed_pod, pod, running_pod
@@ -21,6 +22,12 @@ TOLD = json.dumps(
 )
 NOT_FOUND = 'exec: "trainingjob-exce": executable file not found in $PATH'
 LIMIT = "the container used more memory than spec.resourcesPerNode.limits.memory"
+
+
+def init_failed(code: int, reason: str = "Error", message: str = "", finished: int = 20) -> PodView:
+    end = ContainerEnd(code, reason, message, at(finished))
+    return pod(phase="Failed", init_failure=InitFailure("fetch", end))
+
 
 CAUSES = [
     pytest.param(
@@ -96,6 +103,51 @@ CAUSES = [
         id="never-ran",
     ),
     pytest.param(
+        [init_failed(3, message="no such bucket\n")],
+        Cause(
+            "InitContainerFailed",
+            "init container fetch: the container exited with code 3: no such bucket",
+            "node-0",
+            0,
+            3,
+        ),
+        id="init-container",
+    ),
+    pytest.param(
+        [init_failed(137, "OOMKilled")],
+        Cause(
+            "OOMKilled",
+            "init container fetch: the container used more memory than "
+            "the resources.limits.memory of fetch in spec.initContainers",
+            "node-0",
+            0,
+            137,
+        ),
+        id="init-container-out-of-memory",
+    ),
+    pytest.param(
+        [init_failed(128, "StartError", NOT_FOUND)],
+        Cause(
+            "StartError",
+            f"init container fetch: the container could not be started: {NOT_FOUND}",
+            "node-0",
+            0,
+            128,
+        ),
+        id="a-command-that-its-image-does-not-have",
+    ),
+    pytest.param(
+        [init_failed(3, finished=19), failed_pod(1, code=7, finished=20)],
+        Cause(
+            "InitContainerFailed",
+            "init container fetch: the container exited with code 3",
+            "node-0",
+            0,
+            3,
+        ),
+        id="init-container-before-another-rank",
+    ),
+    pytest.param(
         [failed_pod(0, code=1, finished=21), failed_pod(1, code=7, finished=20)],
         Cause("NonZeroExitCode", "the container exited with code 7", "node-1", 1, 7),
         id="first-in-time",
@@ -104,6 +156,22 @@ CAUSES = [
         [failed_pod(0, code=143, finished=19), failed_pod(1, code=7, finished=20)],
         Cause("NonZeroExitCode", "the container exited with code 7", "node-1", 1, 7),
         id="a-terminated-rank-is-not-the-cause",
+    ),
+    pytest.param(
+        [
+            failed_pod(0, code=1, finished=20),
+            replace(failed_pod(1, code=143, finished=21), deleting=True, deleted_at=at(19)),
+        ],
+        Cause("Signal", "the container was ended by SIGTERM", "node-1", 1, 143),
+        id="a-rank-that-lost-a-deleted-one-is-not-the-cause",
+    ),
+    pytest.param(
+        [
+            failed_pod(0, code=1, finished=20),
+            replace(failed_pod(1, code=143, finished=21), deleting=True, deleted_at=at(20)),
+        ],
+        Cause("NonZeroExitCode", "the container exited with code 1", "node-0", 0, 1),
+        id="a-rank-that-was-deleted-for-it-is-not-the-cause",
     ),
     pytest.param(
         [failed_pod(0, code=134, finished=20), failed_pod(1, code=7, finished=20)],

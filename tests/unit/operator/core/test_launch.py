@@ -39,12 +39,12 @@ SYNCED = condition("MLflowSynced", "True", "Confirmed", "the run's status is tha
 
 def test_a_new_job_asks_for_its_run_first() -> None:
     assert decide(training_job(), NOTHING, RunView(), at(1), SERVERS) == Plan(
-        run=intent("SCHEDULED", identity=None, starting=True), requeue_after=1.0
+        run=intent("SCHEDULED", identity=None, starting=True), requeue_after=14.0
     )
 
 
 def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
-    plan = decide(training_job(), NOTHING, RunView(), at(2), SERVERS)
+    plan = decide(training_job(), NOTHING, RunView(), at(15), SERVERS)
     assert wire(plan) == {
         "state": "Pending",
         "conditions": [
@@ -53,11 +53,11 @@ def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
                 "False",
                 "WaitingForRun",
                 "waiting for MLflow to make the run",
-                "2026-01-01T00:00:02Z",
+                "2026-01-01T00:00:15Z",
             )
         ],
         "observedGeneration": 1,
-        "goodput": goodput(queued=2),
+        "goodput": goodput(queued=15),
         "attempt": 0,
         "attempts": [],
     }

@@ -68,6 +68,18 @@ def test_a_pod_that_ended() -> None:
     )
 
 
+def init(name: str, **state: Any) -> dict[str, Any]:
+    """What an init container's status tells while the trainer waits for it."""
+    waiting = container(waiting={"reason": "PodInitializing"})
+    return {
+        "containerStatuses": waiting,
+        "initContainerStatuses": [
+            {"name": "done", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+            {"name": name, **state},
+        ],
+    }
+
+
 UNSCHEDULABLE = {
     "type": "PodScheduled",
     "status": "False",
@@ -85,6 +97,28 @@ WAITING = [
         {"containerStatuses": container(waiting={"reason": "ErrImagePull", "message": "no"})},
         Waiting("ImagePullBackOff", "no"),
         id="the-two-reasons-of-a-failed-pull-are-one",
+    ),
+    pytest.param(
+        init("fetch", state={"running": {}}),
+        Waiting("PodInitializing", ""),
+        id="an-init-container-runs",
+    ),
+    pytest.param(
+        init("fetch", state={"waiting": {"reason": "ErrImagePull", "message": "no"}}),
+        Waiting("ImagePullBackOff", "container fetch: no"),
+        id="the-image-of-an-init-container",
+    ),
+    pytest.param(
+        init(
+            "mesh",
+            state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+            lastState={"terminated": {"exitCode": 7, "reason": "Error", "message": "no key\n"}},
+        ),
+        Waiting(
+            "CrashLoopBackOff",
+            "container mesh: back-off 10s; it ended with exit code 7: no key",
+        ),
+        id="a-sidecar-that-ends-again-and-again",
     ),
     pytest.param(
         {"conditions": [UNSCHEDULABLE]}, Waiting("Unschedulable", "0/3 nodes"), id="unschedulable"

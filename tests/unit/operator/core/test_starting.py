@@ -16,6 +16,7 @@ from tests.support.plans import decide, wire
 
 UNSCHEDULABLE = Waiting("Unschedulable", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
 CREATING = Waiting("ContainerCreating", "")
+ROOT = "container has runAsNonRoot and image will run as root (pod: mnist-1-0-x)"
 ABSENT = 'MountVolume.SetUp failed for volume "data": configmap "absent" not found'
 QUOTA = 'Error creating: pods "mnist-1-0-" is forbidden: exceeded quota: compute'
 
@@ -57,6 +58,18 @@ CAUSES: list[Any] = [
         [],
         told("CreateContainerConfigError", f'{POD}: secret "absent" not found', 0),
         id="the-kubelet-tells-at-once",
+    ),
+    pytest.param(
+        1,
+        [pod(waiting=Waiting("CreateContainerConfigError", ROOT))],
+        [],
+        told(
+            "CreateContainerConfigError",
+            f"{POD}: {ROOT}: set spec.securityContext.runAsUser to the number of a user other "
+            "than 0, or give the image such a USER",
+            0,
+        ),
+        id="an-image-of-root",
     ),
     pytest.param(
         5,

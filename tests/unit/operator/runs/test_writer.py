@@ -39,124 +39,43 @@ async def brought_about(server: MlflowApi, wanted: RunIntent, tries: int = 1) ->
     return record
 
 
-async def test_the_end_of_an_ordinary_job_takes_few_calls_and_the_status_is_the_last_write() -> (
-    None
-):
+async def test_the_end_of_an_ordinary_job_takes_two_calls_and_the_status_is_the_last() -> None:
     fake = FakeMlflow()
     fake.add("f00d", **OWN)
     async with fake.serve() as server:
         await brought_about(server, ended())
-    first, *together, last = [endpoint for endpoint, _ in fake.log]
-    assert (first, last) == ("runs/get", "runs/update")
-    assert sorted(together) == [
-        "experiments/search",
-        "logged-models/search",
-        "logged-models/search",
-        "runs/log-batch",
-        "runs/search",
-        "runs/search",
-    ]
+    calls = [endpoint for endpoint, _ in fake.log]
+    assert calls == ["runs/get", "runs/log-batch", "runs/update"]
     assert fake.status("f00d") == "FINISHED"
 
 
-@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-async def test_what_the_pods_opened_ends_like_the_job_and_nothing_else_does(status: str) -> None:
-    fake = FakeMlflow()
-    fake.add("f00d", **OWN)
-    opened = {
-        "trial": {"mlflow__parentRunId": "f00d"},
-        "below": {"mlflow__parentRunId": "trial"},
-        "second": {"trainingjob__opened_by": "u-1"},
-        "below-second": {"mlflow__parentRunId": "second"},
-    }
-    others = {
-        "stranger": {"mlflow__parentRunId": "elsewhere"},
-        "another-job": {"mlflow__parentRunId": "f00d", "trainingjob__uid": "u-2"},
-        "of-another-job": {"trainingjob__opened_by": "u-2"},
-    }
-    for run_id, tags in {**opened, **others}.items():
-        fake.add(run_id, **tags)["info"]["start_time"] = CREATED_MS + 1
-    fake.add("done", status="FAILED", mlflow__parentRunId="f00d")
-    for name, run_id, state in (
-        ("m-1", "f00d", "LOGGED_MODEL_PENDING"),
-        ("m-2", "trial", "LOGGED_MODEL_PENDING"),
-        ("m-3", "f00d", "LOGGED_MODEL_READY"),
-        ("m-4", "stranger", "LOGGED_MODEL_PENDING"),
-    ):
-        fake.models[name] = {"info": {"model_id": name, "source_run_id": run_id, "status": state}}
-
-    async with fake.serve() as server:
-        await brought_about(server, ended(status))
-
-    assert {run_id: fake.status(run_id) for run_id in fake.runs} == {
-        "f00d": status,
-        **dict.fromkeys(opened, status),
-        **dict.fromkeys(others, "RUNNING"),
-        "done": "FAILED",
-    }
-    assert fake.runs["trial"]["info"]["end_time"] == int(at(20).timestamp() * 1000)
-    assert {name: model["info"]["status"] for name, model in fake.models.items()} == {
-        "m-1": "LOGGED_MODEL_UPLOAD_FAILED",
-        "m-2": "LOGGED_MODEL_UPLOAD_FAILED",
-        "m-3": "LOGGED_MODEL_READY",
-        "m-4": "LOGGED_MODEL_PENDING",
-    }
-
-
-async def test_an_mlflow_without_models_and_a_run_that_cannot_be_closed_hold_no_end_up() -> None:
-    fake = FakeMlflow()
-    fake.add("f00d", **OWN)
-    fake.add("trial", mlflow__parentRunId="f00d")["info"]["start_time"] = CREATED_MS
-
-    def intercept(endpoint: str, body: dict[str, Any]) -> web.Response | None:
-        if endpoint == "logged-models/search":
-            return web.Response(status=404, text="<html>")
-        return refuse(403, "PERMISSION_DENIED") if body.get("run_id") == "trial" else None
-
-    fake.intercept = intercept
-    async with fake.serve() as server:
-        record = await brought_about(server, ended())
-    assert (record.settled, fake.status("f00d"), fake.status("trial")) == (
-        True,
-        "FINISHED",
-        "RUNNING",
-    )
-
-
 @pytest.mark.parametrize(
-    ("refused", "answer", "before"),
+    ("answer", "seen"),
     [
-        ("runs/log-batch", refuse(400, "INVALID_PARAMETER_VALUE"), []),
-        ("runs/log-batch", refuse(503, "TEMPORARILY_UNAVAILABLE"), ["RUNNING"] * 3),
-        ("runs/search", refuse(500, "INTERNAL_ERROR"), ["RUNNING"] * 3),
-        ("logged-models/search", web.json_response([]), ["RUNNING"] * 3),
+        (refuse(400, "INVALID_PARAMETER_VALUE"), ["FINISHED"] * 4),
+        (refuse(503, "TEMPORARILY_UNAVAILABLE"), ["RUNNING"] * 3 + ["FINISHED"]),
     ],
-    ids=["tags-for-good", "tags-for-now", "leftovers", "models"],
+    ids=["for-good", "for-now"],
 )
-async def test_an_end_waits_for_what_comes_before_it_a_few_times_only(
-    refused: str, answer: web.Response, before: list[str]
+async def test_an_end_waits_for_its_tags_a_few_times_only(
+    answer: web.Response, seen: list[str]
 ) -> None:
+    """Tags that are refused stay a problem, which the condition shows."""
     fake = FakeMlflow()
     fake.add("f00d", **OWN)
     body, status = answer.body, answer.status
     fake.intercept = lambda endpoint, _: (
-        web.Response(status=status, body=body) if endpoint == refused else None
+        web.Response(status=status, body=body) if endpoint == "runs/log-batch" else None
     )
-    seen: list[str] = []
     wanted = ended()
-    record = RunRecord(wanted, 0.0)
+    record, found = RunRecord(wanted, 0.0), []
     async with fake.serve() as server:
         writer = RunWriter(server)
         for _ in range(4):
-            try:
+            with pytest.raises(MlflowError):
                 await writer.bring_about(record, wanted, new=False)
-            except MlflowError:
-                seen.append(fake.status("f00d"))
-    assert fake.status("f00d") == "FINISHED"
-    assert record.confirmed == "FINISHED"
-    assert seen[:3] == before or seen == ["FINISHED"] * 4
-    # Tags that are refused stay a problem, which the condition tells.
-    assert (seen[-1:] == ["FINISHED"]) == (refused == "runs/log-batch")
+            found.append(fake.status("f00d"))
+    assert (found, record.confirmed) == (seen, "FINISHED")
 
 
 async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> None:
