@@ -16,7 +16,6 @@ from trainingjob_operator.core import (
     hardening,
     inherited,
     names,
-    overlay,
     owner_record,
     resolution,
 )
@@ -26,7 +25,6 @@ from trainingjob_operator.core.tracking_uris import PodToken, Tracking
 
 Manifest = dict[str, Any]
 
-HOST_NETWORK_DNS = "ClusterFirstWithHostNet"
 # A disrupted attempt is over at once, and the Job's condition keeps that a disruption was the cause
 # when the pod is gone.
 DISRUPTED = {
@@ -50,6 +48,7 @@ def child_job(
     where only a sidecar failed. podReplacementPolicy Failed: no two pods of one rank at a time.
     """
     metadata, queue = job.metadata, inherited.queue(job)
+    pod = _pod_spec(job, attempt, run, tracking, defaults)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -95,7 +94,7 @@ def child_job(
                         }
                     ),
                 },
-                "spec": _with_runtime(job, _pod_spec(job, attempt, run, tracking, defaults)),
+                "spec": resolution.under_template(job, pod),
             },
         },
     }
@@ -159,18 +158,6 @@ def _owner_reference(job: TrainingJob) -> Manifest:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-def _with_runtime(job: TrainingJob, pod_spec: Manifest) -> Manifest:
-    """The pod with what the runtime's pod template has beyond the fields of a TrainingJob.
-
-    In the network of its node a pod finds rank 0 by name only with the DNS policy made for that.
-    """
-    if job.status.runtime is None:
-        return pod_spec
-    template = resolution.beyond_the_spec(job.status.runtime.spec.template)
-    laid: Manifest = overlay.laid_over(pod_spec, template)
-    return laid if not laid.get("hostNetwork") else {"dnsPolicy": HOST_NETWORK_DNS, **laid}
 
 
 def _pod_spec(

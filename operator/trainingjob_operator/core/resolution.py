@@ -18,6 +18,7 @@ FIELDS = frozenset(field.alias or name for name, field in TrainingJobSpec.model_
 # Fields of a pod that have the name of a field of the spec, and may have values that it may not.
 WIDER = ("activeDeadlineSeconds", "dnsPolicy", "initContainers", "securityContext")
 CONTAINER_LISTS = ("initContainers", "sidecars")
+HOST_NETWORK_DNS = "ClusterFirstWithHostNet"
 CLAIM = ("claimName", "claimTemplate", "claimRetention")
 
 
@@ -68,15 +69,25 @@ def sources(wanted: Raw, runtime: TrainingRuntimeSpec) -> dict[str, str]:
     return dict(_sources(merged, wanted))
 
 
-def beyond_the_spec(template: Raw) -> Raw:
-    """The part of a pod template that no field of the resolved spec has already."""
+def under_template(job: TrainingJob, pod_spec: Raw) -> Raw:
+    """The spec of a job's pods with what its runtime's template has beyond the resolved spec.
+
+    In the network of its node a pod finds rank 0 by name only with the DNS policy made for that.
+    """
+    if job.status.runtime is None:
+        return pod_spec
+    laid: Raw = overlay.laid_over(pod_spec, _beyond_the_spec(job.status.runtime.spec.template))
+    return {"dnsPolicy": HOST_NETWORK_DNS, **laid} if laid.get("hostNetwork") else laid
+
+
+def _beyond_the_spec(template: Raw) -> Raw:
     pod = {name: value for name, value in _pod(template).items() if not _in_spec(name)}
     if "containers" in pod:
-        pod["containers"] = [_beyond_the_spec(one) for one in pod["containers"]]
+        pod["containers"] = [_without_fields_of_the_spec(one) for one in pod["containers"]]
     return pod
 
 
-def _beyond_the_spec(container: Raw) -> Raw:
+def _without_fields_of_the_spec(container: Raw) -> Raw:
     if container["name"] != contract.CONTAINER_NAME:
         return container
     return {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from trainingjob_operator.api import Failure, RuntimeStatus, TrainingJob
 from trainingjob_operator.core.intent import EventIntent, Plan, RunView
-from trainingjob_operator.core.observe import Observed, RuntimeView
+from trainingjob_operator.core.observe import Observed
 
 from tests.support.jobs import SERVERS, at, child, goodput, run, started, training_job
 from tests.support.plans import NOW, condition, decide, wire
@@ -289,13 +289,10 @@ def test_what_is_allowed_is_the_jobs_to_set(spec: dict[str, Any]) -> None:
     assert isinstance(plan.status.runtime, RuntimeStatus)
 
 
-def default(kind: str) -> RuntimeView:
-    return view({"defaults": {"image": "x"}}, kind=kind, name="default")
-
-
 @pytest.mark.parametrize("kind", ["TrainingRuntime", "ClusterTrainingRuntime"])
 def test_a_default_is_for_jobs_that_name_none(kind: str) -> None:
-    plan = decide(training_job({"image": ""}), seeing(default(kind)), RunView(), NOW, SERVERS)
+    default = view({"defaults": {"image": "x"}}, kind=kind, name="default")
+    plan = decide(training_job({"image": ""}), seeing(default), RunView(), NOW, SERVERS)
     assert plan.status is not None
     assert plan.status.runtime is not None
     assert (plan.status.runtime.kind, plan.status.runtime.name) == (kind, "default")
