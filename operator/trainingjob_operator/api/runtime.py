@@ -48,8 +48,8 @@ class TrainingRuntimeSpec(ApiModel):
     defaults: Defaults = Field(
         default={},
         description="Values for fields of the spec of a TrainingJob. What a job sets itself wins: "
-        "objects are merged by field, lists by the name of their entries, tolerations, envFrom and "
-        "topologySpreadConstraints are added up, other lists are replaced.",
+        "objects are merged by field, lists by the name of their entries, tolerations and envFrom "
+        "are added up, other lists are replaced.",
     )
     allow: list[Annotated[str, Field(max_length=ALLOWED_LENGTH)]] | None = Field(
         default=None,

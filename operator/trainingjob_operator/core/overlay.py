@@ -18,6 +18,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "ports": ("containerPort", "protocol"),
     "resourceClaims": ("name",),
     "sidecars": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "volumeDevices": ("devicePath",),
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
@@ -25,7 +26,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 # An entry of another list counts whole: half of one volume and half of another are no volume.
 MERGED_ENTRIES = ("containers", "initContainers", "sidecars")
 # Lists of entries without a name that do not contradict each other.
-ADDED = ("envFrom", "tolerations", "topologySpreadConstraints")
+ADDED = ("envFrom", "tolerations")
 
 
 def laid_over(under: Any, over: Any, field: str = "") -> Any:
