@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
@@ -26,6 +25,7 @@ from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import names, reasons, resolution
 from trainingjob_operator.core.tracking_uris import TrackingUris
+from trainingjob_operator.retrying import spread
 from trainingjob_operator.runs.clients import ClientPool
 from trainingjob_operator.runs.router import RunRouter
 from trainingjob_operator.runs.sweeper import NotServed, Sweeper
@@ -251,8 +251,7 @@ class Application:
         And list, also when kopf has listed anew: its list does not say what was deleted.
         """
         while True:
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-            await self.trainingjobs.listed_again(RESYNC_SECONDS * jitter)
+            await self.trainingjobs.listed_again(spread(RESYNC_SECONDS, 0.8, 1.2))
             await self.trainingjobs.refresh()
             self._enqueue()
 

@@ -44,7 +44,7 @@ class PodTokenSettings(SettingsPart):
 
 
 class PodSecuritySettings(SettingsPart):
-    """The security context of pods whose jobs choose nothing else (core/v1 PodSecurityContext)."""
+    """The security context of pods whose jobs have none (core/v1 PodSecurityContext)."""
 
     run_as_user: Id | None = Field(default=None, ge=1)
     run_as_group: Id | None = None
@@ -153,7 +153,7 @@ class Settings(BaseModel):
 
     @property
     def pod_defaults(self) -> PodDefaults:
-        """What pods have whose jobs choose nothing else."""
+        """What pods have whose jobs choose nothing."""
         chosen = self.pod_security_context.model_dump(mode="json", by_alias=True, exclude_none=True)
         return PodDefaults(chosen)
 

@@ -143,6 +143,20 @@ def two_monitors(case: Case) -> None:
     assert steps == sorted(set(steps))
 
 
+def user_and_description(case: Case) -> None:
+    """The tags of the UI's columns are taken as they are, and the rest of the page is filled."""
+    assert case.end == ("Succeeded", 1)
+    page = {key: value for key, value in case.run.data.tags.items() if key.startswith("mlflow.")}
+    assert page == {
+        "mlflow.user": "team-vision",
+        "mlflow.note.content": "Baseline with **cosine** schedule",
+        "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
+        "mlflow.source.name": """python -c 'print('"'"'hello'"'"')'""",
+        "mlflow.source.type": "JOB",
+        "mlflow.runName": "user-and-description",
+    }
+
+
 EXPECTED: dict[str, Callable[[Case], None]] = {
     "changed-parameter": changed_parameter,
     "every-rank-logs": every_rank_logs,
@@ -154,6 +168,7 @@ EXPECTED: dict[str, Callable[[Case], None]] = {
     "shared-memory": shared_memory,
     "system-metric-steps": system_metric_steps,
     "two-monitors": two_monitors,
+    "user-and-description": user_and_description,
 }
 
 
@@ -181,11 +196,24 @@ def assert_progress_is_shown(cluster: Cluster, name: str) -> None:
     wait_for("PROGRESS and ETA", columns, 120, poll=1)
 
 
+def assert_waits_in_its_queue(cluster: Cluster, name: str) -> None:
+    """Kueue finds queue and priority on the Job, which it is to admit."""
+    metadata = cluster.created_job(name, 1).metadata
+    assert metadata.labels.items() >= {
+        ("kueue.x-k8s.io/queue-name", "team-vision"),
+        ("kueue.x-k8s.io/priority-class", "high"),
+        ("cost-center", "4711"),
+    }
+    wait_for("it is queued", lambda: cluster.state(name) == "Queued", 60)
+    assert pods(cluster, name) == []
+
+
 @pytest.mark.timeout(900)
 def test_scripts_as_people_have_them(
     installed: Installed, cluster: Cluster, subtests: pytest.Subtests
 ) -> None:
-    assert apply_all(cluster) == {*EXPECTED, "reported-progress"}
+    assert apply_all(cluster) == {*EXPECTED, "reported-progress", "kueue-labels"}
+    assert_waits_in_its_queue(cluster, "kueue-labels")
     assert_progress_is_shown(cluster, "reported-progress")
     statuses = {name: wait_for_end(cluster, name, END_SECONDS) for name in EXPECTED}
     for name, expect in EXPECTED.items():

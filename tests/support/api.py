@@ -15,7 +15,7 @@ from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException, NotFoundException
 from mlflow.tracking import MlflowClient
 
-from tests.support.waiting import beside
+from tests.support.waiting import beside, wait_for
 
 GROUP, VERSION, PLURAL = "trainingjob.dev", "v1alpha1", "trainingjobs"
 TERMINAL_STATES = ("Succeeded", "Failed")
@@ -123,6 +123,16 @@ class Cluster:
         selector = f"trainingjob.dev/name={name}"
         found = self.batch.list_namespaced_job(self.namespace, label_selector=selector)
         return list(found.items)
+
+    def created_job(self, name: str, attempt: int) -> Any:
+        """The Job of an attempt, as soon as it is there: in a queue the status comes first."""
+        wanted = f"{name}-{attempt}"
+
+        def found() -> Any | None:
+            jobs = self.batch_jobs(name)
+            return next((one for one in jobs if one.metadata.name == wanted), None)
+
+        return wait_for(f"Job {wanted} is there", found, 60)
 
     def condition(self, name: str, kind: str) -> dict[str, Any] | None:
         """A condition of a TrainingJob, None where it has none of the type."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from trainingjob_operator.retrying import BUGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,8 +19,6 @@ JsonObject = dict[str, Any]
 
 CONTROLLER = "trainingjob-operator"
 NOTE_LIMIT = 1024
-# What a network never raises: worth a traceback, where an outage is worth a line.
-BUGS = (AttributeError, LookupError, TypeError)
 
 
 class EventApi(Protocol):

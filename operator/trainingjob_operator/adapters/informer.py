@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import defaultdict
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from trainingjob_operator.retrying import BUGS, back_off, spread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -30,8 +31,6 @@ RETRY_MAX_SECONDS = 30.0
 FAILURES_BEFORE_RELIST = 3
 SHORT_WATCH_SECONDS = 1.0
 GONE = 410
-# What a network never raises: worth a traceback, where an outage is worth a line.
-BUGS = (AttributeError, LookupError, TypeError)
 LOOP = "informer"
 
 
@@ -158,8 +157,7 @@ class Informer(Generic[T]):
         self._failures += 1
         if self._failures >= FAILURES_BEFORE_RELIST:
             self._version = None
-        ceiling = min(RETRY_MAX_SECONDS, RETRY_BASE_SECONDS * 2 ** min(self._failures, 10))
-        await asyncio.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311 - not a secret
+        await asyncio.sleep(back_off(self._failures, RETRY_BASE_SECONDS, RETRY_MAX_SECONDS))
 
     def _touch(self) -> None:
         self._contact = self._clock()
@@ -199,7 +197,7 @@ class Informer(Generic[T]):
     async def _watch(self, version: str) -> None:
         """Follow one watch to its end, keeping the version reached."""
         started, received = self._clock(), False
-        seconds = max(1, round(random.uniform(1.0, 1.5) * self._watch_seconds))  # noqa: S311 - jitter
+        seconds = max(1, round(spread(self._watch_seconds, 1.0, 1.5)))
         stream = self._source.watch_lines(resource_version=version, timeout_seconds=seconds)
         async with asyncio.timeout(seconds + self._watch_seconds / 4) as self._limit:
             async with aclosing(stream):

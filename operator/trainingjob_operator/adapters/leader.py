@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+
+from trainingjob_operator.retrying import BUGS, spread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,8 +26,6 @@ JsonObject = dict[str, Any]
 AGAIN_BASE_SECONDS = 1.0
 AGAIN_MAX_SECONDS = 30.0
 WENT_WELL_SECONDS = 60.0
-# What a network never raises: worth a traceback, where an outage is worth a line.
-BUGS = (AttributeError, LookupError, TypeError)
 
 
 class LeaseApi(Protocol):
@@ -154,7 +153,7 @@ class LeaderElector:
                     error,
                     exc_info=isinstance(error, BUGS),
                 )
-            wait = self._retry_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            wait = spread(self._retry_seconds, 0.8, 1.2)
             until_expiry = self._observed_at + self._held_seconds() - self._clock()
             await asyncio.sleep(min(wait, until_expiry) if until_expiry > 0 else wait)
 

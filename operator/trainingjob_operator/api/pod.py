@@ -20,7 +20,8 @@ class PodExtras(ApiModel):
         default=None,
         description="User and groups of all containers of the pods. With runAsUser, which is not "
         "0, images run that would run as root; HOME is /tmp and USER is trainer then, unless env "
-        "sets them. Fields that are left out have the operator's defaults, fsGroup: null has none.",
+        "sets them. What it leaves out or has as null is not set: the operator's default, fsGroup "
+        "65532, is for jobs without a securityContext.",
     )
     init_containers: InitContainers = Field(
         default=[],

@@ -7,7 +7,6 @@ resourceVersion, and a list of our own now and then shows what is gone.
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from trainingjob_operator.adapters.informer import BUGS
 from trainingjob_operator.api import ObjectMeta, TrainingJob
 from trainingjob_operator.core import border, names, resolution
+from trainingjob_operator.retrying import BUGS, back_off
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +167,7 @@ class TrainingJobCache:
                     exc_info=isinstance(error, BUGS),
                 )
                 self._on_error(LOOP)
-                ceiling = min(RETRY_MAX_SECONDS, RETRY_BASE_SECONDS * 2.0 ** min(failures, 10))
-                await asyncio.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311 - jitter
+                await asyncio.sleep(back_off(failures, RETRY_BASE_SECONDS, RETRY_MAX_SECONDS))
             else:
                 return
 

@@ -26,7 +26,7 @@ TRAINER_GROUP = 65532
 
 @dataclass(frozen=True, slots=True)
 class PodDefaults:
-    """What the operator's settings give to pods whose jobs choose nothing else.
+    """What the operator's settings give to pods whose jobs choose nothing.
 
     `security_context` has fields of a core/v1 PodSecurityContext.
     """
@@ -43,10 +43,13 @@ DEFAULTS = PodDefaults()
 
 
 def pod_security_context(spec: TrainingJobSpec, defaults: PodDefaults) -> Manifest:
-    """The pod's security context: the defaults, what the job chose, and what nobody may choose."""
-    merged = {**defaults.security_context, **(spec.security_context or {})}
+    """The pod's security context: the job's, else the defaults, with what nobody may choose.
+
+    The two are not merged: what a job leaves out, such as an fsGroup, its pods do not have.
+    """
+    asked = defaults.security_context if spec.security_context is None else spec.security_context
     chosen = {
-        name: merged[name] for name in POD_SECURITY_CONTEXT_FIELDS if merged.get(name) is not None
+        name: asked[name] for name in POD_SECURITY_CONTEXT_FIELDS if asked.get(name) is not None
     }
     return {**chosen, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 

@@ -289,8 +289,7 @@ def _checkpoint_mount(spec: TrainingJobSpec) -> list[Manifest]:
     """The mount of the checkpoints, where the user's own mounts do not hold the path already."""
     if spec.checkpoint is None:
         return []
-    volume = spec.checkpoint.volume or CHECKPOINT_VOLUME
-    path = PurePosixPath(spec.checkpoint.path)
+    volume, path = spec.checkpoint.volume or CHECKPOINT_VOLUME, PurePosixPath(spec.checkpoint.path)
     for mount in spec.volume_mounts:
         if mount["name"] == volume and path.is_relative_to(mount["mountPath"]):
             return []

@@ -108,6 +108,7 @@ EXTRA_VALIDATION: dict[tuple[str, str], Schema] = {
         "items": {"type": "string", "maxLength": 255},
     },
     (CORE + "PodResourceClaim", "name"): _DNS_LABEL,
+    # As good as left out. `kubectl apply` drops it by itself, and server-side apply does not.
     (CORE + "PodSecurityContext", "fsGroup"): {"nullable": True, **_GROUP},
     (CORE + "PodSecurityContext", "runAsGroup"): _GROUP,
     (CORE + "PodSecurityContext", "runAsUser"): _USER,

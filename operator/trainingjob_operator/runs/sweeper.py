@@ -5,7 +5,6 @@ Several clusters may share a server, so that only runs with the tag of this one 
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import border, contract, run_tags
 from trainingjob_operator.core.intent import RunStatus
 from trainingjob_operator.core.policies import orphans
+from trainingjob_operator.retrying import spread
 from trainingjob_operator.runs.leftovers import Ending, Leftovers
 from trainingjob_operator.runs.table import OnError
 
@@ -67,8 +67,7 @@ class Sweeper:
         await asyncio.sleep(orphans.YOUNGEST.total_seconds())
         while True:
             await self.sweep_all()
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-            await asyncio.sleep(SWEEP_SECONDS * jitter)
+            await asyncio.sleep(spread(SWEEP_SECONDS, 0.8, 1.2))
 
     async def sweep_all(self) -> None:
         """Look at each server once; one that fails keeps no other from it."""

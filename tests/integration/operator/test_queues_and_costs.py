@@ -58,7 +58,7 @@ def test_the_labels_of_a_job_reach_its_job_and_its_pods(
 ) -> None:
     cluster.apply(labelled("mine"))
     wait_for_state(cluster, "mine", "Queued")
-    child = cluster.batch.read_namespaced_job("mine-1", cluster.namespace)
+    child = cluster.created_job("mine", 1)
     assert child.spec.suspend
     assert own(child.metadata) == [
         {QUEUE: "team-vision", PRIORITY: "high", "cost-center": "4711"},
@@ -80,5 +80,5 @@ def test_a_suspended_job_resumes_in_another_queue(
     wait_for_state(cluster, "moved", "Suspended")
     change(cluster, "moved", queueName="other", suspend=False)
     wait_for_state(cluster, "moved", "Queued")
-    child = cluster.batch.read_namespaced_job("moved-2", cluster.namespace)
+    child = cluster.created_job("moved", 2)
     assert child.metadata.labels[QUEUE] == "other"

@@ -139,7 +139,7 @@ def test_a_queue_admits_the_job(cluster: Cluster, runs: Runs, operator: Operator
     cluster.apply(job("queue", queueName="gpus"))
     in_state(cluster, "queue", "Queued")
     run_says(runs, "queue", "SCHEDULED")
-    child = cluster.batch.read_namespaced_job("queue-1", cluster.namespace)
+    child = cluster.created_job("queue", 1)
     assert child.metadata.labels["kueue.x-k8s.io/queue-name"] == "gpus"
     cluster.batch.patch_namespaced_job("queue-1", cluster.namespace, {"spec": {"suspend": False}})
     wait_for_attempt(cluster, "queue", 1)

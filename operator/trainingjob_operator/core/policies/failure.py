@@ -64,8 +64,8 @@ def _precedence(pod: PodView, first: datetime) -> tuple[bool, bool, datetime, bo
     if pod.deleted_at is not None and pod.deleted_at < first:
         return False, False, pod.deleted_at, False, pod.rank
     by_us = pod.ending and pod.reason == POD_DEADLINE
-    first = pod.init_failure.end if pod.init_failure is not None else None
-    end = pod.end or first
+    before = pod.init_failure.end if pod.init_failure is not None else None
+    end = pod.end or before
     finished = end.finished_at if end else None
     ended_by_signal = pod.end is not None and pod.end.exit_code > SIGNAL_BASE
     out_of_memory = pod.end is not None and pod.end.reason == Reason.OOM_KILLED
