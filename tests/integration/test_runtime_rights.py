@@ -47,7 +47,10 @@ class Tenant:
 
     def may(self, verb: str, resource: str) -> bool:
         """Whether the tenant has a right, in the namespace or in the cluster."""
-        return self.tries("auth", "can-i", verb, resource)[0].strip() == "yes"
+        # kubectl takes what comes after a slash for the name of an object.
+        name, _, part = resource.partition("/")
+        asked = ("auth", "can-i", verb, name, f"--subresource={part}")
+        return self.tries(*asked)[0].strip() == "yes"
 
 
 def made(kind: str, spec: str, **more: str) -> str:
