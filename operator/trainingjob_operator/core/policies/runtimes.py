@@ -94,7 +94,7 @@ def _without(job: TrainingJob, observed: Observed) -> Failure | None:
     ref = job.spec.runtime_ref
     if ref is None:
         return None if job.spec.image else _no_image("there is no runtime named default")
-    where = f" in the namespace {job.metadata.namespace}"
+    where = " in the job's namespace"
     remedy = "create it, or choose another one; the job begins as soon as it is there"
     if ref.kind == RuntimeKind.CLUSTER_TRAINING_RUNTIME:
         where = ""

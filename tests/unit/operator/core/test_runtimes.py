@@ -121,7 +121,7 @@ WAITING: list[Any] = [
         asking(kind="TrainingRuntime", name="mine"),
         seeing(None),
         "RuntimeNotFound",
-        "spec.runtimeRef: there is no TrainingRuntime mine in the namespace ml: create it, or "
+        "spec.runtimeRef: there is no TrainingRuntime mine in the job's namespace: create it, or "
         "choose another one; the job begins as soon as it is there",
         id="namespace",
     ),
