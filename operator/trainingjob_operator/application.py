@@ -23,7 +23,7 @@ from trainingjob_operator.cluster.copies import Copies
 from trainingjob_operator.cluster.namespaces import watch_access
 from trainingjob_operator.cluster.reconciler import Reconciler
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
-from trainingjob_operator.core import names, reasons
+from trainingjob_operator.core import names, reasons, resolution
 from trainingjob_operator.core.tracking_uris import TrackingUris
 from trainingjob_operator.retrying import spread
 from trainingjob_operator.runs.clients import ClientPool
@@ -171,6 +171,7 @@ class Application:
         reconciler = Reconciler(
             self._kube,
             self._copies.caches,
+            self._copies.runtimes,
             self._runs,
             EventWriter(self._kube, self._settings.identity),
             uris,
@@ -229,7 +230,7 @@ class Application:
             found = await self._kube.get(TRAININGJOBS, namespace, name)
         except NotFound:
             return None
-        return TrainingJob.model_validate(found)
+        return resolution.effective(TrainingJob.model_validate(found))
 
     def _count(self, old: TrainingJobStatus, new: TrainingJobStatus) -> None:
         """Count restarts and failures as their status is stored."""

@@ -62,6 +62,7 @@ def refusal(job: partial[Any], **spec: Any) -> str:
         pytest.param({"args": ["run", "other"]}, id="another-value"),
         pytest.param({"args": None}, id="a-field-removed"),
         pytest.param({"command": ["python"]}, id="a-field-added"),
+        pytest.param({"runtimeRef": {"name": "gpu"}}, id="a-runtime"),
         pytest.param({"numNodes": 2}, id="a-default-changed"),
         pytest.param({"args": [], "suspend": True}, id="beside-a-change-that-is-allowed"),
     ],

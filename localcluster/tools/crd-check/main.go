@@ -1,5 +1,5 @@
-// crd-check says whether the API server of the oldest supported Kubernetes takes a
-// CustomResourceDefinition: it calls what that server calls when one is created. A rule whose
+// crd-check says whether the API server of the oldest supported Kubernetes takes the
+// CustomResourceDefinitions of a file: it calls what that server calls when one is created. A rule whose
 // estimated cost is too high for it, or a function that its CEL does not have, shows here only.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -26,6 +27,15 @@ func check(path string) error {
 	if err != nil {
 		return err
 	}
+	for _, document := range strings.Split(string(text), "\n---\n") {
+		if err := checkOne([]byte(document)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkOne(text []byte) error {
 	var given v1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(text, &given); err != nil {
 		return err
@@ -33,7 +43,7 @@ func check(path string) error {
 	v1.SetDefaults_CustomResourceDefinition(&given)
 	v1.SetDefaults_CustomResourceDefinitionSpec(&given.Spec)
 	var definition apiextensions.CustomResourceDefinition
-	err = v1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(
+	err := v1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(
 		&given, &definition, nil)
 	if err != nil {
 		return err

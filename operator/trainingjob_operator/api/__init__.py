@@ -17,6 +17,13 @@ from trainingjob_operator.api.lifecycle import (
     StallPolicy,
 )
 from trainingjob_operator.api.resource import ObjectMeta, TrainingJob
+from trainingjob_operator.api.runtime import (
+    OF_THE_JOB,
+    RuntimeKind,
+    RuntimeRef,
+    RuntimeStatus,
+    TrainingRuntimeSpec,
+)
 from trainingjob_operator.api.spec import TrainingJobSpec
 from trainingjob_operator.api.status import (
     MESSAGE_LIMIT,
@@ -39,6 +46,7 @@ __all__ = [
     "MAX_SECONDS",
     "MAX_WHOLE",
     "MESSAGE_LIMIT",
+    "OF_THE_JOB",
     "PLURAL",
     "VERSION",
     "ApiModel",
@@ -56,10 +64,14 @@ __all__ = [
     "Outcome",
     "Progress",
     "Retry",
+    "RuntimeKind",
+    "RuntimeRef",
+    "RuntimeStatus",
     "StallAction",
     "StallPolicy",
     "State",
     "TrainingJob",
     "TrainingJobSpec",
     "TrainingJobStatus",
+    "TrainingRuntimeSpec",
 ]

@@ -22,9 +22,11 @@ class TrainerContainer(ApiModel):
     """The part of the spec that describes the trainer container and its volumes."""
 
     image: str = Field(
+        default="",
         max_length=1024,
         json_schema_extra=IMAGE_RULES,
-        description="Image of the trainer, e.g. docker.io/trainingjob/trainer:dev.",
+        description="Image of the trainer, e.g. docker.io/trainingjob/trainer:dev. Needed unless "
+        "the job's runtime has one.",
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None,

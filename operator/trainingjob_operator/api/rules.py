@@ -54,7 +54,8 @@ NAME_RULE = rule(
 _RAISED_OR_WHILE_SUSPENDED = ("backoffLimit", "queueName")
 _CHANGES = (
     rule(
-        "self.backoffLimit >= oldSelf.backoffLimit",
+        "(has(self.backoffLimit) ? self.backoffLimit : 0)"
+        " >= (has(oldSelf.backoffLimit) ? oldSelf.backoffLimit : 0)",
         "spec.backoffLimit can be raised, not lowered: to make no further attempt, set "
         "spec.suspend or delete the TrainingJob",
         "backoffLimit",
@@ -68,14 +69,18 @@ _CHANGES = (
     ),
 )
 
-_SPEC_RULES = (
-    rule(
-        "!has(self.stallPolicy) || !has(self.stallPolicy.action)"
-        " || self.stallPolicy.action != 'Restart' || self.backoffLimit > 0",
-        "spec.stallPolicy.action Restart needs a spec.backoffLimit of at least 1: raise it, or "
-        "choose Fail",
-        "stallPolicy",
-    ),
+# A runtime may give the backoffLimit.
+_RESTART_RULE = rule(
+    "!has(self.stallPolicy) || !has(self.stallPolicy.action)"
+    " || self.stallPolicy.action != 'Restart'"
+    " || (has(self.backoffLimit) ? self.backoffLimit > 0 : has(self.runtimeRef))",
+    "spec.stallPolicy.action Restart needs a spec.backoffLimit of at least 1: raise it, or "
+    "choose Fail",
+    "stallPolicy",
+)
+
+# They hold for the defaults of a runtime, too.
+DEFAULTS_RULES = (
     rule(
         "!has(self.volumeMounts) || self.volumeMounts.all(m,"
         " has(self.volumes) && self.volumes.exists(v, v.name == m.name))",
@@ -177,7 +182,7 @@ def spec_rules(schema: JsonDict) -> None:
         "claimRetention is Keep",
         reason="FieldValueForbidden",
     )
-    schema.update(validations(unchanged, *_CHANGES, *_SPEC_RULES))
+    schema.update(validations(unchanged, *_CHANGES, _RESTART_RULE, *DEFAULTS_RULES))
 
 
 CHECKPOINT_PATH_RULES = validations(
@@ -223,11 +228,19 @@ PROCESS_COUNT_RULES = validations(
     )
 )
 
+
+def free_variable(name: str) -> str:
+    """The expression that a variable is not one that the operator sets."""
+    return (
+        f"(!{name}.startsWith('TRAININGJOB_') || {name}.startsWith('TRAININGJOB_OPTION_')"
+        f" || {name}.startsWith('TRAININGJOB_SETTING_'))"
+        f" && !{name}.startsWith('PET_') && !({name} in {list(_RESERVED_VARIABLES)})"
+    )
+
+
 VARIABLE_RULES = validations(
     rule(
-        "(!self.name.startsWith('TRAININGJOB_') || self.name.startsWith('TRAININGJOB_OPTION_')"
-        " || self.name.startsWith('TRAININGJOB_SETTING_'))"
-        f" && !self.name.startsWith('PET_') && !(self.name in {list(_RESERVED_VARIABLES)})",
+        free_variable("self.name"),
         "spec.env must not set TRAININGJOB_* (but TRAININGJOB_OPTION_*, TRAININGJOB_SETTING_*), "
         f"PET_*, {', '.join(_RESERVED_VARIABLES)}: the operator sets them; remove the entry",
         reason="FieldValueForbidden",

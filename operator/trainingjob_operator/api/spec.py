@@ -7,6 +7,7 @@ from trainingjob_operator.api.lifecycle import Lifecycle
 from trainingjob_operator.api.placement import PodPlacement
 from trainingjob_operator.api.pod import PodExtras
 from trainingjob_operator.api.rules import PROCESS_COUNT_RULES, spec_rules
+from trainingjob_operator.api.runtime import RuntimeRef
 from trainingjob_operator.api.tracking import Mlflow, Monitoring
 
 NumProcPerNode = Annotated[
@@ -20,6 +21,12 @@ class TrainingJobSpec(Lifecycle, PodPlacement, PodExtras, TrainerContainer):
 
     model_config = ConfigDict(json_schema_extra=spec_rules)
 
+    runtime_ref: RuntimeRef | None = Field(
+        default=None,
+        description="Runtime that gives the job defaults and a pod template. What the job sets "
+        "itself wins, as far as the runtime allows it. Default: the TrainingRuntime of the name "
+        "default in the job's namespace, else the ClusterTrainingRuntime of that name, if any.",
+    )
     num_nodes: int = Field(
         default=1,
         ge=1,

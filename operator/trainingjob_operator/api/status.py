@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 from pydantic import Field, computed_field
 
 from trainingjob_operator.api.base import MAX_WHOLE, ApiModel, Timestamp
+from trainingjob_operator.api.runtime import RuntimeStatus
 
 # Characters of a message and of a reason, as of metav1.Condition.
 MESSAGE_LIMIT = 32768
@@ -228,6 +229,11 @@ class TrainingJobStatus(ApiModel):
     )
     observed_generation: int | None = Field(
         default=None, ge=0, description="metadata.generation that this status is about."
+    )
+    runtime: RuntimeStatus | None = Field(
+        default=None,
+        description="The runtime that the job uses, and what came from it; fixed before the first "
+        "attempt.",
     )
     attempt: int = Field(default=0, ge=0, description="Number of the current or last attempt.")
     attempts: list[Attempt] = Field(

@@ -16,12 +16,14 @@ from trainingjob_operator.adapters.kube import (
     Resource,
 )
 from trainingjob_operator.adapters.workqueue import WorkQueue
-from trainingjob_operator.cluster.caches import Caches
+from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.namespaces import NamespaceInformers, NamespaceLister
+from trainingjob_operator.cluster.runtimes import Runtimes
 from trainingjob_operator.cluster.trainingjobs import TrainingJobCache
 from trainingjob_operator.core import contract, names
 from trainingjob_operator.core.decode import job_view, pod_view, service_view
 from trainingjob_operator.core.observe import JobView, PodView, ServiceView, owner_key
+from trainingjob_operator.core.policies import runtimes
 
 T = TypeVar("T", JobView, PodView, ServiceView)
 
@@ -63,6 +65,7 @@ class Copies:
             on_gone=lambda service: self.caches.forget_service(service),
         )
         self.caches = Caches(self.trainingjobs, self.jobs, self.pods, self.services)
+        self.runtimes = Runtimes(kube, namespaces, self._runtime_changed, on_error)
 
     def _informers(
         self,
@@ -87,6 +90,13 @@ class Copies:
             }
         )
 
+    def _runtime_changed(self, key: str) -> None:
+        """Jobs that may get it look again; all others have what they began with."""
+        namespace, _ = names.split_key(key)
+        for job in self.trainingjobs.readable():
+            if namespace in ("", job.metadata.namespace) and runtimes.is_unsettled(job):
+                self._queue.add(key_of(job))
+
     def _pod_news(self, pod: PodView) -> None:
         """An end precedes the starts of other jobs: people and programs wait for it."""
         if not pod.live:
@@ -94,8 +104,13 @@ class Copies:
 
     @property
     def informers(self) -> Mapping[str, NamespaceInformers[Any]]:
-        """The informers of Jobs, pods and Services, by the resource's plural."""
-        return {"jobs": self.jobs, "pods": self.pods, "services": self.services}
+        """The informers of Jobs, pods, Services and runtimes, by the resource's plural."""
+        return {
+            "jobs": self.jobs,
+            "pods": self.pods,
+            "services": self.services,
+            **self.runtimes.informers,
+        }
 
     def parts(self) -> Iterator[tuple[str, TrainingJobCache | Informer[Any]]]:
         """Each copy that can become stale by itself, under its display name."""

@@ -22,7 +22,7 @@ from trainingjob_operator.cluster import namespaces
 from trainingjob_operator.cluster.caches import Caches, key_of
 from trainingjob_operator.cluster.ends import Ends
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
-from trainingjob_operator.core import border, contract, names
+from trainingjob_operator.core import border, contract, names, resolution
 from trainingjob_operator.core import metadata as metadata_of
 from trainingjob_operator.core.decode import MESSAGE_LIMIT, job_view, service_view
 from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
@@ -151,7 +151,9 @@ class Executor:
         namespace, manifest = job.metadata.namespace, action.manifest or {}
         name = manifest["metadata"]["name"]
         try:
-            answer = await self._create(JOBS, namespace, manifest)
+            # What is mistyped in a runtime's pod template is told, and not left out.
+            strict = job.status.runtime is not None
+            answer = await self._create(JOBS, namespace, manifest, strict=strict)
         except Conflict:
             answer = await self._kube.get(JOBS, namespace, name)
         except ApiError:
@@ -161,11 +163,11 @@ class Executor:
         self._caches.remember_created(job_view(answer))
 
     async def _create(
-        self, resource: Resource, namespace: str, manifest: dict[str, Any]
+        self, resource: Resource, namespace: str, manifest: dict[str, Any], *, strict: bool = False
     ) -> dict[str, Any]:
         """Raises RefusedError if the API server would reject the same object again for now."""
         try:
-            return await self._kube.create(resource, namespace, manifest)
+            return await self._kube.create(resource, namespace, manifest, strict=strict)
         except ApiError as error:
             if not 400 <= error.status < 500 or error.status in NOT_OF_THE_OBJECT:
                 raise
@@ -203,7 +205,8 @@ class Executor:
             "status": patch,
         }
         answer = await self._kube.patch(TRAININGJOBS, *_place(job), body, subresource="status")
-        self._caches.remember_trainingjob(TrainingJob.model_validate(answer))
+        stored = resolution.effective(TrainingJob.model_validate(answer))
+        self._caches.remember_trainingjob(stored)
         self._on_stored(job.status, status)
         if status.state != job.status.state:
             logger.info("%s -> %s", job.status.state or "new", status.state)

@@ -22,6 +22,7 @@ from trainingjob_operator.cluster.event_reader import EventReader
 from trainingjob_operator.cluster.executor import Executor, OnStored
 from trainingjob_operator.cluster.memory import Memory
 from trainingjob_operator.cluster.refusals import Refusals, RefusedError
+from trainingjob_operator.cluster.runtimes import Runtimes
 from trainingjob_operator.cluster.trainingjobs import Unreadable
 from trainingjob_operator.cluster.unreadable import UnreadableJobs
 from trainingjob_operator.core import names
@@ -66,6 +67,7 @@ class Reconciler:
         self,
         kube: Kube,
         caches: Caches,
+        runtimes: Runtimes,
         runs: RunRouter,
         events: EventWriter,
         uris: TrackingUris,
@@ -77,6 +79,7 @@ class Reconciler:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._caches = caches
+        self._runtimes = runtimes
         self._runs = runs
         self._events = events
         self._uris = uris
@@ -164,7 +167,11 @@ class Reconciler:
         events = await self._warnings.about(job, self._caches.observed(job), now)
         # After the read, which may take a while: the caches as they are now count.
         observed = replace(
-            self._caches.observed(job), refusal=self._refusals.known(job), events=events
+            self._caches.observed(job),
+            refusal=self._refusals.known(job),
+            events=events,
+            runtime=self._runtimes.of(job),
+            cluster_runtimes=self._runtimes.of_cluster,
         )
         run = self._runs.view(key, job.metadata.uid)
         plan = decide(job, observed, run, now, self._uris, self._defaults)

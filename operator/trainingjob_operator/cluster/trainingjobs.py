@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from trainingjob_operator.api import ObjectMeta, TrainingJob
-from trainingjob_operator.core import names
+from trainingjob_operator.core import border, names, resolution
 from trainingjob_operator.retrying import BUGS, back_off
 
 logger = logging.getLogger(__name__)
@@ -245,26 +245,21 @@ class TrainingJobCache:
 
 
 def read(item: JsonObject) -> Known:
-    """Decode a TrainingJob.
+    """Decode a TrainingJob, with the spec that counts: that of its runtime and its own.
 
     Raises:
         pydantic.ValidationError: not even its metadata can be read.
     """
     try:
-        return TrainingJob.model_validate(item)
+        return resolution.effective(TrainingJob.model_validate(item))
     except ValidationError as error:
         status = item.get("status")
         stored = status.get("conditions") if isinstance(status, dict) else None
         return Unreadable(
-            ObjectMeta.model_validate(item["metadata"]), _problem(error), tuple(stored or ())
+            ObjectMeta.model_validate(item["metadata"]),
+            border.first_problem(error),
+            tuple(stored or ()),
         )
-
-
-def _problem(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_input=False)
-    field = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{field}: {first['msg']}{more}"
 
 
 def _identity(item: JsonObject) -> tuple[str, int]:

@@ -10,6 +10,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 # A runtime writes the epoch where a container never started; no object of a cluster is that old.
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 # Far enough from the last moment of a datetime that any timeout can be added.
@@ -100,3 +102,11 @@ def mapping(value: object) -> dict[str, Any]:
 def sequence(value: object) -> list[Any]:
     """A JSON array as it is; an empty one for anything else."""
     return value if isinstance(value, list) else []
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field that a model does not take, and why: `checkpoint.path: Field required`."""
+    first, *others = error.errors(include_url=False, include_input=False)
+    field = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{field}: {first['msg']}{more}"

@@ -108,7 +108,7 @@ def _of_state(status: TrainingJobStatus) -> list[NewCondition]:
                 (RUNNING, "False", "Ended", "the job has ended"),
                 (FAILED, "True", reason, message),
             ]
-        case State.PENDING:
+        case State.PENDING if failure is None:
             return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to create the run")]
         case State.SUSPENDED:
             return [(RUNNING, "False", "Suspended", "spec.suspend is true")]

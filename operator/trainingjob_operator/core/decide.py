@@ -22,6 +22,7 @@ from trainingjob_operator.core.plans import (
     history,
     launch,
     outcome,
+    resolving,
     status,
     stopping,
     watching,
@@ -65,6 +66,9 @@ def decide(
         return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
+    unsettled = resolving.resolve(context, observed)
+    if unsettled is not None:
+        return unsettled
     refusal = None if job.status.attempts else tenancy.refusal(job, uris)
     if refusal is not None:
         return outcome.refused(context, refusal)

@@ -4,9 +4,13 @@ This validates what the API server stores unchecked: labels, annotations, and st
 that anybody with the right to do so may write.
 """
 
+import json
 import sys
 from datetime import datetime
 
+from pydantic import ValidationError
+
+from trainingjob_operator.api import RuntimeKind, TrainingRuntimeSpec
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core.metadata import Raw, controller, deleted_at, owner_uid
 from trainingjob_operator.core.observe import (
@@ -17,6 +21,7 @@ from trainingjob_operator.core.observe import (
     InitFailure,
     JobView,
     PodView,
+    RuntimeView,
     ServiceView,
     Waiting,
 )
@@ -28,6 +33,8 @@ REASON_LIMIT = 128
 MESSAGE_LIMIT = 4096
 NAME_LIMIT = 253
 MAX_RANK = 2**31 - 1
+# Characters of a runtime's spec: the status of each of its jobs has a copy.
+RUNTIME_LIMIT = 131072
 # As many as spec.numNodes may ask for.
 MAX_NODES = 1000
 # The kubelet alternates between the two for as long as an image cannot be pulled.
@@ -119,6 +126,26 @@ def service_view(raw: Raw) -> ServiceView:
         uid=metadata["uid"],
         owner=metadata.get("labels", {}).get(contract.LABEL_NAME, ""),
         owner_uid=metadata.get("labels", {}).get(contract.LABEL_UID, ""),
+    )
+
+
+def runtime_view(kind: RuntimeKind, raw: Raw) -> RuntimeView:
+    """Decode a TrainingRuntime or a ClusterTrainingRuntime."""
+    metadata, spec, problem = raw["metadata"], TrainingRuntimeSpec(), ""
+    try:
+        spec = TrainingRuntimeSpec.model_validate(raw.get("spec") or {})
+    except ValidationError as error:
+        problem = f"spec.{border.first_problem(error)}"
+    if len(json.dumps(raw.get("spec"))) > RUNTIME_LIMIT:
+        problem = f"its spec has more than {RUNTIME_LIMIT} characters"
+    return RuntimeView(
+        kind=kind,
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        spec=spec,
+        problem=problem,
     )
 
 

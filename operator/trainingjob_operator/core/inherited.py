@@ -25,7 +25,12 @@ KUEUE = "kueue.x-k8s.io"
 
 
 def queue(job: TrainingJob) -> str | None:
-    """The Kueue LocalQueue of the job: spec.queueName, else Kueue's own label."""
+    """The Kueue LocalQueue of the job: spec.queueName, else Kueue's own label.
+
+    With a runtime that label is in the spec already, as far as the runtime allows it.
+    """
+    if job.status.runtime is not None:
+        return job.spec.queue_name
     return job.spec.queue_name or job.metadata.labels.get(contract.LABEL_QUEUE) or None
 
 

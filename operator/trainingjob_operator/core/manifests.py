@@ -17,6 +17,7 @@ from trainingjob_operator.core import (
     inherited,
     names,
     owner_record,
+    resolution,
 )
 from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import RunIdentity
@@ -47,6 +48,7 @@ def child_job(
     where only a sidecar failed. podReplacementPolicy Failed: no two pods of one rank at a time.
     """
     metadata, queue = job.metadata, inherited.queue(job)
+    pod = _pod_spec(job, attempt, run, tracking, defaults)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -92,7 +94,7 @@ def child_job(
                         }
                     ),
                 },
-                "spec": _pod_spec(job, attempt, run, tracking, defaults),
+                "spec": resolution.under_template(job, pod),
             },
         },
     }
@@ -287,8 +289,7 @@ def _checkpoint_mount(spec: TrainingJobSpec) -> list[Manifest]:
     """The mount of the checkpoints, where the user's own mounts do not hold the path already."""
     if spec.checkpoint is None:
         return []
-    volume = spec.checkpoint.volume or CHECKPOINT_VOLUME
-    path = PurePosixPath(spec.checkpoint.path)
+    volume, path = spec.checkpoint.volume or CHECKPOINT_VOLUME, PurePosixPath(spec.checkpoint.path)
     for mount in spec.volume_mounts:
         if mount["name"] == volume and path.is_relative_to(mount["mountPath"]):
             return []

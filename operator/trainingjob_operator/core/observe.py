@@ -6,6 +6,7 @@ The informers keep these instead of whole objects, so that thousands of pods fit
 from dataclasses import dataclass
 from datetime import datetime
 
+from trainingjob_operator.api import RuntimeKind, TrainingRuntimeSpec
 from trainingjob_operator.core import names
 
 ENDED_PHASES = ("Succeeded", "Failed")
@@ -166,6 +167,22 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeView:
+    """A TrainingRuntime, or a ClusterTrainingRuntime, whose namespace is "".
+
+    `problem` says why it cannot be used, "" where it can.
+    """
+
+    kind: RuntimeKind
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: TrainingRuntimeSpec
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EventView:
     """A Warning (events.k8s.io/v1 Event); `kind`, `name` and `uid` are of what it is about."""
 
@@ -201,6 +218,8 @@ class Observed:
     are pods that did not end in time though we asked for it. `service` says that the Service of
     a job with several nodes is there, `terminating` that the namespace is being deleted.
     `events` are Warnings about the Job at hand and its pods, None where they were not read.
+    `runtime` is the one that a job which has none yet would get; `cluster_runtimes` says that those
+    of the cluster may be read.
     """
 
     job: JobView | None
@@ -212,6 +231,8 @@ class Observed:
     service: bool = True
     terminating: bool = False
     events: tuple[EventView, ...] | None = None
+    runtime: RuntimeView | None = None
+    cluster_runtimes: bool = True
 
     def jobs_of(self, owner_uid: str) -> tuple[JobView, ...]:
         """The child Jobs of all attempts, without a foreign one."""

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import yaml
 
+from trainingjob_operator.api import RuntimeKind
 from trainingjob_operator.crd.definition import custom_resource_definition, training_job_schema
-from trainingjob_operator.crd.reference import reference_page
+from trainingjob_operator.crd.reference import reference_page, runtimes_page
 from trainingjob_operator.crd.refresh import fetch_kubernetes_types
+from trainingjob_operator.crd.runtimes import runtime_definition, runtime_schema
 
 REPOSITORY = Path(__file__).parents[3]
 KUBERNETES_TYPES = Path(__file__).with_name("kubernetes.json")
@@ -23,12 +25,15 @@ class _Dumper(yaml.SafeDumper):
 
 def generated_files() -> dict[Path, str]:
     """Return the text of each generated file by its path in the repository."""
-    definition = custom_resource_definition()
-    crd = _HEADER + yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=100)
+    definitions = [custom_resource_definition(), *map(runtime_definition, RuntimeKind)]
+    crd = _HEADER + yaml.dump_all(definitions, Dumper=_Dumper, sort_keys=False, width=100)
     return {
         Path("manifests/crd.yaml"): crd,
         Path("helm/trainingjob-operator/files/crd.yaml"): crd,
         Path("docs/reference/trainingjob.md"): reference_page(training_job_schema()),
+        Path("docs/reference/trainingruntime.md"): runtimes_page(
+            runtime_schema(RuntimeKind.TRAINING_RUNTIME)
+        ),
     }
 
 
@@ -42,7 +47,7 @@ def drifted_files(repository: Path = REPOSITORY) -> list[Path]:
 
 
 def main() -> int:
-    """Write the CRD, the chart's copy of it and the reference page; see --help."""
+    """Write the CRDs, the chart's copy of them and the reference pages; see --help."""
     parser = argparse.ArgumentParser(
         prog="python -m trainingjob_operator.crd", description=main.__doc__
     )

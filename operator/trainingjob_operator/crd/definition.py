@@ -8,7 +8,11 @@ from trainingjob_operator.api import (
 )
 from trainingjob_operator.api.rules import NAME_RULE
 from trainingjob_operator.crd.kubernetes import Schema
-from trainingjob_operator.crd.schema import expand_kubernetes_types, model_schema
+from trainingjob_operator.crd.schema import (
+    expand_kubernetes_types,
+    model_schema,
+    without_defaults,
+)
 
 PRINTER_COLUMNS: list[Schema] = [
     {
@@ -85,14 +89,19 @@ PRINTER_COLUMNS: list[Schema] = [
 ]
 
 
-def training_job_schema() -> Schema:
-    """Return the schema of a TrainingJob with `kubernetesType` in place of Kubernetes types."""
+def job_spec_schema() -> Schema:
+    """Return the schema of a TrainingJob's spec with `kubernetesType` in place of such types."""
     spec = model_schema(TrainingJobSpec)
     spec["description"] = (
         "What is trained, on how many nodes, and where it is tracked. Only suspend, "
         "activeDeadlineSeconds, preRunningDeadlineSeconds and ttlSecondsAfterFinished can be "
         "changed; for anything else delete the job and create it again."
     )
+    return spec
+
+
+def training_job_schema() -> Schema:
+    """Return the schema of a TrainingJob with `kubernetesType` in place of Kubernetes types."""
     return {
         "type": "object",
         "description": "A PyTorch training whose MLflow run always has the status of its pods.",
@@ -101,15 +110,32 @@ def training_job_schema() -> Schema:
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
             "kind": {"type": "string", "description": KIND},
             "metadata": {"type": "object"},
-            "spec": spec,
-            "status": _without_defaults(model_schema(TrainingJobStatus)),
+            "spec": job_spec_schema(),
+            "status": status_schema(),
         },
         "x-kubernetes-validations": [NAME_RULE],
     }
 
 
+def status_schema() -> Schema:
+    """The status, with the spec of the job's runtime as it was; defaults would claim too much."""
+    status = without_defaults(model_schema(TrainingJobStatus))
+    runtime = status["properties"]["runtime"]["properties"]
+    runtime["spec"] = {
+        "type": "object",
+        "description": runtime["spec"]["description"],
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    return status
+
+
 def custom_resource_definition() -> Schema:
-    """Return the CustomResourceDefinition of the TrainingJob."""
+    """Return the CustomResourceDefinition of the TrainingJob.
+
+    Without defaults: the API server would write them into each job, and nobody could tell what its
+    author has chosen from what a runtime may give.
+    """
+    schema = expand_kubernetes_types(without_defaults(training_job_schema()))
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -131,20 +157,8 @@ def custom_resource_definition() -> Schema:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": PRINTER_COLUMNS,
-                    "schema": {"openAPIV3Schema": expand_kubernetes_types(training_job_schema())},
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },
     }
-
-
-def _without_defaults(schema: Schema) -> Schema:
-    """Drop defaults: in a status they would claim what the operator never wrote."""
-    result = {key: value for key, value in schema.items() if key != "default"}
-    if "properties" in result:
-        result["properties"] = {
-            name: _without_defaults(value) for name, value in result["properties"].items()
-        }
-    if "items" in result:
-        result["items"] = _without_defaults(result["items"])
-    return result

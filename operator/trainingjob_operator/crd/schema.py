@@ -35,6 +35,18 @@ def model_schema(model: type[ApiModel]) -> Schema:
     return _convert(schema, schema.get("$defs", {}))
 
 
+def without_defaults(schema: Schema) -> Schema:
+    """Return the schema without defaults at any depth."""
+    result = {key: value for key, value in schema.items() if key != "default"}
+    if "properties" in result:
+        result["properties"] = {
+            name: without_defaults(value) for name, value in result["properties"].items()
+        }
+    if "items" in result:
+        result["items"] = without_defaults(result["items"])
+    return result
+
+
 def expand_kubernetes_types(schema: Any) -> Any:
     """Replace each `kubernetesType` by the schema of that type; what stands beside it wins."""
     if isinstance(schema, list):

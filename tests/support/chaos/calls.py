@@ -28,7 +28,9 @@ class Kind(StrEnum):
     WRITE = "write"
 
 
-_ALL_NAMESPACES = re.compile(r"^(/api/v1|/apis/[^/]+/[^/]+)/(trainingjobs|jobs|pods|services)$")
+_ALL_NAMESPACES = re.compile(
+    r"^(/api/v1|/apis/[^/]+/[^/]+)/(trainingjobs|trainingruntimes|jobs|pods|services)$"
+)
 _NAMESPACED = re.compile(
     r"^(?:/api/v1|/apis/[^/]+/[^/]+)/namespaces/[^/]+/(?P<plural>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"

@@ -14,6 +14,7 @@ VARYING_KEYS = (
     "runId",
     "suspendedSince",
     "trackingUri",
+    "uid",
     "url",
 )
 VARYING_ENDINGS = ("Seconds", "Time")

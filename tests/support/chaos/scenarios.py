@@ -66,6 +66,22 @@ async def _haste(stage: Stage) -> None:
     await stage.state("Succeeded")
 
 
+async def _runtime(stage: Stage) -> None:
+    """The runtime comes late, is changed while its job trains, and goes before the next attempt."""
+    await stage.until("it waits", lambda: stage.status().get("state") == "Pending")
+    variables = [{"name": "OF_THE_RUNTIME", "value": "first"}]
+    await stage.create_runtime({"defaults": {"backoffLimit": 2, "env": variables}})
+    await stage.running(1)
+    await stage.change_runtime(defaults={"env": [{"name": "CHANGED", "value": "second"}]}, allow=[])
+    await stage.end_pods(139)
+    await stage.running(2)
+    await stage.delete_runtime()
+    await stage.end_pods(139)
+    await stage.running(3)
+    await stage.end_pods(0)
+    await stage.state("Succeeded")
+
+
 async def _deletion(stage: Stage) -> None:
     await stage.running(1)
     # A job that goes before it has a run needs none.
@@ -92,6 +108,15 @@ DISRUPTION = Scenario("disruption", {"podAnnotations": FOREVER}, _disruption, "F
 SUSPENSION = Scenario(
     "suspension", {"podAnnotations": FOREVER, "numNodes": 2}, _suspension, "FINISHED"
 )
+RUNTIME = Scenario(
+    "runtime",
+    {
+        "podAnnotations": FOREVER,
+        "runtimeRef": {"kind": "TrainingRuntime", "name": "runtime"},
+    },
+    _runtime,
+    "FINISHED",
+)
 DELETION = Scenario("deletion", {"podAnnotations": FOREVER, "numNodes": 2}, _deletion, "KILLED")
 TIME_TO_LIVE = Scenario(
     "time-to-live",
@@ -101,4 +126,4 @@ TIME_TO_LIVE = Scenario(
 )
 # Only with faults that hit it: how far the first attempt comes is a matter of chance.
 HASTE = Scenario("haste", {"podAnnotations": FOREVER}, _haste, "FINISHED")
-ALL = (SUCCESS, FAILURE, RETRY, DISRUPTION, SUSPENSION, DELETION, TIME_TO_LIVE)
+ALL = (SUCCESS, FAILURE, RETRY, DISRUPTION, SUSPENSION, RUNTIME, DELETION, TIME_TO_LIVE)

@@ -23,6 +23,7 @@ T = TypeVar("T")
 SECONDS = 240.0
 NAME = "job"
 BYSTANDER = "bystander"
+RUNTIME = "runtime"
 ENDED_PHASES = ("Succeeded", "Failed")
 
 
@@ -88,6 +89,24 @@ class Stage:
         """Change the TrainingJob's spec."""
         await self.upstream.call("PATCH", self._trainingjobs(NAME), {"spec": spec})
 
+    async def create_runtime(self, spec: Json) -> None:
+        """Create the TrainingRuntime `runtime`."""
+        body = {
+            "apiVersion": "trainingjob.dev/v1alpha1",
+            "kind": "TrainingRuntime",
+            "metadata": {"name": RUNTIME},
+            "spec": spec,
+        }
+        await self.upstream.call("POST", self._runtimes(), body)
+
+    async def change_runtime(self, **spec: object) -> None:
+        """Change the TrainingRuntime's spec."""
+        await self.upstream.call("PATCH", self._runtimes(RUNTIME), {"spec": spec})
+
+    async def delete_runtime(self) -> None:
+        """Delete the TrainingRuntime."""
+        await self.upstream.call("DELETE", self._runtimes(RUNTIME))
+
     async def delete(self) -> None:
         """Ask for the TrainingJob's deletion."""
         await self.upstream.call("DELETE", self._trainingjobs(NAME))
@@ -134,6 +153,10 @@ class Stage:
             except Refused as refused:
                 if refused.status != HTTPStatus.NOT_FOUND:
                     raise
+
+    def _runtimes(self, name: str = "") -> str:
+        path = f"{TRAININGJOBS}/namespaces/{self.namespace}/trainingruntimes"
+        return f"{path}/{name}" if name else path
 
     def _trainingjobs(self, name: str = "") -> str:
         path = f"{TRAININGJOBS}/namespaces/{self.namespace}/trainingjobs"

@@ -157,13 +157,19 @@ def test_disruption_budget_and_spread_come_with_the_second_replica(
     assert ("topologySpreadConstraints" in pod) is present
 
 
-def test_definition_is_the_generated_one_and_outlives_the_release(
+def test_the_definitions_are_the_generated_ones_and_outlive_the_release(
     render: Render, chart: Path
 ) -> None:
-    definition = render()["CustomResourceDefinition", "trainingjobs.trainingjob.dev"]
-    generated = yaml.safe_load((chart / "files" / "crd.yaml").read_text())
-    assert definition["spec"] == generated["spec"]
-    assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    objects = render()
+    generated = list(yaml.safe_load_all((chart / "files" / "crd.yaml").read_text()))
+    assert [one["metadata"]["name"] for one in generated] == [
+        f"{kind}s.trainingjob.dev"
+        for kind in ("trainingjob", "trainingruntime", "clustertrainingruntime")
+    ]
+    for one in generated:
+        definition = objects["CustomResourceDefinition", one["metadata"]["name"]]
+        assert definition["spec"] == one["spec"]
+        assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_definition_can_be_left_out(render: Render) -> None:
@@ -205,4 +211,6 @@ def test_users_get_trainingjobs_with_the_built_in_roles(render: Render) -> None:
             "rbac.authorization.k8s.io/aggregate-to-admin",
         ],
         f"{NAME}-view": ["rbac.authorization.k8s.io/aggregate-to-view"],
+        # A runtime gives more than a tenant has.
+        f"{NAME}-runtimes-edit": [],
     }

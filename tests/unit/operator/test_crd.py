@@ -2,13 +2,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from trainingjob_operator.api import OF_THE_JOB, RuntimeKind
 from trainingjob_operator.crd.__main__ import drifted_files, generated_files
 from trainingjob_operator.crd.definition import custom_resource_definition
 from trainingjob_operator.crd.refresh import prune
+from trainingjob_operator.crd.runtimes import runtime_definition
 
 VERSION = custom_resource_definition()["spec"]["versions"][0]
 SCHEMA: dict[str, Any] = VERSION["schema"]["openAPIV3Schema"]
 SPEC: dict[str, Any] = SCHEMA["properties"]["spec"]["properties"]
+RUNTIMES = [
+    runtime_definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for kind in RuntimeKind
+]
 STATUS: dict[str, Any] = SCHEMA["properties"]["status"]["properties"]
 
 
@@ -24,13 +30,11 @@ def test_generated_files_are_up_to_date() -> None:
             {
                 "type": "object",
                 "description": "System metrics and the Prometheus exporter.",
-                "default": {"enabled": True, "intervalSeconds": 10, "port": 9400},
                 "properties": {
                     "enabled": {
                         "type": "boolean",
                         "description": "Log system and GPU metrics and serve them to Prometheus. "
                         "Default: true.",
-                        "default": True,
                     },
                     "intervalSeconds": {
                         "type": "integer",
@@ -38,7 +42,6 @@ def test_generated_files_are_up_to_date() -> None:
                         "maximum": 3600,
                         "description": "Seconds from one sample of the system metrics to the next. "
                         "Default: 10.",
-                        "default": 10,
                     },
                     "port": {
                         "type": "integer",
@@ -46,7 +49,6 @@ def test_generated_files_are_up_to_date() -> None:
                         "maximum": 65535,
                         "description": "Port of the Prometheus exporter in each pod. "
                         "Default: 9400.",
-                        "default": 9400,
                     },
                 },
             },
@@ -65,7 +67,6 @@ def test_generated_files_are_up_to_date() -> None:
                 "description": "Processes of torchrun in each pod: a number from 1, or auto for "
                 "one per nvidia.com/gpu (one where there is none; for MIG and other devices give "
                 "the number). Default: auto.",
-                "default": "auto",
             },
         ),
         (
@@ -168,8 +169,14 @@ def test_containers_and_users_are_those_of_the_restricted_pod_security_standard(
 
 def test_required_fields() -> None:
     assert SCHEMA["required"] == ["spec"]
-    assert SCHEMA["properties"]["spec"]["required"] == ["image"]
+    assert "required" not in SCHEMA["properties"]["spec"]
     assert "required" not in SCHEMA["properties"]["status"]
+
+
+@pytest.mark.parametrize("schema", RUNTIMES)
+def test_a_runtime_has_defaults_for_every_field_but_the_jobs_own(schema: dict[str, Any]) -> None:
+    fields = schema["properties"]["spec"]["properties"]["defaults"]["properties"]
+    assert fields.keys() == SPEC.keys() - set(OF_THE_JOB)
 
 
 def test_columns() -> None:
@@ -179,23 +186,26 @@ def test_columns() -> None:
     ]  # fmt: skip
 
 
-def test_every_field_is_described() -> None:
-    fields = dict(_fields("", SCHEMA))
+@pytest.mark.parametrize("schema", [SCHEMA, *RUNTIMES])
+def test_every_field_is_described(schema: dict[str, Any]) -> None:
+    fields = dict(_fields("", schema))
     undescribed = [path for path, schema in fields.items() if "description" not in schema]
     assert undescribed == [".metadata"]  # the API server describes it itself
 
 
-def test_schema_is_structural() -> None:
+@pytest.mark.parametrize("schema", [SCHEMA, *RUNTIMES])
+def test_schema_is_structural_and_writes_no_defaults(schema: dict[str, Any]) -> None:
     allowed = {
-        "default", "description", "enum", "format", "items", "maximum", "maxItems", "maxLength",
+        "description", "enum", "format", "items", "maximum", "maxItems", "maxLength",
         "maxProperties", "minimum", "minItems", "minLength", "nullable", "pattern", "properties",
         "required", "type",
         "additionalProperties", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys",
-        "x-kubernetes-list-type", "x-kubernetes-map-type", "x-kubernetes-validations",
+        "x-kubernetes-list-type", "x-kubernetes-map-type", "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-validations",
     }  # fmt: skip
-    for path, schema in _fields("", SCHEMA):
-        assert set(schema) <= allowed, path
-        assert "type" in schema or "x-kubernetes-int-or-string" in schema, path
+    for path, field in _fields("", schema):
+        assert set(field) <= allowed, path
+        assert "type" in field or "x-kubernetes-int-or-string" in field, path
 
 
 def test_yaml_has_no_anchors() -> None:

@@ -4,18 +4,21 @@ from trainingjob_operator.adapters.kube.client import BoundSource, Kube
 from trainingjob_operator.adapters.kube.errors import ApiError, Conflict, NotFound
 from trainingjob_operator.adapters.kube.resources import (
     CLAIMS,
+    CLUSTER_TRAINING_RUNTIMES,
     EVENTS,
     JOBS,
     LEASES,
     NAMESPACES,
     PODS,
     SERVICES,
+    TRAINING_RUNTIMES,
     TRAININGJOBS,
     Resource,
 )
 
 __all__ = [
     "CLAIMS",
+    "CLUSTER_TRAINING_RUNTIMES",
     "EVENTS",
     "JOBS",
     "LEASES",
@@ -23,6 +26,7 @@ __all__ = [
     "PODS",
     "SERVICES",
     "TRAININGJOBS",
+    "TRAINING_RUNTIMES",
     "ApiError",
     "BoundSource",
     "Conflict",

@@ -64,9 +64,16 @@ class Kube:
         """Close the connections."""
         await self._transport.close()
 
-    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
-        """POST an object; raises Conflict when the name is taken."""
-        return await self._transport.call("create", resource, resource.path(namespace), body=body)
+    async def create(
+        self, resource: Resource, namespace: str, body: JsonObject, *, strict: bool = False
+    ) -> JsonObject:
+        """POST an object; raises Conflict when the name is taken.
+
+        `strict` makes the API server refuse fields that it does not know; else it drops them.
+        """
+        query = {"fieldValidation": "Strict"} if strict else None
+        path = resource.path(namespace)
+        return await self._transport.call("create", resource, path, query=query, body=body)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         """GET an object; raises NotFound."""

@@ -23,6 +23,8 @@ class Resource:
 
 
 TRAININGJOBS = Resource("trainingjob.dev", "v1alpha1", "trainingjobs")
+TRAINING_RUNTIMES = Resource("trainingjob.dev", "v1alpha1", "trainingruntimes")
+CLUSTER_TRAINING_RUNTIMES = Resource("trainingjob.dev", "v1alpha1", "clustertrainingruntimes")
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 CLAIMS = Resource("", "v1", "persistentvolumeclaims")

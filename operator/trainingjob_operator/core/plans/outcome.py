@@ -206,14 +206,22 @@ def restarting(
 
 
 def refused(context: Context, failure: Failure) -> Plan:
-    """The job requests something of MLflow that is not allowed: create no pod and no run."""
+    """The job requests something that is not allowed: create no pod and no run."""
+    return _without_run(context, failure, state=State.FAILED, completion_time=context.now)
+
+
+def held_back(context: Context, failure: Failure) -> Plan:
+    """The job requests something that is not there yet: create no pod and no run until it is."""
+    old = context.job.status
+    if old.state == State.PENDING and old.failure == failure:
+        return Plan()
+    return _without_run(context, failure, state=State.PENDING)
+
+
+def _without_run(context: Context, failure: Failure, **update: object) -> Plan:
+    generation = context.job.metadata.generation
     wanted = context.job.status.model_copy(
-        update={
-            "state": State.FAILED,
-            "completion_time": context.now,
-            "failure": failure,
-            "observed_generation": context.job.metadata.generation,
-        }
+        update={"failure": failure, "observed_generation": generation, **update}
     )
     sums = goodput.advanced(context.job, wanted, context.now)
     wanted = wanted.model_copy(update={"goodput": sums})

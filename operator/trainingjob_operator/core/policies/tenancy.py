@@ -7,6 +7,7 @@ out of the experiments of another.
 import re
 
 from trainingjob_operator.api import Failure, TrainingJob
+from trainingjob_operator.core.policies import runtimes
 from trainingjob_operator.core.reasons import Reason
 from trainingjob_operator.core.tracking_uris import PLACEHOLDER, Tracking, TrackingUris
 
@@ -16,7 +17,7 @@ DEFAULT = "default"
 
 
 def tracking(job: TrainingJob, uris: TrackingUris) -> Tracking | None:
-    """The location of the job's run; None if the job may not have what it requests.
+    """The location of the job's run; None if it may not have what it requests, or not yet.
 
     A job that has started keeps its server and workspace when the operator's settings change: its
     run is there, and its pods write to it.
@@ -25,7 +26,7 @@ def tracking(job: TrainingJob, uris: TrackingUris) -> Tracking | None:
     if stored is not None and stored.tracking_uri and (stored.run_id or job.status.attempts):
         return uris.tracking(stored.tracking_uri, stored.workspace or "")
     uri = uris.resolve(job.spec.mlflow.tracking_uri)
-    if uri is None or refusal(job, uris) is not None:
+    if uri is None or runtimes.lacks_one(job) or refusal(job, uris) is not None:
         return None
     return uris.tracking(uri, _workspace(job, uris, uri))
 
