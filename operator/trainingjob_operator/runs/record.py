@@ -56,6 +56,10 @@ class RunRecord:
             return False
         return self.settled or self.confirmed == self.intent.status
 
+    def age(self, now: float) -> float:
+        """The seconds since the intent changed or MLflow confirmed it."""
+        return now - self.since
+
     def view(self) -> RunView:
         """The view that decide() gets."""
         metrics = self.info.metrics if self.info else {}

@@ -74,10 +74,13 @@ class RunTable:
         return before
 
     def finished(self, now: float) -> list[str]:
-        """The keys of runs whose end is confirmed and old enough, or unconfirmed for a day."""
+        """The keys of runs whose end is confirmed and old enough, or unconfirmed for a day.
+
+        While what their pods opened is still being closed, they stay: it would begin anew.
+        """
         return [
             key
             for key, record in self.records.items()
-            if (record.ended and now - record.since > RECHECK_SECONDS)
-            or (record.intent.status.terminal and now - record.since > UNCONFIRMED_SECONDS)
+            if (record.ended and record.closed is not False and record.age(now) > RECHECK_SECONDS)
+            or (record.intent.status.terminal and record.age(now) > UNCONFIRMED_SECONDS)
         ]

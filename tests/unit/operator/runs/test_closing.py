@@ -9,6 +9,7 @@ from trainingjob_operator.adapters.mlflow_rest import MlflowApi
 from trainingjob_operator.runs import closing as module
 from trainingjob_operator.runs.closing import Closing
 from trainingjob_operator.runs.record import RunRecord
+from trainingjob_operator.runs.table import RunTable
 
 from tests.support.jobs import at
 from tests.support.mlflow_server import FakeMlflow, refuse
@@ -140,3 +141,14 @@ async def test_a_fault_of_ours_is_counted_and_holds_no_job() -> None:
     async with fake.serve() as server:
         server.__class__ = Broken
         assert await closed(server) == ["runs"]
+
+
+@pytest.mark.parametrize(("closed", "finished"), [(None, True), (False, False), (True, True)])
+def test_a_run_is_kept_until_what_its_pods_opened_is_closed(
+    closed: bool | None, finished: bool
+) -> None:
+    record = RunRecord(intent("FINISHED", ended_at=at(20)), 0.0, closed=closed)
+    record.confirmed = record.intent.status
+    table = RunTable({"ml/mnist": record})
+    assert table.finished(60.0) == []
+    assert table.finished(61.0) == (["ml/mnist"] if finished else [])
