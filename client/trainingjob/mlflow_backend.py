@@ -83,15 +83,16 @@ class Backend(AbstractBackend):
             params=[Param(key, str(value)) for key, value in params.items()],
             tags=[RunTag(MLFLOW_PROJECT_ENTRY_POINT, entry_point)],
         )
-        return SubmittedJob(started, run_id)
+        return SubmittedJob(started, run_id, client)
 
 
 class SubmittedJob(SubmittedRun):
     """A TrainingJob as MLflow follows it."""
 
-    def __init__(self, job: Run, run_id: str) -> None:
+    def __init__(self, job: Run, run_id: str, client: MlflowClient) -> None:
         self._job = job
         self._run_id = run_id
+        self._client = client
 
     @property
     def run_id(self) -> str:
@@ -99,7 +100,7 @@ class SubmittedJob(SubmittedRun):
         return self._run_id
 
     def wait(self) -> bool:
-        """Wait for the end, and print the output; whether it succeeded."""
+        """Wait for the end of job and run, and print the output; whether it succeeded."""
         for line in self._job.logs(follow=True):
             print(line)
         try:
@@ -107,7 +108,18 @@ class SubmittedJob(SubmittedRun):
         except JobFailed as failed:
             print(failed)
             return False
+        finally:
+            self._wait_for_the_run()
         return True
+
+    def _wait_for_the_run(self) -> None:
+        """Whoever calls `mlflow run` looks at the run next, which ends just after the job."""
+        deadline = time.monotonic() + _RUN_SECONDS
+        while time.monotonic() < deadline:
+            status = RunStatus.from_string(self._client.get_run(self._run_id).info.status)
+            if RunStatus.is_terminated(status):
+                return
+            time.sleep(_POLL_SECONDS)
 
     def get_status(self) -> str:
         """Name of the status, as of now."""

@@ -70,15 +70,6 @@ FULL_SPEC: dict[str, Any] = {
     "jobAnnotations": {"example.com/note": "any text"},
 }
 # What the API server adds.
-DEFAULTS = {
-    "attemptHistoryLimit": 3,
-    "backoffLimit": 0,
-    "monitoring": {"enabled": True, "intervalSeconds": 10, "port": 9400},
-    "numNodes": 1,
-    "numProcPerNode": "auto",
-    "terminationGracePeriodSeconds": 60,
-}
-
 Submit = Callable[..., dict[str, Any]]
 
 
@@ -110,7 +101,7 @@ def submit(api: client.CustomObjectsApi) -> Submit:
 
 
 def test_all_that_a_job_may_choose_is_kept(submit: Submit) -> None:
-    assert submit(FULL_SPEC, dry_run="All")["spec"] == {**FULL_SPEC, **DEFAULTS}
+    assert submit(FULL_SPEC, dry_run="All")["spec"] == FULL_SPEC
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from tests.integration.client.conftest import Tj
 from tests.support.api import Cluster, Runs
 from tests.support.processes import MlflowServer, OperatorProcess
+from tests.support.waiting import wait_for
 
 PROJECT = """
 name: fit
@@ -38,6 +39,10 @@ def mlflow_run(
     )
 
 
+def status_of(runs: Runs, run_id: str) -> str:
+    return str(runs.client.get_run(run_id).info.status)
+
+
 def test_a_project(
     tj: Tj, cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
@@ -48,8 +53,11 @@ def test_a_project(
     assert job is not None
     assert job["spec"]["args"] == ["sh", "-c", "python train.py --lr 0.5 --epochs 3"]
     assert job["spec"]["numNodes"] == 2
+    # The command line of MLflow waits for local projects only.
+    [submitted] = runs.all()
+    wait_for("its end", lambda: status_of(runs, submitted.info.run_id) == "FINISHED", 60)
     [run] = runs.all()
-    assert (run.info.status, run.data.params) == ("FINISHED", {"lr": "0.5"})
+    assert run.data.params == {"lr": "0.5"}
     tags = {key: run.data.tags[key] for key in ("mlflow.project.backend", "code.command")}
     assert tags == {"mlflow.project.backend": "trainingjob", "code.command": "main"}
     assert run.data.tags["mlflow.project.entryPoint"] == "main"

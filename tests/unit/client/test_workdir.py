@@ -145,7 +145,7 @@ def test_a_large_directory_is_refused_without_being_read(tmp_path: Path) -> None
     with pytest.raises(UserError) as refused:
         workdir.read(tmp_path)
     assert refused.value.message == (
-        "the code has 4096.0 GiB, more than the 1.0 MiB that can go along; the largest files are "
+        "the code has 4096.0 GiB, more than the 256 MiB that can go along; the largest files are "
         "data.bin (4096.0 GiB), train (1 B)"
     )
 

@@ -195,7 +195,7 @@ def test_it_begins_as_soon_as_there_is_one() -> None:
     assert "failure" not in stored
     assert stored["runtime"]["name"] == "gpu"
     assert stored["conditions"] == [
-        condition("Running", "False", "WaitingForRun", "waiting for MLflow to make the run")
+        condition("Running", "False", "WaitingForRun", "waiting for MLflow to create the run")
     ]
     assert stored["goodput"] == goodput(queued=30)
 
