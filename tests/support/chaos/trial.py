@@ -66,8 +66,13 @@ class Result:
 
     @property
     def mlflow_was_slow(self) -> bool:
-        """Whether MLflow took longer than the operator waits for it, as on a busy machine."""
-        return any(event.startswith("MLflowUnavailable") for event in self.events)
+        """Whether MLflow took longer than the operator waits for it, as on a busy machine.
+
+        What is over before the status is stored next leaves no Event, but a line in the log.
+        """
+        if any(event.startswith("MLflowUnavailable") for event in self.events):
+            return True
+        return self.log.exists() and "cannot set the run to" in self.log.read_text()
 
 
 class Trial:

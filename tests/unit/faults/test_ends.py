@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,12 @@ def test_the_random_sample_is_repeated_by_its_seed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(name, seed)
     assert random_sample(PLANS, 5, printed.append) == first
     assert printed == [f"TRAININGJOB_FAULTS_SEED={seed}"] * 2
+
+
+def test_an_mlflow_that_was_slow_is_known_by_an_event_or_by_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "operator.log"
+    quick = Result("a trial", log, [], [])
+    assert not quick.mlflow_was_slow
+    assert replace(quick, events=["MLflowUnavailable: no answer"]).mlflow_was_slow
+    log.write_text('{"level":"WARNING","message":"cannot set the run to SCHEDULED: TIMEOUT"}\n')
+    assert quick.mlflow_was_slow
