@@ -123,6 +123,7 @@ class Client:
         cpu: str | None = None,
         memory: str | None = None,
         queue: str | None = None,
+        runtime: str | None = None,
         experiment: str | None = None,
         env: dict[str, str] | None = None,
         packages: Sequence[str] = (),
@@ -134,8 +135,10 @@ class Client:
         Here it is started in `workdir`, without an image, packages and resources.
 
         `gpus`, `cpu` and `memory` are those of each node. `packages` are requirements, as pip has
-        them, that each pod installs before the command. A job without a `name` is named after
-        `called`, or after what the command runs. `modules` go along beside the files, by name.
+        them, that each pod installs before the command. `runtime` is the name of a
+        ClusterTrainingRuntime, or TrainingRuntime/NAME of the namespace; it may have the image. A
+        job without a `name` is named after `called`, or after what the command runs. `modules` go
+        along beside the files, by name.
 
         Raises:
             UserError: no image is named, the code is too large, or the API server refuses the job.
@@ -144,8 +147,8 @@ class Client:
         name = name or of_command([called] if called else list(command), suffix)
         if self._found is None:
             return self._start_here(name, tuple(command), Path(workdir or "."), experiment, env)
-        if not image:
-            raise UserError("no image", "name one by image")
+        if not image and not runtime:
+            raise UserError("no image", "name one by image, or a runtime that has one")
         request = Request(
             name,
             image,
@@ -159,6 +162,7 @@ class Client:
             tuple((env or {}).items()),
             called or "",
             tuple(packages),
+            runtime,
         )
         more = [File(name, text.encode()) for name, text in (modules or {}).items()]
         code = submission.code_of(Path(workdir), *more) if workdir is not None else None

@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     cpu: str
     memory: str
     queue: str
+    runtime: str
     experiment: str
     env: dict[str, str]
     packages: Sequence[str]

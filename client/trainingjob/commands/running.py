@@ -48,6 +48,11 @@ Cpu = Annotated[str | None, typer.Option(help="CPUs of each node, such as 4.", s
 Memory = Annotated[
     str | None, typer.Option(help="Memory of each node, such as 16Gi.", show_default=False)
 ]
+Runtime = Annotated[
+    str | None,
+    typer.Option(help="ClusterTrainingRuntime, or TrainingRuntime/NAME of the namespace.",
+                 show_default=False),
+]  # fmt: skip
 Queue = Annotated[
     str | None, typer.Option(help="LocalQueue of Kueue to wait in.", show_default=False)
 ]
@@ -79,6 +84,7 @@ def run(
     gpus: Gpus = 0,
     cpu: Cpu = None,
     memory: Memory = None,
+    runtime: Runtime = None,
     queue: Queue = None,
     env: Env = None,
     experiment: Experiment = None,
@@ -106,13 +112,14 @@ def run(
     else:
         request = Request(
             name=name or of_command(_given(command), submission.name_suffix()),
-            image=_image(image),
+            image=_image(image, runtime),
             command=tuple(_given(command)),
             nodes=nodes,
             gpus=gpus,
             cpu=cpu,
             memory=memory,
             queue=queue,
+            runtime=runtime,
             experiment=experiment,
             env=tuple(manifests.variable(one) for one in env or []),
         )
@@ -202,7 +209,9 @@ def _given(command: list[str] | None) -> list[str]:
     return command
 
 
-def _image(image: str | None) -> str:
-    if not image:
-        raise UserError("no image", f"name one by --image, or by the variable {_IMAGE}")
-    return image
+def _image(image: str | None, runtime: str | None) -> str:
+    """The image; a runtime may have it."""
+    if not image and not runtime:
+        remedy = f"name one by --image, by the variable {_IMAGE}, or by a --runtime that has one"
+        raise UserError("no image", remedy)
+    return image or ""

@@ -39,6 +39,8 @@ class Request:
     """How people call the command; by default as it is."""
     packages: tuple[str, ...] = ()
     """What pip installs before the command, as requirements (PEP 508)."""
+    runtime: str | None = None
+    """A ClusterTrainingRuntime, or TrainingRuntime/NAME of the namespace; it may have the image."""
 
 
 def training_job(request: Request, preamble: str, code: Snapshot | None) -> Manifest:
@@ -60,7 +62,8 @@ def training_job(request: Request, preamble: str, code: Snapshot | None) -> Mani
         "kind": wire.KIND,
         "metadata": {"name": checked(request.name)},
         "spec": {
-            "image": request.image,
+            **({"runtimeRef": _runtime(request.runtime)} if request.runtime else {}),
+            **({"image": request.image} if request.image else {}),
             "command": [literal(word) for word in wrapper],
             "args": [literal(word) for word in request.command],
             **({"numNodes": request.nodes} if request.nodes != 1 else {}),
@@ -75,6 +78,12 @@ def training_job(request: Request, preamble: str, code: Snapshot | None) -> Mani
             },
         },
     }  # fmt: skip
+
+
+def _runtime(text: str) -> dict[str, str]:
+    """Read `--runtime [KIND/]NAME`; the API server knows the kinds and their default."""
+    kind, _, name = text.rpartition("/")
+    return {**({"kind": kind} if kind else {}), "name": name}
 
 
 def is_wrapped(job: Manifest) -> bool:

@@ -14,6 +14,7 @@ import yaml
 from tests.integration.client.conftest import Tj
 from tests.support.api import Cluster, Runs, manifest
 from tests.support.processes import OperatorProcess, take_interrupts
+from tests.support.runtimes import RuntimeObjects
 from tests.support.waiting import wait_for
 
 FOREVER = {"kwok.trainingjob.dev/run-seconds": "forever"}
@@ -191,3 +192,15 @@ def test_jobs_are_listed(tj: Tj, cluster: Cluster, runs: Runs, operator: Operato
     )
     assert json.loads(tj("status", "two", "--json").stdout) == found["two"]
     assert run.info.run_id in tj("status", "two").stdout
+
+
+def test_a_runtime_gives_the_image(
+    tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess
+) -> None:
+    runtimes = RuntimeObjects(cluster.objects, cluster.namespace)
+    runtimes.create("tiny", {"defaults": {"image": "fake:1"}})
+    done = tj("run", "--name", "fit", "--runtime", "TrainingRuntime/tiny", "--", "true")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [child] = cluster.batch_jobs("fit")
+    assert [one.image for one in child.spec.template.spec.containers] == ["fake:1"]

@@ -13,6 +13,8 @@ TJ = (sys.executable, "-m", "trainingjob")
 # None of them is there for who only wants help; each takes longer to import than the help.
 HEAVY = ("kubernetes", "mlflow", "pydantic", "rich")
 
+NO_IMAGE = "name one by --image, by the variable TRAININGJOB_IMAGE, or by a --runtime that has one"
+
 
 def tj(directory: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -64,7 +66,7 @@ def test_a_dry_run_needs_no_cluster_and_prints_what_would_be_created(tmp_path: P
     [
         (
             ("--", "python", "train.py"),
-            ["error: no image", "→ name one by --image, or by the variable TRAININGJOB_IMAGE"],
+            ["error: no image", f"→ {NO_IMAGE}"],
         ),
         (
             ("--image", "i"),
@@ -106,7 +108,7 @@ def test_a_terminal_of_another_code(tmp_path: Path) -> None:
     done = tj(tmp_path, "run", "--", "true", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.stderr.splitlines() == [
         "error: no image",
-        "? name one by --image, or by the variable TRAININGJOB_IMAGE",
+        f"? {NO_IMAGE}",
     ]
 
 

@@ -41,6 +41,7 @@ def test_everything() -> None:
         experiment="mnist",
         env=(("A", "1"), ("B", "$(A)")),
         packages=("rich>=13",),
+        runtime="TrainingRuntime/nvidia",
     )
     name = f"train-1-code-{CODE.sha256[:12]}"
     assert manifests.training_job(request, PREAMBLE, CODE) == {
@@ -48,6 +49,7 @@ def test_everything() -> None:
         "kind": "TrainingJob",
         "metadata": {"name": "train-1"},
         "spec": {
+            "runtimeRef": {"kind": "TrainingRuntime", "name": "nvidia"},
             "image": "torch:1",
             "command": [
                 "python3",

@@ -53,11 +53,19 @@ def test_where_the_agent_keeps_the_output_of_a_node(tmp_path: Path) -> None:
 
 def test_the_operator_reads_what_the_client_writes() -> None:
     code = snapshot.pack(FILES)
-    request = Request("train-1", "torch:1", ("python", "train.py"), 2, 8, "4", "16Gi", "gpus", "e")
+    request = Request(
+        *("train-1", "", ("python", "train.py"), 2, 8, "4", "16Gi", "gpus", "e"), runtime="nvidia"
+    )
     written = manifests.training_job(request, "print()", code)
     read = TrainingJob.model_validate(written)
     assert read.spec.num_nodes == 2
     assert read.spec.queue_name == "gpus"
+    assert read.spec.image == ""
+    assert read.spec.runtime_ref is not None
+    assert (read.spec.runtime_ref.kind, read.spec.runtime_ref.name) == (
+        "ClusterTrainingRuntime",
+        "nvidia",
+    )
     assert read.spec.resources_per_node == {
         "limits": {"nvidia.com/gpu": 8, "cpu": "4", "memory": "16Gi"}
     }
