@@ -10,8 +10,12 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from trainingjob_operator.retrying import back_off
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from trainingjob_operator.retrying import Uniform
 
     # Gets a key and how handling it failed.
     OnFailing = Callable[[str, Exception], Awaitable[None]]
@@ -40,7 +44,7 @@ class WorkQueue:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Uniform = random.uniform,
         *,
         backoff_max: float = BACKOFF_MAX_SECONDS,
     ) -> None:
@@ -103,9 +107,9 @@ class WorkQueue:
         """Request work after a delay that doubles with every call until forget()."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(self._backoff_max, BACKOFF_BASE_SECONDS * 2.0 ** min(failures, 20))
         # Keys that failed together should not all come back together.
-        self.add_after(key, self._uniform(delay / 2, delay))
+        delay = back_off(failures, BACKOFF_BASE_SECONDS, self._backoff_max, self._uniform)
+        self.add_after(key, delay)
 
     def forget(self, key: str) -> None:
         """Reset the delay of add_rate_limited for a key."""
