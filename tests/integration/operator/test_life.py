@@ -50,7 +50,7 @@ def test_success_costs_four_writes_and_three_of_mlflow_and_then_none(
     kwok: Kwok, cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
     audit = kwok.audit_log
-    # Where MLflow or a pod takes long, which is so on a busy machine, that is told in a write more.
+    # A slow MLflow or pod, as on a busy machine, costs one more write, which reports the wait.
     costs = [cost_of_a_success(cluster, operator, audit, name) for name in NAMES]
     assert (WRITES_OF_A_LIFE, CALLS_OF_A_LIFE) in costs, costs
 

@@ -72,7 +72,7 @@ def test_a_job_with_a_runtime_costs_one_write_more(
         cluster.apply(job(name, **asked))
         wait_for("it ended", partial(cluster.has_ended, name, "Succeeded"), 60)
         costs.append(operator_writes(kwok.audit_log, cluster.namespace, offset, accepted=True))
-    # Where MLflow or a pod takes long, as on a busy machine, that is told in a write more.
+    # A slow MLflow or pod, as on a busy machine, costs one more write, which reports the wait.
     assert [STATUS, "create jobs", STATUS, STATUS, "patch jobs"] in costs, costs
     runtime = cluster.status("mine")["runtime"]
     assert (runtime["kind"], runtime["name"]) == ("ClusterTrainingRuntime", wide)

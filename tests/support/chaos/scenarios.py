@@ -67,7 +67,7 @@ async def _haste(stage: Stage) -> None:
 
 
 async def _runtime(stage: Stage) -> None:
-    """The runtime comes late, is changed while its job trains, and goes before the next attempt."""
+    """Create the runtime late, change it while its job trains, delete it before attempt 2."""
     await stage.until("it waits", lambda: stage.status().get("state") == "Pending")
     variables = [{"name": "OF_THE_RUNTIME", "value": "first"}]
     await stage.create_runtime({"defaults": {"backoffLimit": 2, "env": variables}})
