@@ -16,6 +16,7 @@ from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
 from trainingjob.core.snapshot import File
 from trainingjob.errors import UserError
+from trainingjob.local import Started
 from trainingjob.local_jobs import LocalRun
 from trainingjob.run import Rank, Run
 from trainingjob.submission import Submission
@@ -194,7 +195,7 @@ class Client:
     ) -> Run:
         code = {**submission.code_tags(workdir), **tag_command(command)}
         variables = tuple((env or {}).items())
-        run = LocalRun(name, command, workdir, experiment=experiment, env=variables, code=code)
+        run = LocalRun(Started(name, command, workdir, experiment, variables, code))
         self._here[name] = run
         return run
 

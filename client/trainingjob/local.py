@@ -24,6 +24,18 @@ _SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """What is started here: a command in a directory, and the tags of its code for the run."""
+
+    name: str
+    command: tuple[str, ...]
+    workdir: Path
+    experiment: str | None
+    env: tuple[tuple[str, str], ...]
+    code: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A command that has ended: its exit code, the failure's parts by name, and its run."""
 
@@ -33,22 +45,14 @@ class Ended:
     tracking_uri: str
 
 
-def run(
-    name: str,
-    command: tuple[str, ...],
-    workdir: Path,
-    *,
-    experiment: str | None,
-    env: tuple[tuple[str, str], ...],
-    code: dict[str, str],
-) -> Ended:
+def run(started: Started) -> Ended:
     """Run a command to its end; its output goes where that of this process goes.
 
     Raises:
         UserError: the agent or MLflow is not installed here, or the server does not answer.
     """
-    with serving(workdir) as uri, Process(name, uri, command, workdir, env) as process:
-        process.start(experiment, code)
+    with serving(started.workdir) as uri, Process(started, uri) as process:
+        process.start()
         # Ctrl-C is left to the command; ignored the command would inherit.
         before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
@@ -60,23 +64,16 @@ def run(
 class Process:
     """A command under the agent, with an MLflow run."""
 
-    def __init__(
-        self,
-        name: str,
-        tracking_uri: str,
-        command: tuple[str, ...],
-        workdir: Path,
-        env: tuple[tuple[str, str], ...],
-    ) -> None:
+    def __init__(self, started: Started, tracking_uri: str) -> None:
         """Prepare.
 
         Raises:
             UserError: the agent or MLflow is not installed here.
         """
         # Before MLflow's client gets settings for its use here: the training's stay its own.
-        self._environment = {**os.environ, **dict(env)}
-        self._command = (_agent(), "--", *command)
-        self._name, self._workdir, self._uri = name, workdir, tracking_uri
+        self._environment = {**os.environ, **dict(started.env)}
+        self._command = (_agent(), "--", *started.command)
+        self._started, self._uri = started, tracking_uri
         self._server = tracking.Server(tracking_uri)
         self._directory = tempfile.TemporaryDirectory(prefix="tj-")
         self._termination_log = Path(self._directory.name) / "termination-log"
@@ -90,22 +87,20 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._directory.cleanup()
 
-    def start(
-        self, experiment: str | None, code: dict[str, str], output: BinaryIO | None = None
-    ) -> None:
+    def start(self, output: BinaryIO | None = None) -> None:
         """Create the run and start the command; its output may go to a file.
 
         Raises:
             UserError: the server does not answer.
         """
-        uid = str(uuid.uuid4())
-        tags = local.run_tags(self._name, uid, code)
-        experiment_id, self.run_id = self._server.start(experiment, self._name, tags)
-        here = LocalRun(self._name, uid, self._uri, experiment_id, self.run_id)
+        started, uid = self._started, str(uuid.uuid4())
+        tags = local.run_tags(started.name, uid, started.code)
+        experiment_id, self.run_id = self._server.start(started.experiment, started.name, tags)
+        here = LocalRun(started.name, uid, self._uri, experiment_id, self.run_id)
         contract = local.environment(here, str(self._termination_log))
         self._process = subprocess.Popen(
             self._command,
-            cwd=self._workdir,
+            cwd=started.workdir,
             env={**self._environment, **contract},
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from trainingjob import local
 from trainingjob.adapters.tracking import KeptRun
@@ -21,29 +20,22 @@ _POLL_SECONDS = 0.2
 class LocalRun(Run):
     """A command that a thread runs to its end; its output is kept in a file beside the runs."""
 
-    def __init__(
-        self,
-        name: str,
-        command: tuple[str, ...],
-        workdir: Path,
-        *,
-        experiment: str | None,
-        env: tuple[tuple[str, str], ...],
-        code: dict[str, str],
-    ) -> None:
+    def __init__(self, started: local.Started) -> None:
         """Start it.
 
         Raises:
             UserError: the agent or MLflow is not installed here, or the server does not answer.
         """
-        super().__init__(_job(name))
-        self._output = workdir / local.STORE / f"{name}.log"
+        super().__init__(_job(started.name))
+        self._output = started.workdir / local.STORE / f"{started.name}.log"
         self._process: local.Process | None = None
         self._kept: str | None = None
         self._error: UserError | None = None
         self._begun, self._ended = threading.Event(), threading.Event()
-        follow = (command, workdir, experiment, env, code)
-        threading.Thread(target=self._follow, args=follow, name=name, daemon=True).start()
+        follow = threading.Thread(
+            target=self._follow, args=(started,), name=started.name, daemon=True
+        )
+        follow.start()
         self._begun.wait()
         self._raise_error()
 
@@ -110,23 +102,16 @@ class LocalRun(Run):
         if self._error is not None:
             raise self._error
 
-    def _follow(
-        self,
-        command: tuple[str, ...],
-        workdir: Path,
-        experiment: str | None,
-        env: tuple[tuple[str, str], ...],
-        code: dict[str, str],
-    ) -> None:
+    def _follow(self, started: local.Started) -> None:
         """Run it, and read what the run keeps before a server of our own ends."""
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
             with (
-                local.serving(workdir) as uri,
-                local.Process(self.name, uri, command, workdir, env) as process,
+                local.serving(started.workdir) as uri,
+                local.Process(started, uri) as process,
                 self._output.open("wb") as output,
             ):
-                process.start(experiment, code, output)
+                process.start(output)
                 self._process = process
                 run = (process.run_id, uri)
                 self._job = _job(self.name, run=run)

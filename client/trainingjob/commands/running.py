@@ -160,12 +160,14 @@ def _run_here(
     from trainingjob.adapters import advice, terminal
 
     ended = local.run(
-        name or of_command(command, submission.name_suffix()),
-        tuple(command),
-        workdir,
-        experiment=experiment,
-        env=tuple(manifests.variable(one) for one in env),
-        code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+        local.Started(
+            name or of_command(command, submission.name_suffix()),
+            tuple(command),
+            workdir,
+            experiment,
+            env=tuple(manifests.variable(one) for one in env),
+            code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+        )
     )
     if ended.failure:
         told = advice.known().get(ended.failure["reason"])
