@@ -13,7 +13,7 @@ from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import Action, Plan, RunView
-from trainingjob_operator.core.observe import JobView, Observed, PodView
+from trainingjob_operator.core.observe import EVIDENCE_SECONDS, JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
     cleanup,
     conflict,
@@ -42,8 +42,6 @@ from trainingjob_operator.core.tracking_uris import TrackingUris
 
 # Seconds until the next reconcile in a namespace that is being deleted, and this job with it.
 TERMINATING_RECHECK = 2.0
-# How much later than the Job's failure its failed pod may become visible.
-EVIDENCE_SECONDS = 5.0
 # An attempt that takes longer to run becomes Starting; sooner where the status has no state yet.
 FIRST_RECORDED_AFTER = timedelta(seconds=5)
 STARTING_RECORDED_AFTER = timedelta(seconds=10)
@@ -248,7 +246,7 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
     A restart also waits for the Job to fail: until then its controller might create another pod.
     """
     child = observed.job
-    ends = () if child is not None and child.failing else ending.end_all(context.job, observed)
+    ends = () if child is not None and child.failing else ending.end_all(context, observed)
     held = replace(status.plan(context, context.job.status), actions=ends)
     if not _evidence(context, child, pods):
         return replace(held, requeue_after=EVIDENCE_SECONDS)

@@ -11,7 +11,7 @@ from trainingjob_operator.core import attempts
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
-from trainingjob_operator.core.observe import Observed
+from trainingjob_operator.core.observe import EVIDENCE_SECONDS, Observed
 from trainingjob_operator.core.plans import ending, outcome, status
 from trainingjob_operator.core.policies import retry
 from trainingjob_operator.core.reasons import Reason
@@ -59,11 +59,13 @@ def proceed(context: Context, observed: Observed) -> Plan:
 
 def wait(context: Context, observed: Observed) -> Plan:
     """End what still runs, and reconcile again when the last pod has ended."""
-    ends = ending.end_all(context.job, observed)
+    ends = ending.end_all(context, observed)
     if ends:
         return Plan(actions=ends, run=status.run_intent(context, context.job.status))
+    jobs = observed.jobs_of(context.job.metadata.uid)
+    new = any(ending.unseen(child, observed, context.now) for child in jobs)
     held = status.plan(context, context.job.status)
-    return replace(held, requeue_after=LAST_POD_RECHECK)
+    return replace(held, requeue_after=EVIDENCE_SECONDS if new else LAST_POD_RECHECK)
 
 
 def _stored_cause(context: Context) -> Cause:

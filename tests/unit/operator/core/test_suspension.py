@@ -81,6 +81,31 @@ def test_a_running_job_is_suspended_when_its_last_pod_has_ended() -> None:
     assert "failedAttempts" not in again
 
 
+STOPPED = Action(ActionKind.END_POD, name="mnist-1-0-x")
+NEW = child(created_at=at(28))
+
+
+@pytest.mark.parametrize(
+    ("observed", "actions", "again"),
+    [
+        pytest.param(Observed(NEW, ()), (), 5.0, id="its-pods-may-run-unseen"),
+        pytest.param(Observed(NEW, (running_pod(),)), (STOPPED,), None, id="its-pod-is-seen"),
+        pytest.param(
+            Observed(child(created_at=at(25)), ()),
+            (Action(ActionKind.END_JOB, name="mnist-1"),),
+            None,
+            id="it-has-none",
+        ),
+    ],
+)
+def test_a_job_that_was_just_created_is_not_ended_before_its_pods_are_seen(
+    observed: Observed, actions: tuple[Action, ...], again: float | None
+) -> None:
+    stopping = wire(decide(job(SUSPEND, RUNNING), RUNS, run("RUNNING"), NOW, SERVERS))
+    plan = decide(job(SUSPEND, stopping), observed, run("RUNNING"), NOW, SERVERS)
+    assert plan == Plan(actions=actions, run=intent("RUNNING"), requeue_after=again)
+
+
 def test_a_job_that_ends_while_it_is_suspended_has_ended() -> None:
     done = Observed(child(complete=True, ended_at=at(30)), ())
     assert wire(decide(job(SUSPEND, RUNNING), done, run(), NOW, SERVERS))["state"] == "Succeeded"
