@@ -64,7 +64,7 @@ FAILURES = [
         137,
         {
             "reason": "Signal",
-            "message": "python script.py was ended by SIGKILL and told nothing",
+            "message": "python script.py was ended by SIGKILL and reported no error",
             "exception": "",
             "frame": "",
         },
