@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.fixtures import mlflow, mlflow_process
+from tests.support.waiting import begin_test
 
 __all__ = ["mlflow", "mlflow_process"]
 
@@ -43,6 +44,14 @@ _LONGEST_FIRST = [
 
 Those that wait stand between those that compute, of which three at once would only be slower.
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Let no wait of a test outlast its time-out."""
+    marker = item.get_closest_marker("timeout")
+    common = item.config.getoption("timeout") or item.config.getini("timeout")
+    begin_test(float(marker.args[0] if marker else common))
 
 
 @pytest.hookimpl(tryfirst=True)
