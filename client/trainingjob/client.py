@@ -50,6 +50,10 @@ class ClusterRun(Run):
         """As of `Run`."""
         self._cluster.patch_spec(self.name, suspend=False)
 
+    def stop(self) -> None:
+        """As of `Run`."""
+        self._cluster.stop(self.name)
+
     def delete(self) -> None:
         """As of `Run`."""
         self._cluster.delete(self.name)

@@ -66,7 +66,7 @@ class LocalRun(Run):
         Raises:
             UserError: always.
         """
-        raise UserError("a job of this machine cannot be suspended", "delete() ends it")
+        raise UserError("a job of this machine cannot be suspended", "stop() ends it")
 
     def resume(self) -> None:
         """Refused.
@@ -76,10 +76,14 @@ class LocalRun(Run):
         """
         raise UserError("a job of this machine is never suspended")
 
-    def delete(self) -> None:
+    def stop(self) -> None:
         """End it by SIGTERM; its run becomes KILLED."""
         if self._process is not None:
             self._process.terminate()
+
+    def delete(self) -> None:
+        """As `stop`."""
+        self.stop()
 
     def _read(self) -> Job:
         self._raise_error()

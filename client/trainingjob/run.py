@@ -114,6 +114,10 @@ class Run(ABC):
         """Start the next attempt of a suspended job."""
 
     @abstractmethod
+    def stop(self) -> None:
+        """End the job for good: it becomes Failed and its run KILLED; `logs` and `state` stay."""
+
+    @abstractmethod
     def delete(self) -> None:
         """Delete the job; a run that has not ended becomes KILLED."""
 

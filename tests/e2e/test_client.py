@@ -155,7 +155,7 @@ def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
         )
         assert started.stdout.splitlines()[-1] == (
             f"tj logs exits-{code} --follow --namespace {tj.namespace} comes back, "
-            f"tj delete exits-{code} --namespace {tj.namespace} ends it"
+            f"tj stop exits-{code} --namespace {tj.namespace} ends it"
         )
     failed = tj("run", "--name", "fails", "--", "python", "train.py")
     assert failed.returncode == 1
@@ -190,7 +190,7 @@ def test_ctrl_c_detaches(tj: Tj, cluster: Cluster) -> None:
         130,
         (
             f"\ndetached, long goes on: tj logs long --follow --namespace {tj.namespace} "
-            f"comes back, tj delete long --namespace {tj.namespace} ends it\n"
+            f"comes back, tj stop long --namespace {tj.namespace} ends it\n"
         ),
     )
     assert cluster.state("long") == "Running"

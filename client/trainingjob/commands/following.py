@@ -122,8 +122,8 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
 
 def hint(found: "Cluster", name: str) -> str:
     """How to come back to a job that goes on by itself, and how to end it."""
-    follow, delete = found.calls("logs", name, "--follow"), found.calls("delete", name)
-    return f"{follow} comes back, {delete} ends it"
+    follow, stop = found.calls("logs", name, "--follow"), found.calls("stop", name)
+    return f"{follow} comes back, {stop} ends it"
 
 
 def _nodes(found: "Cluster", name: str) -> int:

@@ -13,6 +13,8 @@ SUCCEEDED, FAILED = "Succeeded", "Failed"
 TERMINAL = (SUCCEEDED, FAILED)
 UNSEEN = "Unseen"
 """State of a job that no operator has acted on."""
+STOPPED = "Stopped"
+"""Reason of a job that was ended by `spec.stop`."""
 _EXIT_CODES = range(1, 256)
 
 

@@ -15,7 +15,7 @@ TAG_REPEATS = "code.repeats"
 FOLDER = "code"
 """Of the artifacts of a run: what the ConfigMap of its job had, and an archive too large for it."""
 # What was a decision about the other job, not about what it trains.
-_NOT_REPEATED = ("suspend",)
+_NOT_REPEATED = ("suspend", "stop")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trainingjob.core.calls import BY_DEFAULT, Calls
 from trainingjob.core.durations import duration
-from trainingjob.core.job import FAILED, SUCCEEDED, UNSEEN, Attempt, Failure, Job
+from trainingjob.core.job import FAILED, STOPPED, SUCCEEDED, UNSEEN, Attempt, Failure, Job
 from trainingjob.core.wire import MANAGER
 
 # Conditions that are news when they have this status; the others follow from the state.
@@ -100,7 +100,8 @@ def _succeeded(job: Job, _: datetime, _calls: Calls) -> _Sentence:
 
 def _failed(job: Job, _: datetime, calls: Calls) -> _Sentence:
     look = (f"{calls('logs', job.name)} shows its output",) if job.attempt else ()
-    return f"{job.name} failed{_after_attempts(job)}.", look
+    stopped = job.failure is not None and job.failure.reason == STOPPED
+    return f"{job.name} {'was stopped' if stopped else 'failed'}{_after_attempts(job)}.", look
 
 
 _EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {

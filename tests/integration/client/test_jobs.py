@@ -150,7 +150,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     place = f"--namespace {tj.namespace}"
     assert error == (
         f"\ndetached, long goes on: tj logs long --follow {place} comes back, "
-        f"tj delete long {place} ends it\n"
+        f"tj stop long {place} ends it\n"
     )
     assert cluster.state("long") == "Running"
 

@@ -143,6 +143,15 @@ remedies=(OPERATOR,),
                 ("tj logs mnist shows its output",),
             ),
         ),
+        (
+            "Failed",
+            {"attempt": 1, "failure": {"reason": "Stopped", "message": "by spec.stop"}},
+            Explanation(
+                "mnist was stopped.",
+                (("cause", "Stopped"), ("message", "by spec.stop")),
+                ("tj logs mnist shows its output",),
+            ),
+        ),
     ],
 )  # fmt: skip
 def test_each_state_is_explained(
