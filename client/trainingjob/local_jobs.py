@@ -132,6 +132,13 @@ class LocalRun(Run):
             self._ended.set()
 
 
+def _failure(ended: local.Ended) -> dict[str, str]:
+    """Why it failed; the agent says nothing about one that was ended from here."""
+    if ended.exit_code == 0 or ended.failure:
+        return ended.failure
+    return {"reason": jobs.STOPPED, "message": f"it was ended, exit code {ended.exit_code}"}
+
+
 def _job(
     name: str,
     *,
@@ -149,7 +156,7 @@ def _job(
         "attempt": 1,
         "mlflow": {"runId": run_id, "trackingUri": uri},
         "progress": {"metrics": metrics or {}},
-        "failure": ended.failure if ended else {},
+        "failure": _failure(ended) if ended else {},
         "attempts": [{"attempt": 1, "exitCode": ended.exit_code}] if ended else [],
     }
     metadata = {"name": name, "namespace": NAMESPACE}

@@ -166,7 +166,7 @@ def _run_here(
             workdir,
             experiment,
             env=tuple(manifests.variable(one) for one in env),
-            code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+            code=submission.code_tags(workdir, tuple(command)),
         )
     )
     if ended.failure:

@@ -13,8 +13,8 @@ _TOLD = ("reason", "message", "frame", "epoch", "step")
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRun:
-    """The run of one command on this machine."""
+class Identity:
+    """Who a command on this machine is: as a job, and as a run of an MLflow server."""
 
     name: str
     uid: str
@@ -43,7 +43,7 @@ def run_tags(name: str, uid: str, code: dict[str, str]) -> dict[str, str]:
     }
 
 
-def environment(run: LocalRun, termination_log: str) -> dict[str, str]:
+def environment(run: Identity, termination_log: str) -> dict[str, str]:
     """The variables of the contract (docs/concepts.md) that mean something on one machine."""
     return {
         "TRAININGJOB_NAME": run.name,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from trainingjob.core import local
-from trainingjob.core.local import Ending, LocalRun
+from trainingjob.core.local import Ending, Identity
 from trainingjob_agent.contract import Contract
 from trainingjob_operator.core import contract
 
@@ -32,7 +32,7 @@ with mlflow.start_run():
 
 
 def test_the_agent_reads_what_the_client_sets(tmp_path: Path) -> None:
-    run = LocalRun("train", "u-1", "http://mlflow", "7", "f00d")
+    run = Identity("train", "u-1", "http://mlflow", "7", "f00d")
     log = tmp_path / "termination-log"
     assert Contract.from_environment(local.environment(run, str(log))) == Contract(
         name="train",
