@@ -29,6 +29,8 @@ class FakePod:
     log: list[str] = field(default_factory=list)
     break_after: int | None = None
     log_status: int = HTTPStatus.OK
+    sidecar: bool = False
+    """Whether a container runs on when the trainer has ended: the pod's phase is then Running."""
 
     def body(self) -> dict[str, Any]:
         return {
@@ -42,8 +44,15 @@ class FakePod:
                 },
                 "annotations": {"batch.kubernetes.io/job-completion-index": str(self.rank)},
             },
-            "status": {"phase": self.phase},
+            "status": self._status(),
         }
+
+    def _status(self) -> dict[str, Any]:
+        if not self.sidecar or self.phase not in ("Succeeded", "Failed"):
+            return {"phase": self.phase}
+        ended = {"terminated": {"exitCode": int(self.phase == "Failed")}}
+        trainer = {"name": CONTAINER, "state": ended, "image": "", "imageID": "", "ready": False}
+        return {"phase": "Running", "containerStatuses": [{**trainer, "restartCount": 0}]}
 
 
 @dataclass

@@ -136,7 +136,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     wait_for("it runs", lambda: cluster.state("long") == "Running", 60)
     following = subprocess.Popen(
         tj.command("logs", "long", "--follow"),
-        env={**tj.environment, "PYTHONUNBUFFERED": "1"},
+        env=tj.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -117,6 +117,38 @@ def test_nothing_is_lost_or_repeated_when_connections_break(server: FakeApiServe
     assert [line[2] for line in follower.lines] == texts
 
 
+def test_pods_that_write_on_after_the_end_of_the_job(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there are lines there is no end, however long it takes to read them."""
+    monkeypatch.setattr(following, "_DRAIN_SECONDS", 1.0)
+    pod = FakePod("mnist-1-0", log=[stamped(0, "0")])
+    with server.change():
+        server.pods = [pod]
+        server.job = body("Failed", attempt=1)
+    follower = Follower(server)
+    for number in range(1, 8):
+        wait_for("the line before", lambda: len(follower.lines) == number, 30)  # noqa: B023 - at once
+        with server.change():
+            pod.log.append(stamped(number, str(number)))
+    with server.change():
+        pod.phase = "Failed"
+    wait_for("the end", follower.over, 30)
+    assert [line[2] for line in follower.lines] == [str(number) for number in range(8)]
+
+
+def test_a_sidecar_that_runs_on_holds_nothing_up(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_DRAIN_SECONDS", 600.0)
+    with server.change():
+        server.pods = [FakePod("mnist-1-0", phase="Failed", log=[stamped(1, "a")], sidecar=True)]
+        server.job = body("Failed", attempt=1)
+    follower = Follower(server)
+    wait_for("the end", follower.over, 30)
+    assert follower.lines == [(1, 0, "a")]
+
+
 def test_an_api_server_that_is_away_for_a_moment(server: FakeApiServer) -> None:
     pod = FakePod("mnist-1-0", log=[stamped(1, "a")])
     with server.change():
@@ -144,9 +176,15 @@ def test_a_job_that_is_deleted_meanwhile(server: FakeApiServer) -> None:
     follower = Follower(server)
     wait_for("it is seen", lambda: follower.states == ["Running"], 30)
     with server.change():
+        server.pods = [FakePod("mnist-1-0", log=[stamped(1, "a")])]
+    wait_for("the first line", lambda: follower.lines == [(1, 0, "a")], 30)
+    with server.change():
+        server.pods[0].log.append(stamped(2, "killed"))
+        server.pods[0].phase = "Failed"
         server.job = None
     wait_for("the end", follower.over, 30)
-    assert follower.news[-1] == following.Gone()
+    assert following.Gone() in follower.news
+    assert follower.lines == [(1, 0, "a"), (1, 0, "killed")]
     with pytest.raises(UserError, match="there is no TrainingJob mnist in namespace ml"):
         next(following.changes(cluster(server), "mnist"))
 

@@ -234,8 +234,16 @@ def _pod(found: Any) -> Pod:
         _number(annotations.get(wire.INDEX_ANNOTATION)),
         found.metadata.name,
         found.metadata.uid,
-        found.status.phase or "",
+        _phase(found.status),
     )
+
+
+def _phase(status: Any) -> str:
+    """The phase of a pod; that of its trainer once it has ended, which a sidecar may outlive."""
+    for one in status.container_statuses or []:
+        if one.name == wire.CONTAINER_NAME and one.state and one.state.terminated:
+            return "Failed" if one.state.terminated.exit_code else "Succeeded"
+    return status.phase or ""
 
 
 def _number(text: str | None) -> int:
