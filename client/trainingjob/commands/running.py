@@ -203,6 +203,8 @@ def _read(file: Path) -> str:
         return file.read_text()
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}", "name another file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not text in UTF-8", "name another file") from error
 
 
 def _given(command: list[str] | None) -> list[str]:

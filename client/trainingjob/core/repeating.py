@@ -27,9 +27,9 @@ def is_run_id(text: str) -> bool:
 def code_name(job: Manifest) -> str | None:
     """Name of the ConfigMap with the code of a job that `tj` has started; None without code."""
     for volume in job["spec"].get("volumes") or []:
-        if volume.get("name") == snapshot.VOLUME:
-            name: str = volume["configMap"]["name"]
-            return name
+        match volume:
+            case {"name": snapshot.VOLUME, "configMap": {"name": str(name)}}:
+                return name
     return None
 
 
