@@ -104,6 +104,7 @@ def run(
     from trainingjob.adapters import terminal
 
     if local:
+        _check_local({"--file": file, "--detach": detach, "--dry-run": dry_run})
         _run_here(_given(command), workdir, name, experiment, env or [])
     if file is not None:
         if command:
@@ -150,6 +151,13 @@ def rerun(
     found = cluster(context, namespace)
     wanted = submission.again(found, name, new_name, tuple(command or ()))
     _start(found, wanted, detach=detach)
+
+
+def _check_local(others: dict[str, object]) -> None:
+    """Options that need a cluster; image and resources may stay in a command that gets --local."""
+    for option, value in others.items():
+        if value:
+            raise UserError(f"--local and {option} exclude each other", "leave one out")
 
 
 def _run_here(

@@ -77,6 +77,10 @@ def test_a_dry_run_needs_no_cluster_and_prints_what_would_be_created(tmp_path: P
             ["error: --file and a command exclude each other", "→ leave one out"],
         ),
         (
+            ("--local", "--dry-run", "--", "true"),
+            ["error: --local and --dry-run exclude each other", "→ leave one out"],
+        ),
+        (
             ("--file", "nope.yaml"),
             ["error: nope.yaml cannot be read: No such file or directory", "→ name another file"],
         ),
