@@ -184,6 +184,11 @@ def test_ctrl_c_detaches(tj: Tj, cluster: Cluster) -> None:
     running = tj.start("run", "--name", "long", "--", "python", "train.py")
     assert running.stdout is not None
     assert "on\n" in iter(running.stdout.readline, "")
+    [pod] = pods(cluster, "long")
+    uri = cluster.status("long")["mlflow"]["trackingUri"]
+    assert tj("doctor").stdout.splitlines()[-1] == (
+        f"✓ MLflow at {uri} answers in pod {pod.metadata.name}"
+    )
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=60)
     assert (running.returncode, error) == (

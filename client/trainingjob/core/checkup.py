@@ -109,3 +109,24 @@ def of_mlflow(uri: str | None, problem: str | None) -> Finding:
         "only logs of pods that are gone, and results, need it: set MLFLOW_TRACKING_URI to an "
         "address that this machine reaches",
     )
+
+
+def of_mlflow_in_a_pod(pod: str, uri: str, problem: str) -> Finding:
+    """Whether the server of the runs answers in a pod of a job; an empty problem: it does."""
+    if not problem:
+        return Finding(True, f"MLflow at {uri} answers in pod {pod}")
+    return Finding(
+        False,
+        f"MLflow at {uri} does not answer in pod {pod}: {problem}",
+        "look at the network policies of the namespace and at mlflow.trackingUri of the operator "
+        "(docs/install.md)",
+    )
+
+
+def of_pods_unasked(error: UserError | None = None) -> Finding:
+    """Whether MLflow answers in pods, where none could be asked; for an error, or as none runs."""
+    return Finding(
+        None,
+        f"whether MLflow answers in pods: {error.message if error else 'no pod of a job runs'}",
+        error.remedy if error else "ask again while a job runs",
+    )

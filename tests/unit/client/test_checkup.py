@@ -56,6 +56,31 @@ MLFLOW = (
             Finding(False, "MLflow at http://m does not answer from here: refused", MLFLOW),
         ),
         (
+            checkup.of_mlflow_in_a_pod("train-1-0", "http://m", ""),
+            Finding(True, "MLflow at http://m answers in pod train-1-0"),
+        ),
+        (
+            checkup.of_mlflow_in_a_pod("train-1-0", "http://m", "timed out"),
+            Finding(
+                False,
+                "MLflow at http://m does not answer in pod train-1-0: timed out",
+                "look at the network policies of the namespace and at mlflow.trackingUri of the "
+                "operator (docs/install.md)",
+            ),
+        ),
+        (
+            checkup.of_pods_unasked(),
+            Finding(
+                None,
+                "whether MLflow answers in pods: no pod of a job runs",
+                "ask again while a job runs",
+            ),
+        ),
+        (
+            checkup.of_pods_unasked(UserError("no kubectl", "install it")),
+            Finding(None, "whether MLflow answers in pods: no kubectl", "install it"),
+        ),
+        (
             checkup.of_mlflow(None, None),
             Finding(
                 None,
