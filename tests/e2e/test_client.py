@@ -160,7 +160,7 @@ def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
     failed = tj("run", "--name", "fails", "--", "python", "train.py")
     assert failed.returncode == 1
     assert "Traceback (most recent call last):" in failed.stdout
-    told = [
+    expected = [
         "fails failed.",
         "  cause    FileNotFound, a data set, a checkpoint or another file is not there",
         (
@@ -170,7 +170,7 @@ def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
         "  line     /trainingjob/workdir/train.py:5 in load",
     ]
     why = tj("why", "fails").stdout.splitlines()
-    assert why[:4] == told
+    assert why[:4] == expected
     assert failed.stdout.splitlines()[-len(why) :] == why
     assert tj("wait", "exits-0").returncode == 0
     waited = tj("wait", "exits-7")

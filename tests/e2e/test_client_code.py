@@ -187,10 +187,10 @@ def test_a_function_of_a_notebook(tj: Tj, cluster: Cluster) -> None:
 
 def test_a_package_that_is_not_there(tj: Tj, cluster: Cluster) -> None:
     done = tj.python(SUBMITTING.format(namespace=tj.namespace, image=IMAGE))
-    told = "the packages cannot be installed: ERROR: No matching distribution found for nope"
-    ended = f"the container exited with code 1: {told}"
+    message = "the packages cannot be installed: ERROR: No matching distribution found for nope"
+    ended = f"the container exited with code 1: {message}"
     assert done.stdout == f"nope failed: NonZeroExitCode: {ended}\n", done.stderr
     assert f"  message  {ended}" in tj("why", "nope").stdout.splitlines()
     shown = tj("logs", "nope").stdout.splitlines()
     assert "tj: installing nope" in shown
-    assert shown[-1] == f"tj: {told}"
+    assert shown[-1] == f"tj: {message}"

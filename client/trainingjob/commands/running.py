@@ -178,8 +178,8 @@ def _run_here(
         )
     )
     if ended.failure:
-        told = advice.known().get(ended.failure["reason"])
-        remedies = (told.remedy,) if told else ()
+        known = advice.known().get(ended.failure["reason"])
+        remedies = (known.remedy,) if known else ()
         facts = tuple(ended.failure.items())
         terminal.explanation(Explanation(f"run {ended.run_id} failed.", facts, remedies))
     raise typer.Exit(ended.exit_code)

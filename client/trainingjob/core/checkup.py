@@ -12,7 +12,7 @@ class Finding:
     """One answer; `good` is None where this login may not see it."""
 
     good: bool | None
-    told: str
+    text: str
     remedy: str = ""
 
 
@@ -98,7 +98,7 @@ def of_mlflow(uri: str | None, problem: str | None) -> Finding:
     if uri is None:
         return Finding(
             None,
-            "where MLflow is, no job of the namespace tells yet",
+            "where MLflow is, no job of the namespace says yet",
             "set MLFLOW_TRACKING_URI, or ask again after the first job",
         )
     if problem is None:

@@ -84,9 +84,9 @@ def result(text: str) -> Any:
         found = None
     if isinstance(found, dict) and "value" in found:
         return found["value"]
-    told = found.get("error") if isinstance(found, dict) else None
+    problem = found.get("error") if isinstance(found, dict) else None
     raise UserError(
-        str(told or f"{RESULT} of the run is not what a function returned"),
+        str(problem or f"{RESULT} of the run is not what a function returned"),
         "return numbers, strings, lists and dicts, or log it as an artifact of the run",
     )
 

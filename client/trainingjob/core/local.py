@@ -9,7 +9,7 @@ EXIT_TERMINATED, EXIT_INTERRUPTED = 143, 130
 _ATTEMPT = "1"
 _TAG = "trainingjob."
 # As in a termination message of the agent (trainingjob_agent/causes/termination.py).
-_TOLD = ("reason", "message", "frame", "epoch", "step")
+_PARTS = ("reason", "message", "frame", "epoch", "step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How it ended: status of the run, and the failure as the agent has told it, if it did."""
+    """How it ended: status of the run, and the failure as the agent has described it, if it did."""
 
     status: str
     outcome: str
@@ -66,10 +66,10 @@ def ending(exit_code: int, termination_message: str) -> Ending:
     if exit_code in (EXIT_TERMINATED, EXIT_INTERRUPTED):
         return Ending("KILLED", "Deleted", {})
     found = _read(termination_message)
-    told = {name: str(found[name]) for name in _TOLD if found.get(name) not in (None, "")}
-    told.setdefault("reason", "NonZeroExitCode")
-    told.setdefault("message", f"exit code {exit_code}")
-    return Ending("FAILED", "Failed", told)
+    failure = {name: str(found[name]) for name in _PARTS if found.get(name) not in (None, "")}
+    failure.setdefault("reason", "NonZeroExitCode")
+    failure.setdefault("message", f"exit code {exit_code}")
+    return Ending("FAILED", "Failed", failure)
 
 
 def end_tags(end: Ending, exit_code: int) -> dict[str, str]:

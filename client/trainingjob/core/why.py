@@ -121,12 +121,12 @@ def _after_attempts(job: Job) -> str:
 
 
 def _progress(job: Job) -> str:
-    told = []
+    parts = []
     if job.progress.percentage is not None:
-        told.append(f"{job.progress.percentage}% done")
+        parts.append(f"{job.progress.percentage}% done")
     if job.progress.remaining_seconds is not None:
-        told.append(f"{duration(job.progress.remaining_seconds)} to go")
-    return f", {', '.join(told)}" if told else ""
+        parts.append(f"{duration(job.progress.remaining_seconds)} to go")
+    return f", {', '.join(parts)}" if parts else ""
 
 
 def _next_attempt(job: Job, now: datetime) -> str:
@@ -162,14 +162,14 @@ def _attempts(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _outcome(attempt: Attempt) -> str:
-    told = attempt.outcome or ""
+    text = attempt.outcome or ""
     if attempt.reason:
-        told += f", {attempt.reason}"
+        text += f", {attempt.reason}"
     if attempt.exit_code is not None:
-        told += f", exit code {attempt.exit_code}"
+        text += f", exit code {attempt.exit_code}"
     if attempt.rank is not None:
-        told += f" of rank {attempt.rank}"
-    return told
+        text += f" of rank {attempt.rank}"
+    return text
 
 
 def _conditions(job: Job) -> Iterator[tuple[str, str]]:

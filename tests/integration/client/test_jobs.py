@@ -123,10 +123,10 @@ def test_a_failure_is_explained_and_its_exit_code_passed_on(
     ]
     waited = tj("wait", "oom")
     assert (waited.returncode, waited.stdout) == (137, "oom Failed\n")
-    told = tj("events", "oom").stdout
-    assert "OOMKilled" in told
-    assert "TrainingJob/oom" in told
-    assert "Pod/oom-1-0" in told  # the scheduler's
+    shown = tj("events", "oom").stdout
+    assert "OOMKilled" in shown
+    assert "TrainingJob/oom" in shown
+    assert "Pod/oom-1-0" in shown  # the scheduler's
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(

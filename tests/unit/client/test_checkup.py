@@ -84,7 +84,7 @@ MLFLOW = (
             checkup.of_mlflow(None, None),
             Finding(
                 None,
-                "where MLflow is, no job of the namespace tells yet",
+                "where MLflow is, no job of the namespace says yet",
                 "set MLFLOW_TRACKING_URI, or ask again after the first job",
             ),
         ),

@@ -75,8 +75,8 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
         first[0].log = [stamped(1, "a"), stamped(3, "c")]
         first[1].log = [stamped(2, "b")]
     follower = Follower(server)
-    told = [(1, 0, "a"), (1, 1, "b"), (1, 0, "c")]
-    wait_for("the first lines", lambda: follower.lines == told, 30)
+    expected = [(1, 0, "a"), (1, 1, "b"), (1, 0, "c")]
+    wait_for("the first lines", lambda: follower.lines == expected, 30)
     with server.change():
         first[1].log.append(stamped(4, "killed"))
         for pod in first:
@@ -86,8 +86,8 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
     with server.change():
         server.pods += second
         server.job = body("Running", attempt=2)
-    told += [(1, 1, "killed"), (2, 0, "on"), (2, 1, "on")]
-    wait_for("the next attempt", lambda: sorted(follower.lines) == sorted(told), 30)
+    expected += [(1, 1, "killed"), (2, 0, "on"), (2, 1, "on")]
+    wait_for("the next attempt", lambda: sorted(follower.lines) == sorted(expected), 30)
     with server.change():
         second[0].log.append(stamped(10, "done"))
         for pod in second:
@@ -95,7 +95,7 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
         server.job = body("Succeeded", attempt=2)
     wait_for("the end", follower.over, 30)
     assert follower.lines[-1] == (2, 0, "done")
-    assert sorted(follower.lines) == sorted([*told, (2, 0, "done")])
+    assert sorted(follower.lines) == sorted([*expected, (2, 0, "done")])
     assert (follower.states[0], follower.states[-1]) == ("Running", "Succeeded")
 
 
@@ -158,7 +158,7 @@ def test_an_api_server_that_is_away_for_a_moment(server: FakeApiServer) -> None:
     with server.change():
         server.failing = True
     wait_for(
-        "the outage is told",
+        "the outage is reported",
         lambda: any(isinstance(one, following.Outage) for one in follower.news),
         30,
     )

@@ -68,16 +68,16 @@ def test_the_tags_are_those_of_the_operator() -> None:
     }
 
 
-TOLD = json.dumps({"reason": "UserException", "message": "boom", "frame": "", "step": 0})
+DESCRIBED = json.dumps({"reason": "UserException", "message": "boom", "frame": "", "step": 0})
 
 
 @pytest.mark.parametrize(
     ("code", "message", "ending"),
     [
         (0, "", Ending("FINISHED", "Succeeded", {})),
-        (130, TOLD, Ending("KILLED", "Deleted", {})),
-        (143, TOLD, Ending("KILLED", "Deleted", {})),
-        (1, TOLD, Ending("FAILED", "Failed",
+        (130, DESCRIBED, Ending("KILLED", "Deleted", {})),
+        (143, DESCRIBED, Ending("KILLED", "Deleted", {})),
+        (1, DESCRIBED, Ending("FAILED", "Failed",
                          {"reason": "UserException", "message": "boom", "step": "0"})),
         (3, "", Ending("FAILED", "Failed",
                        {"reason": "NonZeroExitCode", "message": "exit code 3"})),

@@ -17,7 +17,7 @@ def server() -> Iterator[FakeApiServer]:
 
 
 @pytest.mark.parametrize(
-    ("command", "method", "sent", "told"),
+    ("command", "method", "sent", "said"),
     [
         (
             "suspend",
@@ -41,10 +41,10 @@ def server() -> Iterator[FakeApiServer]:
     ],
 )
 def test_what_is_sent(
-    server: FakeApiServer, tj: Tj, command: str, method: str, sent: object, told: str
+    server: FakeApiServer, tj: Tj, command: str, method: str, sent: object, said: str
 ) -> None:
     done = tj(command, "mnist")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{told}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{said}\n", "")
     assert server.writes == [(method, f"{JOBS}/mnist", sent)]
 
 

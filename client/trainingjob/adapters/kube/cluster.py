@@ -215,7 +215,7 @@ class Cluster:
         return {**self._scope, "name": naming.existing(name)}
 
     def _check_namespace(self) -> None:
-        """Tell a namespace without TrainingJobs from one that is not there."""
+        """Refuse a namespace that is not there: its list is as empty as that of another."""
         try:
             self._core.read_namespace(self.namespace, _request_timeout=CALL_SECONDS)
         except ApiException as error:
