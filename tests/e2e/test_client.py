@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -34,6 +35,18 @@ for number in range(50):
 if attempt == 1:
     time.sleep(600 if node == 0 else 2)
 sys.exit(3 if (rank, attempt) == (3, 1) else 0)
+"""
+# Four workers in one pod, which torchrun starts again when the last one has failed.
+WORKERS = r"""
+import os, sys, time
+
+rank, start = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1
+for number in range(50):
+    os.write(1, f"attempt {start} rank {rank} line {number}\n".encode())
+    time.sleep(0.01)
+if start == 1:
+    time.sleep(2 if rank == 3 else 600)
+    sys.exit(3)
 """
 FAILING = """
 import sys
@@ -79,6 +92,9 @@ def seconds_to_first_line(tj: Tj, cluster: Cluster, name: str, line: str) -> tup
 
 
 def test_a_script_is_run_edited_and_run_again(tj: Tj, cluster: Cluster) -> None:
+    began = time.time()
+    subprocess.run([tj.programs / "tj", "--help"], check=True, stdout=subprocess.DEVNULL)
+    print(f"tj --help: {time.time() - began:.2f} s")
     script = tj.directory / "train.py"
     for number, word in enumerate(("hello", "goodbye"), 1):
         script.write_text(GREETING.replace("hello", word))
@@ -138,13 +154,36 @@ def test_the_output_of_four_processes_through_a_restart(tj: Tj, cluster: Cluster
     unreachable = tj(
         "logs", "ranks", MLFLOW_TRACKING_URI=address, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
     )
-    [error, remedy] = unreachable.stderr.splitlines()
-    assert error.startswith(f"error: MLflow at {address} does not answer as it should: ")
-    assert remedy == (
-        "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that of a "
-        "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
+    assert (unreachable.returncode, unreachable.stderr.splitlines()) == (
+        1,
+        [
+            (
+                f"error: MLflow at {address} does not answer as it should: [Errno 111] Connection "
+                "refused"
+            ),
+            (
+                "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that "
+                "of a kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
+            ),
+        ],
     )
-    assert unreachable.returncode == 1
+
+
+def test_the_output_of_workers_that_torchrun_starts_again(tj: Tj, cluster: Cluster) -> None:
+    (tj.directory / "workers.py").write_text(WORKERS)
+    options = ("--nproc-per-node", "4", "--max-restarts", "1")
+    done = tj("run", "--name", "workers", "--", "torchrun", *options, "workers.py")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    [pod] = pods(cluster, "workers")
+    written = log(cluster, pod.metadata.name).splitlines()
+    # Ours are no lines of the pod.
+    ours = (f"workers created in namespace {tj.namespace}", "tj: ")
+    assert [line for line in done.stdout.splitlines() if not line.startswith(ours)] == written
+    assert of_each_rank(iter(written)) == {
+        rank: [f"attempt {start} rank {rank} line {n}" for start in (1, 2) for n in range(50)]
+        for rank in range(4)
+    }
+    assert tj("logs", "workers").stdout.splitlines() == written
 
 
 def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:

@@ -262,3 +262,19 @@ def test_attempts_without_pods_are_read_from_the_run(
     job = jobs.read(body("Failed", attempt=2, mlflow={"runId": "f00d"}))
     found = logs.read(cluster(server), job, selection, lambda _run, _uri: Kept(KEPT))
     assert [line.text for line in found] == texts
+
+
+@pytest.mark.parametrize(
+    ("state", "texts"),
+    [("Failed", ["ten", "three", "a"]), ("Running", ["a"])],
+)
+def test_a_node_whose_pod_is_gone_is_read_from_the_run(
+    server: FakeApiServer, state: str, texts: list[str]
+) -> None:
+    """While an attempt starts not all of its pods are there: no reason to ask MLflow."""
+    with server.change():
+        server.pods = [FakePod("m-1-1", 1, 1, "Failed", [stamped(1, "a")])]
+    files = {"logs/attempt-1/node-0.txt": "ten\nthree\n", "logs/attempt-1/node-1.txt": "a\n"}
+    job = jobs.read(body(state, {"numNodes": 2}, attempt=1, mlflow={"runId": "f00d"}))
+    found = logs.read(cluster(server), job, Selection(), lambda _run, _uri: Kept(files))
+    assert [line.text for line in found] == texts

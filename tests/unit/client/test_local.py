@@ -100,35 +100,42 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "trainingjob", "run", *options, "python", *arguments]
 
 
-def test_a_training_without_any_server(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
-    done = subprocess.run(
-        command("train.py", "now"),
-        cwd=tmp_path,
-        env=environment(),
+def run_here(
+    directory: Path, *arguments: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """What `tj run --local` prints of SCRIPT, and its exit code."""
+    (directory / "train.py").write_text(SCRIPT)
+    return subprocess.run(
+        command("train.py", *arguments),
+        cwd=directory,
+        env=environment(**variables),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_trainings_without_any_server(tmp_path: Path) -> None:
+    done = run_here(tmp_path, "now")
     assert (done.returncode, done.stdout) == (0, "trained now\n"), done.stderr
+    failed = run_here(tmp_path, "fail")
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[2:4] == [
+        "  reason   UserException",
+        "  message  no such data",
+    ]
     client = MlflowClient(f"sqlite:///{tmp_path}/.trainingjob/mlflow.db")
-    [run] = client.search_runs(["0"])
-    assert (run.info.run_name, run.info.status) == ("train", "FINISHED")
-    assert run.data.metrics["train/loss"] == pytest.approx(1 / 3)
-    assert run.data.tags["code.command"] == "python train.py now"
-    assert run.data.tags["trainingjob.outcome"] == "Succeeded"
+    second, first = client.search_runs(["0"], order_by=["attributes.start_time DESC"])
+    assert (first.info.run_name, first.info.status) == ("train", "FINISHED")
+    assert first.data.metrics["train/loss"] == pytest.approx(1 / 3)
+    assert first.data.tags["code.command"] == "python train.py now"
+    assert first.data.tags["trainingjob.outcome"] == "Succeeded"
+    assert second.info.status == "FAILED"
+    assert second.data.tags["trainingjob.failure.message"] == "no such data"
 
 
 def test_a_failure_is_explained_here_and_in_the_run(tmp_path: Path, mlflow: MlflowServer) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
-    done = subprocess.run(
-        command("train.py", "fail"),
-        cwd=tmp_path,
-        env=environment(MLFLOW_TRACKING_URI=mlflow.uri),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_here(tmp_path, "fail", MLFLOW_TRACKING_URI=mlflow.uri)
     assert done.returncode == 1
     [run] = mlflow.client.search_runs(["0"], "tags.`code.command` = 'python train.py fail'")
     assert run.info.status == "FAILED"
