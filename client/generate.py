@@ -89,8 +89,8 @@ def _class(name: str, kind: type, *, made: bool = True) -> str:
 def _entry(level: str, name: str, found: Any) -> str:
     """A heading, the signature, or the type of a property, and the docstring."""
     called = name.rpartition(".")[2]
-    if isinstance(found, property):
-        kind = inspect.signature(found.fget or found).return_annotation
+    if isinstance(found, property) and found.fget is not None:
+        kind = inspect.signature(found.fget).return_annotation
         shown = f"{called}: {_annotation(kind)}"
     else:
         shown = _signature(called, inspect.signature(found))

@@ -132,11 +132,13 @@ class LocalRun(Run):
             self._ended.set()
 
 
-def _failure(ended: local.Ended) -> dict[str, str]:
-    """Why it failed; the agent says nothing about one that was ended from here."""
-    if ended.exit_code == 0 or ended.failure:
-        return ended.failure
-    return {"reason": jobs.STOPPED, "message": f"it was ended, exit code {ended.exit_code}"}
+def _state(ended: local.Ended | None) -> str:
+    """As of a job of a cluster: what was ended from here has no failure."""
+    if ended is None:
+        return _RUNNING
+    if ended.exit_code == 0:
+        return jobs.SUCCEEDED
+    return jobs.FAILED if ended.failure else jobs.STOPPED
 
 
 def _job(
@@ -148,15 +150,12 @@ def _job(
 ) -> Job:
     """It as the API server would give it."""
     run_id, uri = run
-    state = _RUNNING
-    if ended is not None:
-        state = jobs.FAILED if ended.exit_code else jobs.SUCCEEDED
     status = {
-        "state": state,
+        "state": _state(ended),
         "attempt": 1,
         "mlflow": {"runId": run_id, "trackingUri": uri},
         "progress": {"metrics": metrics or {}},
-        "failure": _failure(ended) if ended else {},
+        "failure": ended.failure if ended else {},
         "attempts": [{"attempt": 1, "exitCode": ended.exit_code}] if ended else [],
     }
     metadata = {"name": name, "namespace": NAMESPACE}

@@ -27,7 +27,7 @@ from mlflow.projects.utils import (
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from trainingjob.client import Client
-from trainingjob.core.job import FAILED, SUCCEEDED
+from trainingjob.core.job import FAILED, STOPPED, SUCCEEDED
 from trainingjob.errors import JobFailed, UserError
 from trainingjob.run import Run
 
@@ -124,12 +124,14 @@ class SubmittedJob(SubmittedRun):
 
     def get_status(self) -> str:
         """Name of the status, as of now."""
-        ended = {SUCCEEDED: RunStatus.FINISHED, FAILED: RunStatus.FAILED}
+        ended = {
+            SUCCEEDED: RunStatus.FINISHED, FAILED: RunStatus.FAILED, STOPPED: RunStatus.KILLED
+        }  # fmt: skip
         return str(RunStatus.to_string(ended.get(self._job.refresh().state, RunStatus.RUNNING)))
 
     def cancel(self) -> None:
-        """Delete the job; its run becomes KILLED."""
-        self._job.delete()
+        """Stop the job; its run becomes KILLED."""
+        self._job.stop()
 
 
 def options(backend_config: Mapping[str, Any], docker_env: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,16 +59,16 @@ class Run(ABC):
         """Wait until the job has succeeded; returns itself.
 
         Raises:
-            JobFailed: it failed, with the cause.
+            JobFailed: it failed, with the cause, or was stopped.
             TimeoutError: it has not ended in time.
             UserError: it was deleted, or the server does not answer.
         """
         self._job = self._wait(timeout_seconds)
         failure = self._job.failure
-        if self._job.state == jobs.FAILED:
+        if self._job.state != jobs.SUCCEEDED:
             raise JobFailed(
                 self.name,
-                failure.reason if failure else jobs.FAILED,
+                failure.reason if failure else self._job.state,
                 failure.message if failure else "",
                 rank=failure.rank if failure else None,
                 frame=failure.frame if failure else None,
@@ -115,7 +115,7 @@ class Run(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the job for good: it becomes Failed and its run KILLED; `logs` and `state` stay."""
+        """End the job for good: it becomes Stopped and its run KILLED; `logs` and `state` stay."""
 
     @abstractmethod
     def delete(self) -> None:

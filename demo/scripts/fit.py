@@ -39,7 +39,7 @@ def main() -> None:
         for step in range(1, given.steps + 1):
             loss = nn.functional.mse_loss(model(x), y)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
             optimizer.step()
             mlflow.log_metric("train/loss", loss.item(), step=step)
             report_progress(step, total=given.steps)

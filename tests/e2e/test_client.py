@@ -238,6 +238,9 @@ def test_ctrl_c_detaches(tj: Tj, cluster: Cluster) -> None:
         ),
     )
     assert cluster.state("long") == "Running"
+    assert tj("stop", "long").returncode == 0
+    assert tj("wait", "long").stdout == "long Stopped\n"
+    assert tj("logs", "long").stdout.splitlines()[0] == "on"
 
 
 def test_what_is_said_when_something_is_wrong(tj: Tj, cluster: Cluster, tmp_path: Path) -> None:

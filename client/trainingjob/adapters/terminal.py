@@ -18,6 +18,7 @@ _COLOURS = {
     "Succeeded": "green",
     "Running": "cyan",
     "Failed": "red",
+    "Stopped": "yellow",
     "Restarting": "yellow",
     "Suspended": "yellow",
     "Queued": "yellow",

@@ -21,7 +21,7 @@ def resume(name: Name, namespace: Namespace = None, context: Context = None) -> 
 
 
 def stop(name: Name, namespace: Namespace = None, context: Context = None) -> None:
-    """End a job for good: it becomes Failed, its run KILLED; logs and status stay."""
+    """End a job for good: it becomes Stopped, its run KILLED; logs and status stay."""
     found = cluster(context, namespace)
     job = jobs.read(found.stop(name))
     if job.ended:

@@ -9,12 +9,10 @@ from typing import Any
 
 from trainingjob.core import wire
 
-SUCCEEDED, FAILED = "Succeeded", "Failed"
-TERMINAL = (SUCCEEDED, FAILED)
+SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
+TERMINAL = (SUCCEEDED, FAILED, STOPPED)
 UNSEEN = "Unseen"
 """State of a job that no operator has acted on."""
-STOPPED = "Stopped"
-"""Reason of a job that was ended by `spec.stop`."""
 _EXIT_CODES = range(1, 256)
 
 
@@ -91,7 +89,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it is Succeeded or Failed, which never changes again."""
+        """Whether it is Succeeded, Failed or Stopped, which never changes again."""
         return self.state in TERMINAL
 
     @property

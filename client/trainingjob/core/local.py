@@ -64,7 +64,7 @@ def ending(exit_code: int, termination_message: str) -> Ending:
     if exit_code == 0:
         return Ending("FINISHED", "Succeeded", {})
     if exit_code in (EXIT_TERMINATED, EXIT_INTERRUPTED):
-        return Ending("KILLED", "Deleted", {})
+        return Ending("KILLED", "Stopped", {})
     found = _read(termination_message)
     failure = {name: str(found[name]) for name in _PARTS if found.get(name) not in (None, "")}
     failure.setdefault("reason", "NonZeroExitCode")

@@ -100,8 +100,12 @@ def _succeeded(job: Job, _: datetime, _calls: Calls) -> _Sentence:
 
 def _failed(job: Job, _: datetime, calls: Calls) -> _Sentence:
     look = (f"{calls('logs', job.name)} shows its output",) if job.attempt else ()
-    stopped = job.failure is not None and job.failure.reason == STOPPED
-    return f"{job.name} {'was stopped' if stopped else 'failed'}{_after_attempts(job)}.", look
+    return f"{job.name} failed{_after_attempts(job)}.", look
+
+
+def _stopped(job: Job, _: datetime, calls: Calls) -> _Sentence:
+    look = (f"{calls('logs', job.name)} shows its output",) if job.attempt else ()
+    return f"{job.name} was stopped{_after_attempts(job)}.", look
 
 
 _EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {
@@ -113,6 +117,7 @@ _EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {
     "Restarting": _restarting,
     SUCCEEDED: _succeeded,
     FAILED: _failed,
+    STOPPED: _stopped,
 }
 
 
@@ -157,7 +162,7 @@ def _failure(failure: Failure | None, advice: Mapping[str, Advice]) -> Iterator[
 def _attempts(job: Job) -> Iterator[tuple[str, str]]:
     """Every attempt that is over; one that says no more than the failure is left out."""
     over = [one for one in job.attempts if one.outcome]
-    if len(over) > 1 or (over and job.state not in (FAILED, SUCCEEDED)):
+    if len(over) > 1 or (over and not job.ended):
         yield from ((f"attempt {one.number}", _outcome(one)) for one in over)
 
 

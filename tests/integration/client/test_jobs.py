@@ -171,6 +171,20 @@ def test_a_job_is_suspended_and_resumed(
     assert (timed_out.returncode, timed_out.stderr) == (124, "job has not ended within 1 s\n")
 
 
+def test_a_job_is_stopped(tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
+    cluster.apply(manifest("job", annotations=FOREVER))
+    wait_for("it runs", lambda: cluster.state("job") == "Running", 60)
+    assert tj("stop", "job").stdout == (
+        f"job is being stopped; tj wait job --namespace {tj.namespace} waits for its end\n"
+    )
+    waited = tj("wait", "job")
+    assert waited.stdout == "job Stopped\n"
+    assert waited.returncode != 0
+    assert tj("why", "job").stdout.splitlines()[0] == "job was stopped."
+    wait_for("its run ends", lambda: runs.by_job()["job"][0].info.status == "KILLED", 60)
+    assert tj("stop", "job").stdout == "job has ended already: Stopped\n"
+
+
 def test_jobs_are_listed(tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
     assert tj("ls").stdout == f"no TrainingJobs in namespace {cluster.namespace}\n"
     cluster.apply(manifest("one", annotations=FOREVER), manifest("two", nodes=2))

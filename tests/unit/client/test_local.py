@@ -75,8 +75,8 @@ DESCRIBED = json.dumps({"reason": "UserException", "message": "boom", "frame": "
     ("code", "message", "ending"),
     [
         (0, "", Ending("FINISHED", "Succeeded", {})),
-        (130, DESCRIBED, Ending("KILLED", "Deleted", {})),
-        (143, DESCRIBED, Ending("KILLED", "Deleted", {})),
+        (130, DESCRIBED, Ending("KILLED", "Stopped", {})),
+        (143, DESCRIBED, Ending("KILLED", "Stopped", {})),
         (1, DESCRIBED, Ending("FAILED", "Failed",
                          {"reason": "UserException", "message": "boom", "step": "0"})),
         (3, "", Ending("FAILED", "Failed",
