@@ -31,6 +31,10 @@ with mlflow.start_run():
 """
 
 
+# The server of the tests is there for other modules, too.
+NAMED = "tags.`trainingjob.name` = 'train' and tags.`code.command` ="
+
+
 def test_the_agent_reads_what_the_client_sets(tmp_path: Path) -> None:
     run = Identity("train", "u-1", "http://mlflow", "7", "f00d")
     log = tmp_path / "termination-log"
@@ -137,7 +141,7 @@ def test_trainings_without_any_server(tmp_path: Path) -> None:
 def test_a_failure_is_explained_here_and_in_the_run(tmp_path: Path, mlflow: MlflowServer) -> None:
     done = run_here(tmp_path, "fail", MLFLOW_TRACKING_URI=mlflow.uri)
     assert done.returncode == 1
-    [run] = mlflow.client.search_runs(["0"], "tags.`code.command` = 'python train.py fail'")
+    [run] = mlflow.client.search_runs(["0"], f"{NAMED} 'python train.py fail'")
     assert run.info.status == "FAILED"
     frame = f"{tmp_path}/train.py:11 in <module>"
     assert {
@@ -173,7 +177,7 @@ def test_ctrl_c_ends_the_training_and_its_run(tmp_path: Path, mlflow: MlflowServ
     assert started.returncode in (130, 143)
 
     def status() -> str:
-        [run] = mlflow.client.search_runs(["0"], "tags.`code.command` = 'python train.py wait'")
+        [run] = mlflow.client.search_runs(["0"], f"{NAMED} 'python train.py wait'")
         return str(run.info.status)
 
     wait_for("its run has ended", lambda: status() == "KILLED", 10)
