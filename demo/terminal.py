@@ -94,7 +94,9 @@ class Terminal:
                 line.append("".join(char.data for char in alike), style)
             line.rstrip()
             console.print(line, soft_wrap=True)
-        return console.export_svg(title="", unique_id=name)
+        written = console.export_svg(title="", unique_id=name)
+        # No fonts of another site: whoever looks has a monospaced one.
+        return re.sub(r"@font-face \{.*?\}", "", written, flags=re.DOTALL)
 
     def _feed(self) -> bool:
         """Show what has come; False at the end of the command."""

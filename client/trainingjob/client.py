@@ -34,11 +34,13 @@ class ClusterRun(Run):
     ) -> Iterator[str]:
         """As of `Run`."""
         selection = Selection(None if rank == "all" else rank, attempt)
+        self.refresh()
         if follow:
+            before = logs.of_gone_pods(self._cluster, self._job, selection)
+            yield from (line.text for line in before)
             news = following.follow(self._cluster, self.name, selection)
             yield from (one.text for one in news if isinstance(one, Line))
         else:
-            self.refresh()
             found = logs.read(self._cluster, self._job, selection)
             yield from (line.text for line in found)
 

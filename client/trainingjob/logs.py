@@ -39,15 +39,23 @@ def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = KeptRun)
     pods = selection.of(cluster.pods(job.uid))
     for attempt in _attempts(job, pods, selection):
         here = [pod for pod in pods if pod.attempt == attempt]
-        ranks = {pod.rank for pod in here}
-        over = attempt < job.attempt or job.ended
-        # An attempt that has only begun may have a part of its pods.
-        gone = not here or (over and not ranks.issuperset(_ranks(job, attempt, selection)))
-        if gone and job.run_id:
-            files = kept(job.run_id, job.tracking_uri)
-            yield from _kept(files, attempt, selection, ranks)
+        yield from _of_gone_pods(job, attempt, here, selection, kept)
         streams = (_lines(cluster, pod) for pod in here if pod.has_log)
         yield from heapq.merge(*streams, key=_time)
+
+
+def of_gone_pods(
+    cluster: Cluster, job: Job, selection: Selection, kept: Kept = KeptRun
+) -> Iterator[Line]:
+    """What the run keeps of nodes whose pods are gone, attempt by attempt.
+
+    Raises:
+        UserError: as above.
+    """
+    pods = selection.of(cluster.pods(job.uid))
+    for attempt in _attempts(job, pods, selection):
+        here = [pod for pod in pods if pod.attempt == attempt]
+        yield from _of_gone_pods(job, attempt, here, selection, kept)
 
 
 def _time(line: Line) -> int:
@@ -58,6 +66,21 @@ def _attempts(job: Job, pods: list[Pod], selection: Selection) -> list[int]:
     known = {one.number for one in job.attempts} | {pod.attempt for pod in pods}
     known |= set(range(1, job.attempt + 1))
     return sorted(one for one in known if selection.attempt in (None, one))
+
+
+def _of_gone_pods(
+    job: Job, attempt: int, here: list[Pod], selection: Selection, kept: Kept
+) -> Iterator[Line]:
+    """Nothing of an attempt that goes on: not all of its pods may be there yet."""
+    ranks = {pod.rank for pod in here}
+    if job.run_id and _is_over(job, attempt) and ranks < _ranks(job, attempt, selection):
+        files = kept(job.run_id, job.tracking_uri)
+        yield from _kept(files, attempt, selection, ranks)
+
+
+def _is_over(job: Job, attempt: int) -> bool:
+    ended = {one.number for one in job.attempts if one.outcome}
+    return job.ended or attempt < job.attempt or attempt in ended
 
 
 def _ranks(job: Job, attempt: int, selection: Selection) -> set[int]:

@@ -44,11 +44,16 @@ def logs(
 
     selection = Selection(_rank(rank), attempt)
     found = cluster(context, namespace)
-    if to_the_end:
-        follow(found, name, selection, explained=False)
-        return
     job = jobs.read(found.get(name))
     screen = terminal.Screen(with_ranks=job.num_nodes > 1 and selection.rank is None)
+    if to_the_end:
+        try:
+            for line in output.of_gone_pods(found, job, selection):
+                screen.line(line)
+        except UserError as error:
+            screen.say(f"the output of pods that are gone cannot be read: {error.message}")
+        follow(found, name, selection, explained=False)
+        return
     current: int | None = None
     for line in output.read(found, job, selection):
         if job.attempt > 1 and line.attempt != current:

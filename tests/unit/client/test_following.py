@@ -4,10 +4,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from trainingjob import following, logs
+from trainingjob import following
 from trainingjob.adapters.kube import Cluster
 from trainingjob.adapters.kube.connection import Connection
-from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
 from trainingjob.core.pods import Selection
@@ -217,64 +216,3 @@ def test_only_one_rank(server: FakeApiServer) -> None:
 def test_wait_ends_after_its_time(server: FakeApiServer) -> None:
     with pytest.raises(TimeoutError, match=r"mnist has not ended within 0\.2 s"):
         following.wait(cluster(server), "mnist", timeout_seconds=0.2)
-
-
-class Kept:
-    """What a run keeps: files by path."""
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.files = files
-
-    def names(self, folder: str) -> list[str]:
-        return [path for path in self.files if path.startswith(f"{folder}/")]
-
-    def lines(self, path: str) -> Iterator[str]:
-        yield from self.files[path].splitlines()
-
-
-KEPT = {
-    "logs/attempt-1/node-0.txt": "one\ntwo\n",
-    "logs/attempt-1/node-10.txt": "ten\n",
-    "logs/attempt-1/node-2.txt": "three\n",
-    "logs/attempt-1/other.json": "{}",
-}
-
-
-@pytest.mark.parametrize(
-    ("selection", "texts"),
-    [
-        (Selection(), ["one", "two", "three", "ten", "a", "b", "c"]),
-        (Selection(attempt=2), ["a", "b", "c"]),
-        (Selection(attempt=1, rank=2), ["three"]),
-        (Selection(rank=0), ["one", "two", "a", "c"]),
-        (Selection(attempt=3), []),
-    ],
-)
-def test_attempts_without_pods_are_read_from_the_run(
-    server: FakeApiServer, selection: Selection, texts: list[str]
-) -> None:
-    with server.change():
-        server.pods = [
-            FakePod("m-2-1", 2, 1, "Failed", [stamped(2, "b")]),
-            FakePod("m-2-0", 2, 0, "Failed", [stamped(1, "a"), "no time", stamped(3, "c")]),
-            FakePod("m-3-0", 3, 0, "Pending"),
-        ]
-    job = jobs.read(body("Failed", attempt=2, mlflow={"runId": "f00d"}))
-    found = logs.read(cluster(server), job, selection, lambda _run, _uri: Kept(KEPT))
-    assert [line.text for line in found] == texts
-
-
-@pytest.mark.parametrize(
-    ("state", "texts"),
-    [("Failed", ["ten", "three", "a"]), ("Running", ["a"])],
-)
-def test_a_node_whose_pod_is_gone_is_read_from_the_run(
-    server: FakeApiServer, state: str, texts: list[str]
-) -> None:
-    """While an attempt starts not all of its pods are there: no reason to ask MLflow."""
-    with server.change():
-        server.pods = [FakePod("m-1-1", 1, 1, "Failed", [stamped(1, "a")])]
-    files = {"logs/attempt-1/node-0.txt": "ten\nthree\n", "logs/attempt-1/node-1.txt": "a\n"}
-    job = jobs.read(body(state, {"numNodes": 2}, attempt=1, mlflow={"runId": "f00d"}))
-    found = logs.read(cluster(server), job, Selection(), lambda _run, _uri: Kept(files))
-    assert [line.text for line in found] == texts
