@@ -91,6 +91,11 @@ manifests: setup ## Write the generated files: CRD, references, chart README, re
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
 	$(RUN) python -m demo.screenshot
 
+.PHONY: pictures
+pictures: setup ## Take the pictures of tj in docs/images (the demo has run)
+	$(UV) sync --frozen --quiet --group pictures
+	$(RUN) --group pictures python -m demo.pictures
+
 .PHONY: static
 static: style types imports
 

@@ -9,32 +9,32 @@ _STEP_PERCENT = 10
 
 def news(before: Job | None, job: Job) -> list[str]:
     """Lines about what has changed between two looks at a job; none if nothing worth a line."""
-    told = []
+    lines = []
     if job.run_id and (before is None or before.run_id != job.run_id):
-        told.append(f"run {job.run_url or job.run_id}")
+        lines.append(f"run {job.run_url or job.run_id}")
     state = _state(job)
     if before is None or _state(before) != state:
-        told.append(state)
+        lines.append(state)
     stalled = job.conditions.get("Stalled")
     was = before.conditions.get("Stalled") if before else None
     if stalled and stalled.status == "True" and (was is None or was.status != "True"):
-        told.append(f"stalled: {stalled.message}")
-    return told
+        lines.append(f"stalled: {stalled.message}")
+    return lines
 
 
 def progress(job: Job) -> str:
     """How far it is, for a line that is written anew: `epoch 3, step 120, train/loss 0.021`."""
     done = job.progress
-    told = []
+    parts = []
     if done.epoch is not None:
-        told.append(f"epoch {done.epoch}")
+        parts.append(f"epoch {done.epoch}")
     if done.step is not None:
-        told.append(f"step {done.step}")
+        parts.append(f"step {done.step}")
     if loss := _loss(done.metrics):
-        told.append(f"{loss} {done.metrics[loss]:.4g}")
+        parts.append(f"{loss} {done.metrics[loss]:.4g}")
     if done.remaining_seconds is not None and not job.ended:
-        told.append(f"{duration(done.remaining_seconds)} to go")
-    return ", ".join(told)
+        parts.append(f"{duration(done.remaining_seconds)} to go")
+    return ", ".join(parts)
 
 
 def progress_line(before: Job | None, job: Job) -> str | None:
@@ -49,12 +49,12 @@ def progress_line(before: Job | None, job: Job) -> str | None:
 
 
 def _state(job: Job) -> str:
-    told = "waits for the operator" if job.state == UNSEEN else shown_state(job)
+    text = "waits for the operator" if job.state == UNSEEN else shown_state(job)
     if job.attempt > 1:
-        told += f", attempt {job.attempt}"
+        text += f", attempt {job.attempt}"
     if job.failure and not job.ended:
-        told += f": {job.failure.reason}: {job.failure.message}"
-    return told
+        text += f": {job.failure.reason}: {job.failure.message}"
+    return text
 
 
 def _loss(metrics: dict[str, float]) -> str | None:
