@@ -26,6 +26,12 @@ app.kubernetes.io/name: {{ include "trainingjob-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Of the pod of `helm test`, which the operator's Service must not select. */}}
+{{- define "trainingjob-operator.testSelector" -}}
+app.kubernetes.io/name: {{ include "trainingjob-operator.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{/* Labels of what belongs to no single component. */}}
 {{- define "trainingjob-operator.releaseLabels" -}}
 {{ include "trainingjob-operator.selector" . }}

@@ -11,6 +11,7 @@ Render = Callable[..., Objects]
 
 NAME = "trainingjob-operator"
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+TEST_SELECTOR = {"app.kubernetes.io/name": f"{NAME}-test", "app.kubernetes.io/instance": NAME}
 SELECTOR = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": NAME}
 
 
@@ -163,7 +164,10 @@ def test_network_policy_lets_probes_in_and_calls_of_dns_api_server_and_mlflow_ou
         "ingress": [
             {
                 "ports": [{"port": "http"}],
-                "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+                "from": [
+                    {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}},
+                    {"podSelector": {"matchLabels": TEST_SELECTOR}},
+                ],
             }
         ],
         "egress": [
