@@ -84,6 +84,7 @@ deploy: setup # The cluster with the images on it; the two long builds run at th
 .PHONY: manifests
 manifests: setup ## Write the generated files: CRD, references, chart README, rendered manifests
 	$(RUN) python -m trainingjob_operator.crd
+	$(RUN) python helm/monitoring.py
 	$(RUN) python helm/generate.py --helm "$$($(LOCALCLUSTER) tool helm)"
 	$(RUN) python client/generate.py
 
@@ -117,6 +118,7 @@ actionlint: setup
 generated: setup # Fails when a generated file is not what its source says, or the CRD is refused
 	$(RUN) python -m trainingjob_operator.crd --check
 	$(RUN) python client/generate.py --check
+	$(RUN) python helm/monitoring.py --check
 	"$$($(LOCALCLUSTER) tool crd-check)" manifests/crd.yaml
 	helm="$$($(LOCALCLUSTER) tool helm)"; \
 	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \
