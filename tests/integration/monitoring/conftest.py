@@ -1,21 +1,16 @@
 """A Prometheus that scrapes an operator with a job, and a training of two ranks."""
 
-import json
 import os
 import signal
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localcluster import debian
 from tests.support.processes import OperatorProcess, Process, free_port
+from tests.support.prometheus import Prometheus
 from tests.support.waiting import wait_for
 
 CONFIG = """
@@ -27,26 +22,6 @@ scrape_configs:
     honor_labels: true
     static_configs: [{{targets: ["127.0.0.1:{training}"]}}]
 """
-
-
-@dataclass(frozen=True)
-class Prometheus:
-    """A running one."""
-
-    port: int
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series of an instant query; AssertionError with Prometheus' message if refused."""
-        query = urllib.parse.urlencode({"query": expression})
-        request = f"http://127.0.0.1:{self.port}/api/v1/query?{query}"
-        try:
-            with urllib.request.urlopen(request) as answer:
-                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{expression}: {error.read().decode()}") from error
-        except OSError:
-            return []
-        return found
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import yaml
 
-from tests.integration.monitoring.conftest import Prometheus
 from tests.support.api import Cluster, manifest
 from tests.support.fixtures import REPOSITORY
+from tests.support.prometheus import Prometheus
 from tests.support.waiting import wait_for
 
 FILES = REPOSITORY / "helm" / "trainingjob-operator" / "files"
 CHOICES = {"$namespace": ".*", "$job": ".*", "$__rate_interval": "20s"}
 # The choices above a dashboard: label_values(series, label).
 VALUES = re.compile(r"label_values\((.*), (\w+)\)")
-# What this machine, a job that goes well and a trainer without a script's metrics have no series of.
+# What a machine without GPUs, a job that goes well, and the trainer have no series of.
 NO_SERIES_HERE = {
     "Restarts by reason",
     "Failures by reason",
