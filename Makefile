@@ -88,6 +88,11 @@ manifests: setup ## Write the generated files: CRD, references, chart README, re
 	$(RUN) python helm/generate.py --helm "$$($(LOCALCLUSTER) tool helm)"
 	$(RUN) python client/generate.py
 
+.PHONY: site
+site: $(filter .tools/bin/uv,$(UV)) ## Build the documentation site into out/site; fails on a link that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --only-group docs \
+	    mkdocs build --strict --config-file website/mkdocs.yml
+
 .PHONY: screenshot
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
 	$(RUN) python -m demo.screenshot
