@@ -6,7 +6,7 @@ from trainingjob_operator.api import (
     TrainingJobSpec,
     TrainingJobStatus,
 )
-from trainingjob_operator.api.rules import NAME_RULE
+from trainingjob_operator.api.spec_rules import NAME_RULE
 from trainingjob_operator.crd.kubernetes import Schema
 from trainingjob_operator.crd.schema import (
     expand_kubernetes_types,
