@@ -230,6 +230,11 @@ class TrainingJobStatus(ApiModel):
     observed_generation: int | None = Field(
         default=None, ge=0, description="metadata.generation that this status is about."
     )
+    num_nodes: int | None = Field(
+        default=None,
+        ge=1,
+        description="spec.numNodes, or its default: how many pods train together.",
+    )
     runtime: RuntimeStatus | None = Field(
         default=None,
         description="The runtime that the job uses, and what came from it; fixed before the first "

@@ -54,7 +54,7 @@ PRINTER_COLUMNS: list[Schema] = [
     {
         "name": "Nodes",
         "type": "integer",
-        "jsonPath": ".spec.numNodes",
+        "jsonPath": ".status.numNodes",
         "description": "Number of pods that train together.",
         "priority": 1,
     },

@@ -219,9 +219,13 @@ def held_back(context: Context, failure: Failure) -> Plan:
 
 
 def _without_run(context: Context, failure: Failure, **update: object) -> Plan:
-    generation = context.job.metadata.generation
     wanted = context.job.status.model_copy(
-        update={"failure": failure, "observed_generation": generation, **update}
+        update={
+            "failure": failure,
+            "observed_generation": context.job.metadata.generation,
+            "num_nodes": context.job.spec.num_nodes,
+            **update,
+        }
     )
     sums = goodput.advanced(context.job, wanted, context.now)
     wanted = wanted.model_copy(update={"goodput": sums})

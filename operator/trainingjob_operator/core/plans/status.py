@@ -57,6 +57,7 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
             "mlflow": _mlflow(context, wanted),
             "goodput": goodput.advanced(context.job, wanted, context.now),
             "observed_generation": context.job.metadata.generation,
+            "num_nodes": context.job.spec.num_nodes,
         }
     )
     intent = run_intent(context, wanted)
