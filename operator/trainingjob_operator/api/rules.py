@@ -1,5 +1,7 @@
 """The CEL rules of single fields: what the API server refuses, and what it answers then."""
 
+from pydantic.config import JsonDict
+
 from trainingjob_operator.api.cel import rule, validations
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
@@ -77,14 +79,17 @@ def free_variable(name: str) -> str:
     )
 
 
-VARIABLE_RULES = validations(
-    rule(
-        free_variable("self.name"),
-        "spec.env must not set TRAININGJOB_* (but TRAININGJOB_OPTION_*, TRAININGJOB_SETTING_*), "
-        f"PET_*, {', '.join(_RESERVED_VARIABLES)}: the operator sets them; remove the entry",
-        reason="FieldValueForbidden",
+def variable_rules(field: str) -> JsonDict:
+    """Rules of a variable of the trainer's environment; `field` is how messages name it."""
+    return validations(
+        rule(
+            free_variable("self.name"),
+            f"{field} must not set TRAININGJOB_* (but TRAININGJOB_OPTION_*, TRAININGJOB_SETTING_*),"
+            f" PET_*, {', '.join(_RESERVED_VARIABLES)}: the operator sets them; remove the entry",
+            reason="FieldValueForbidden",
+        )
     )
-)
+
 
 VOLUME_RULES = validations(
     rule(

@@ -4,6 +4,7 @@ from pydantic.config import JsonDict
 
 from trainingjob_operator.api.cel import rule, validations
 from trainingjob_operator.api.container_rules import CONTAINER_RULES, TEMPORARY_VOLUME
+from trainingjob_operator.api.initializer_rules import INITIALIZERS_RULES
 from trainingjob_operator.api.rules import (
     AGENT_VOLUME,
     CHECKPOINT_VOLUME,
@@ -151,6 +152,7 @@ DEFAULTS_RULES = (
         "volumes",
     ),
     *CONTAINER_RULES,
+    *INITIALIZERS_RULES,
 )
 
 

@@ -273,6 +273,10 @@ class TrainingJobStatus(ApiModel):
     completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
     goodput: Goodput | None = Field(default=None, description="Where the time of the job went.")
     mlflow: MlflowStatus | None = Field(default=None, description="The MLflow run of the job.")
+    preparing: Message | None = Field(
+        default=None,
+        description="Which of spec.initializers runs, and how far it is, before the pods run.",
+    )
     progress: Progress | None = Field(default=None, description="How far the training is.")
     failure: Failure | None = Field(
         default=None,

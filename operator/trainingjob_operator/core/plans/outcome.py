@@ -14,6 +14,7 @@ from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import EventView, JobView, PodView
 from trainingjob_operator.core.plans.status import plan
+from trainingjob_operator.core.policies import preparing
 from trainingjob_operator.core.policies import starting as policy
 from trainingjob_operator.core.policies.retry import Restart
 
@@ -65,7 +66,8 @@ def starting(
         return plan(context, admitted, EventIntent("Normal", "Admitted", message))
     problem = policy.problem(context.job, child, pods, events, context.now)
     if problem is None:
-        made = plan(context, old.model_copy(update={"failure": None}))
+        text = preparing.text(context.job, pods, context.run)
+        made = plan(context, old.model_copy(update={"failure": None, "preparing": text}))
     elif old.failure is not None and old.failure.reason == problem.reason:
         # The wording of a scheduler changes with every node: the first one is kept.
         made = plan(context, old)
