@@ -37,11 +37,11 @@ test: setup frameworks ## Run everything that CI runs: lint, unit, integration, 
 	$(E2E)
 
 .PHONY: unit
-unit: setup frameworks ## Run the unit tests
+unit: setup ## Run the unit tests
 	$(TESTS) tests/unit
 
 .PHONY: integration
-integration: setup ## Run the integration tests (fake nodes, real API server and MLflow)
+integration: setup frameworks ## Run the integration tests (fake nodes, real API server and MLflow)
 	$(TESTS) tests/integration
 
 .PHONY: e2e

@@ -21,7 +21,7 @@ _LONGEST_FIRST = [
     for name in (
         "integration/faults/test_sample.py",
         "integration/operator/test_many_jobs.py",
-        "unit/trainer/test_delivery.py",
+        "integration/agent/test_delivery.py",
         "integration/operator/test_life.py",
         "integration/operator/test_stalls.py",
         "unit/trainer/test_resume.py",
@@ -30,12 +30,12 @@ _LONGEST_FIRST = [
         "unit/trainer/test_run.py",
         "integration/agent/test_environments.py",
         "integration/operator/test_rollout.py",
-        "unit/trainer/test_delivery_end.py",
-        "unit/trainer/test_execute.py",
+        "integration/agent/test_delivery_end.py",
+        "integration/agent/test_execute.py",
         "integration/operator/test_deleted_runs.py",
-        "unit/trainer/test_delivery_refusals.py",
+        "integration/agent/test_delivery_refusals.py",
         "integration/operator/test_leader.py",
-        "unit/trainer/test_tracking.py",
+        "integration/agent/test_tracking.py",
         "unit/trainer/test_model_logging.py",
     )
 ]

@@ -17,6 +17,7 @@ MAX_NAME_LENGTH = 50
 # All that these change is what the operator does next; the pods stay as they were made.
 MUTABLE = (
     "suspend",
+    "stop",
     "activeDeadlineSeconds",
     "preRunningDeadlineSeconds",
     "ttlSecondsAfterFinished",
@@ -41,10 +42,17 @@ NAME_RULE = rule(
 _RAISED_OR_WHILE_SUSPENDED = ("backoffLimit", "queueName")
 _CHANGES = (
     rule(
+        "!(has(oldSelf.stop) && oldSelf.stop) || (has(self.stop) && self.stop)",
+        "spec.stop cannot be taken back: create a new TrainingJob, or use spec.suspend to pause "
+        "one",
+        "stop",
+        "FieldValueForbidden",
+    ),
+    rule(
         "(has(self.backoffLimit) ? self.backoffLimit : 0)"
         " >= (has(oldSelf.backoffLimit) ? oldSelf.backoffLimit : 0)",
         "spec.backoffLimit can be raised, not lowered: to make no further attempt, set "
-        "spec.suspend or delete the TrainingJob",
+        "spec.suspend or spec.stop",
         "backoffLimit",
         "FieldValueForbidden",
     ),

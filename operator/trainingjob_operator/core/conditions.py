@@ -18,6 +18,7 @@ NewCondition = tuple[str, Truth, str, str]
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
+STOPPED = "Stopped"
 SUSPENDED = "Suspended"
 MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
@@ -108,6 +109,11 @@ def _of_state(status: TrainingJobStatus) -> list[NewCondition]:
             return [
                 (RUNNING, "False", "Ended", "the job has ended"),
                 (FAILED, "True", reason, message),
+            ]
+        case State.STOPPED:
+            return [
+                (RUNNING, "False", "Ended", "the job has ended"),
+                (STOPPED, "True", "Stopped", "spec.stop is true"),
             ]
         case State.PENDING if failure is None:
             return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to create the run")]

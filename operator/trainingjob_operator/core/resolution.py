@@ -39,8 +39,8 @@ def own(job: TrainingJob) -> Raw:
     """What the job itself sets, as on the wire; Kueue's label of a queue is its queueName."""
     spec = job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
     label = job.metadata.labels.get(contract.LABEL_QUEUE)
-    told = {name: value for name, value in spec.items() if value not in (None, "")}
-    return {"queueName": label, **told} if label else told
+    given = {name: value for name, value in spec.items() if value not in (None, "")}
+    return {"queueName": label, **given} if label else given
 
 
 def resolved(wanted: Raw, runtime: TrainingRuntimeSpec) -> TrainingJobSpec:
@@ -136,14 +136,14 @@ def _split(wanted: Raw, allow: list[str] | None, path: str = "") -> tuple[Raw, l
 def _of_template(template: Raw) -> Raw:
     """The part of a pod template that the spec of a job has fields for."""
     metadata, trainer = template.get("metadata") or {}, _trainer(template)
-    told = {
+    given = {
         **{name: value for name, value in _pod(template).items() if _in_spec(name)},
         **{name: value for name, value in trainer.items() if _in_spec(name)},
         "resourcesPerNode": trainer.get("resources"),
         "podLabels": metadata.get("labels"),
         "podAnnotations": metadata.get("annotations"),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _fixed(template: Raw) -> Raw:

@@ -132,7 +132,7 @@ def status_schema() -> Schema:
 def custom_resource_definition() -> Schema:
     """Return the CustomResourceDefinition of the TrainingJob.
 
-    Without defaults: the API server would write them into each job, and nobody could tell what its
+    Without defaults: the API server would write them into each job, and nobody could see what its
     author has chosen from what a runtime may give.
     """
     schema = expand_kubernetes_types(without_defaults(training_job_schema()))

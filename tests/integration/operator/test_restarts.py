@@ -135,6 +135,42 @@ def test_suspend_and_resume(
     ]
 
 
+def test_a_job_is_stopped_for_good(
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
+) -> None:
+    with run_histories(mlflow, cluster.namespace) as histories:
+        cluster.apply(job("halt", nodes=2, podAnnotations=SLOW, backoffLimit=3))
+        wait_for_attempt(cluster, "halt", 1)
+        change(cluster, "halt", stop=True)
+        in_state(cluster, "halt", "Stopped")
+        assert live_pods(cluster, "halt") == []
+        run_says(runs, "halt", "KILLED")
+    assert outcomes(cluster, "halt") == [("Stopped", "Stopped")]
+    assert list(histories.values()) == [["SCHEDULED", "RUNNING", "KILLED"]]
+    stopped = cluster.condition("halt", "Stopped")
+    assert stopped is not None
+    assert (stopped["status"], stopped["message"]) == ("True", "spec.stop is true")
+
+
+def test_a_job_without_pods_is_stopped_at_once(
+    cluster: Cluster, runs: Runs, operator: OperatorProcess
+) -> None:
+    cluster.apply(
+        job("halt-queued", queueName="gpus"),
+        job("halt-suspended", suspend=True),
+        job("halt-pending", runtimeRef={"kind": "TrainingRuntime", "name": "not-there"}),
+        job("halt-new", stop=True),
+    )
+    for name, state in (("queued", "Queued"), ("suspended", "Suspended"), ("pending", "Pending")):
+        in_state(cluster, f"halt-{name}", state)
+        change(cluster, f"halt-{name}", stop=True)
+    in_state(cluster, "halt-pending", "Stopped")
+    for name in ("queued", "suspended", "new"):
+        in_state(cluster, f"halt-{name}", "Stopped")
+        run_says(runs, f"halt-{name}", "KILLED")
+        assert live_pods(cluster, f"halt-{name}") == []
+
+
 def test_a_queue_admits_the_job(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
     cluster.apply(job("queue", queueName="gpus"))
     in_state(cluster, "queue", "Queued")

@@ -20,8 +20,8 @@ from trainingjob_trainer.model_logging.saving import save_model
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.worker import Worker
 
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 
 class Named(nn.Linear):

@@ -83,8 +83,8 @@ def _terminated(end: ContainerEnd) -> bool:
 
 def _pod_cause(pod: PodView) -> Cause:
     if pod.end is not None:
-        told = _explain(pod.end, _reason(pod, pod.end))
-        cause = replace(told, exit_code=pod.end.exit_code)
+        explained = _explain(pod.end, _reason(pod, pod.end))
+        cause = replace(explained, exit_code=pod.end.exit_code)
     elif pod.init_failure is not None and not pod.reason:
         cause = _init_cause(pod.init_failure)
     else:

@@ -13,9 +13,9 @@ from trainingjob_agent.monitor import (
 from trainingjob_agent.monitor.gpu import GpuSampler
 from trainingjob_agent.monitor.sampler import SystemSampler
 
+from tests.support.gpu_metrics import GPU_0, SLOW_0, metrics, of_gpu
 from tests.support.nvml import HEALTHY, Driver
-from tests.unit.trainer.conftest import wait_until
-from tests.unit.trainer.gpus import GPU_0, SLOW_0, metrics, of_gpu
+from tests.support.pod_process import wait_until
 
 
 def test_a_call_that_hangs_costs_its_gpu_only_until_it_returns(

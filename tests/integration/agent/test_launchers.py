@@ -9,10 +9,10 @@ from trainingjob_agent.supervisor.first_step import is_alone
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.tracking_uris import Tracking
 
+from tests.integration.agent.executing import FRAMEWORKS, ended, script, termination
 from tests.support.jobs import RUN, training_job
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer, free_port
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.executing import FRAMEWORKS, ended, script, termination
 
 PYTHON = sys.executable
 TORCHRUN = [PYTHON, "-m", "torch.distributed.run"]

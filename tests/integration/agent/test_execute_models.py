@@ -9,10 +9,10 @@ import pytest
 from trainingjob_agent.delivery.bundles import Bundles, Call
 from trainingjob_agent.delivery.late_calls import make_calls
 
+from tests.integration.agent.executing import ended, script
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.executing import ended, script
 
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "TRAININGJOB_MONITOR_ENABLED": "false"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.agent.delivering import all_of, history, log_steps, sender_to
 from tests.support.faults import POOL_TIMEOUT, Answer, FaultyServer, Request
+from tests.support.pod_process import wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import wait_until
-from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
 
 
 def test_what_mlflow_refuses_is_found_by_halving(

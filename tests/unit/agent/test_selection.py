@@ -8,8 +8,8 @@ from trainingjob_agent.monitor.gpu import GpuSampler
 from trainingjob_agent.monitor.gpu import quantities as gpu
 from trainingjob_agent.monitor.selection import BASIC_POINTS, Selection
 
+from tests.support.gpu_metrics import metrics
 from tests.support.nvml import HEALTHY, Driver
-from tests.unit.trainer.gpus import metrics
 
 POD = (
     Reading(q.CPU_UTILIZATION, 0.5),

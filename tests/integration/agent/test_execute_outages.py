@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.agent.asking import QUIET, log, points, started, steps
+from tests.integration.agent.delivering import history
+from tests.integration.agent.executing import FRAMEWORKS, SCRIPTS, ended
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
-from tests.unit.trainer.asking import QUIET, log, points, started, steps
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.delivering import history
-from tests.unit.trainer.executing import FRAMEWORKS, SCRIPTS, ended
 
 
 def test_a_script_goes_on_through_outages_and_every_point_arrives_once(

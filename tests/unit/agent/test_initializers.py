@@ -13,7 +13,7 @@ from trainingjob_agent.initializers.progress import Progress, Reporter, amount
 from trainingjob_agent.initializers.volume import Volume, fetch_patiently
 
 from tests.support.faults import Answer, FaultyServer, Request
-from tests.unit.trainer.initializing import Initializer
+from tests.support.initializing import Initializer
 
 CONTENT = bytes(range(256)) * 4
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from trainingjob_agent.contract import OPENED_BY_TAG
 
+from tests.integration.agent.executing import (
+    FRAMEWORKS,
+    SCRIPTS,
+    ended,
+    script,
+    termination,
+    torchrun,
+)
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
-from tests.unit.trainer.conftest import Trainer, wait_until
-from tests.unit.trainer.executing import FRAMEWORKS, SCRIPTS, ended, script, termination, torchrun
 
 
 def status(server: MlflowServer, run_id: str) -> tuple[str, int | None]:

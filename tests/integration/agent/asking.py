@@ -2,10 +2,10 @@
 
 import subprocess
 
+from tests.integration.agent.delivering import history
+from tests.integration.agent.executing import script
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.delivering import history
-from tests.unit.trainer.executing import script
 
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "TRAININGJOB_MONITOR_ENABLED": "false"}
 

@@ -11,7 +11,7 @@ from trainingjob_agent.monitor.network import NetworkReader
 from trainingjob_agent.monitor.sampler import SystemSampler
 from trainingjob_agent.monitor.volumes import VolumeReader
 
-from tests.unit.trainer.test_sampler import by_name
+from tests.unit.agent.test_sampler import by_name
 
 
 class Broken:

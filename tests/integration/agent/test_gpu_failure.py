@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.nvml import Driver
-from tests.unit.trainer.conftest import Trainer
+from tests.support.pod_process import Trainer
 
 OFF_THE_BUS = "GPU 1 fell off the bus"
 

@@ -19,8 +19,8 @@ from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.delivery.uploader import Uploader
 
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import wait_until
 
 
 def connect(server: MlflowServer, run_id: str | None, uid: str | None = None) -> RunConnection:

@@ -9,9 +9,9 @@ import pytest
 import trainingjob_agent
 from trainingjob_agent.supervisor.progress import Progress
 
+from tests.integration.agent.executing import FRAMEWORKS, ended, script, torchrun
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.executing import FRAMEWORKS, ended, script, torchrun
 
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "TRAININGJOB_MONITOR_ENABLED": "false"}
 HOOK = Path(trainingjob_agent.__file__).parent / "supervisor" / "hook"

@@ -1,5 +1,4 @@
 import time
-from collections.abc import Mapping
 
 import pytest
 from trainingjob_agent.contract import Contract
@@ -7,36 +6,9 @@ from trainingjob_agent.delivery.connection import RunConnection
 from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.monitor import SystemMonitor
 
+from tests.support.metric_sink import Sink
+from tests.support.pod_process import wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import wait_until
-
-
-class Sink:
-    """Keeps what a monitor logs."""
-
-    def __init__(self) -> None:
-        self.logged: list[tuple[str | None, int, set[str]]] = []
-        self.times: list[int | None] = []
-        self.patience_seconds: list[float] = []
-        self.tags: list[dict[str, str]] = []
-
-    def log_metrics(
-        self,
-        metrics: Mapping[str, float],
-        *,
-        step: int,
-        timestamp_milliseconds: int | None = None,
-        run_id: str | None = None,
-        patience_seconds: float = 0.0,
-    ) -> None:
-        self.patience_seconds.append(patience_seconds)
-        self.logged.append((run_id, step, set(metrics)))
-        self.times.append(timestamp_milliseconds)
-        if len(self.logged) == 2:
-            raise ConnectionError("the second sample fails")
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        self.tags.append(dict(tags))
 
 
 def test_the_first_sample_does_not_wait_for_the_interval() -> None:

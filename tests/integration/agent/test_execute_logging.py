@@ -7,11 +7,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.integration.agent.asking import QUIET
+from tests.integration.agent.executing import SCRIPTS, ended, script, torchrun
 from tests.support.faults import Answer, FaultyServer
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.asking import QUIET
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.executing import SCRIPTS, ended, script, torchrun
 
 
 def children(client: MlflowClient, run_id: str) -> list[Run]:

@@ -6,8 +6,8 @@ from trainingjob_agent.monitor.gpu import GpuSampler
 from trainingjob_agent.monitor.gpu import quantities as q
 from trainingjob_agent.monitor.gpu.identity import GpuIdentity, sharing_of, visible_gpus
 
+from tests.support.metric_sink import Sink
 from tests.support.nvml import Driver
-from tests.unit.trainer.test_monitor import Sink
 
 UUIDS = ["GPU-aa11", "GPU-bb22", "GPU-bb33", "GPU-cc44"]
 

@@ -19,8 +19,8 @@ from tests.support.amd import (
     AmdSmiLibraryException,
     FakeAmdSmi,
 )
+from tests.support.gpu_metrics import metrics
 from tests.support.nvml import Driver
-from tests.unit.trainer.gpus import metrics
 
 GPU_0 = {
     "gpu_0_utilization_percentage": 87.0,

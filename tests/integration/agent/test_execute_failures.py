@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.executing import SCRIPTS, ended, termination, torchrun
+from tests.integration.agent.executing import SCRIPTS, ended, termination, torchrun
+from tests.support.pod_process import Trainer
 
 # Prints a traceback, and is done without.
 HELPER = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1 / 0'])"
@@ -64,7 +64,7 @@ FAILURES = [
         137,
         {
             "reason": "Signal",
-            "message": "python script.py was ended by SIGKILL and told nothing",
+            "message": "python script.py was ended by SIGKILL and reported no error",
             "exception": "",
             "frame": "",
         },

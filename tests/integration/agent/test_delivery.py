@@ -17,11 +17,18 @@ from trainingjob_agent.delivery.connection import RunConnection
 from trainingjob_agent.delivery.sender import Sender
 from trainingjob_agent.delivery.uploader import Uploader
 
+from tests.integration.agent.delivering import (
+    Script,
+    all_of,
+    delivered,
+    history,
+    log_steps,
+    sender_to,
+)
 from tests.support.certificates import own_certificate
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import wait_until
-from tests.unit.trainer.delivering import Script, all_of, delivered, history, log_steps, sender_to
 
 
 def test_outages_at_the_start_in_the_middle_and_at_the_end(

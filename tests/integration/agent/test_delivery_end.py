@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from trainingjob_agent.delivery.records import scan
 
+from tests.integration.agent.delivering import all_of, history, log_steps, sender_to
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer, wait_until
-from tests.unit.trainer.delivering import all_of, history, log_steps, sender_to
 
 
 def test_the_deadline_holds_when_the_server_hangs_and_the_rest_stays(

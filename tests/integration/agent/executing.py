@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.pod_process import Trainer
 from tests.support.processes import free_port
-from tests.unit.trainer.conftest import Trainer
 
 SCRIPTS = Path(__file__).parent / "scripts"
 # Lightning and Transformers, where `make frameworks` puts them.

@@ -105,7 +105,7 @@ def test_the_record_that_tells_the_cause(records: list[Record], first: Record | 
         pytest.param(
             Ending(COMMAND, 1, records=[PEER_GONE, AGENT_SAW_KILL], tail=PEERS_TRACEBACK),
             137,
-            Termination("Signal", "rank 1 was ended by SIGKILL and told nothing", rank=1),
+            Termination("Signal", "rank 1 was ended by SIGKILL and reported no error", rank=1),
             id="a rank that was killed, and the words of its peer",
         ),
         pytest.param(
@@ -121,14 +121,18 @@ def test_the_record_that_tells_the_cause(records: list[Record], first: Record | 
         pytest.param(
             Ending(COMMAND, 1, records=[Record(3.0, AGENT, rank=1, worker_exit_code=7)]),
             7,
-            Termination("NonZeroExitCode", "rank 1 ended with code 7 and told nothing", rank=1),
+            Termination(
+                "NonZeroExitCode", "rank 1 ended with code 7 and reported no error", rank=1
+            ),
             id="a rank that exits without a word",
         ),
         pytest.param(
             Ending(COMMAND, 5, out_of_memory=True, rank=2),
             5,
             Termination(
-                "NonZeroExitCode", "torchrun train.py ended with code 5 and told nothing", rank=2
+                "NonZeroExitCode",
+                "torchrun train.py ended with code 5 and reported no error",
+                rank=2,
             ),
             id="another process was out of memory",
         ),
@@ -200,8 +204,8 @@ def test_the_record_that_tells_the_cause(records: list[Record], first: Record | 
             135,
             Termination(
                 "Signal",
-                "torchrun train.py was ended by SIGBUS and told nothing; mostly a full /dev/shm: "
-                "set spec.sharedMemory to a larger size",
+                "torchrun train.py was ended by SIGBUS and reported no error; mostly a full "
+                "/dev/shm: set spec.sharedMemory to a larger size",
             ),
             id="no room in /dev/shm",
         ),

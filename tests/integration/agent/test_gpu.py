@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from trainingjob_agent.monitor.gpu import GpuSampler
 
+from tests.support.gpu_metrics import GPU_0, SLOW_0, metrics, of_gpu
 from tests.support.nvml import Driver
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
-from tests.unit.trainer.gpus import GPU_0, SLOW_0, metrics, of_gpu
 
 
 def test_all_that_two_gpus_tell_the_slow_counters_once_a_minute(driver: Driver) -> None:

@@ -11,8 +11,8 @@ from trainingjob_agent.contract import Contract
 from trainingjob_agent.initializers.__main__ import _report_to_run
 
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.initializing import Initializer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.initializing import Initializer
 
 LARGE = bytes(range(256)) * (9 << 12)
 """More than one piece."""
