@@ -6,6 +6,7 @@ runtime.
 """
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from trainingjob_operator.api import OF_THE_JOB, TrainingJob, TrainingJobSpec, TrainingRuntimeSpec
@@ -159,6 +160,9 @@ def _intrusions(wanted: Raw, template: Raw) -> Iterator[tuple[str, str]]:
     for field in CONTAINER_LISTS:
         for name in _names(wanted.get(field, ())) & containers:
             yield f"{field}[{name}]", "spec.template has a container of that name"
+    for one in wanted.get("initializers", ()):
+        if any(_holds(mount, one["path"]) for mount in _trainer(template).get("volumeMounts", ())):
+            yield f"initializers[{one['name']}].path", "it is in a volume of spec.template"
     for path, container in _containers(wanted):
         for mount in container.get("volumeMounts", ()):
             if mount["name"] in volumes:
@@ -194,6 +198,10 @@ def _pod(template: Raw) -> Raw:
 def _trainer(template: Raw) -> Raw:
     containers = _pod(template).get("containers", ())
     return next((one for one in containers if one["name"] == contract.CONTAINER_NAME), {})
+
+
+def _holds(mount: Raw, path: str) -> bool:
+    return PurePosixPath(path).is_relative_to(mount["mountPath"])
 
 
 def _names(entries: Any) -> set[str]:

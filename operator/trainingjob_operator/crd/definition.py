@@ -6,7 +6,7 @@ from trainingjob_operator.api import (
     TrainingJobSpec,
     TrainingJobStatus,
 )
-from trainingjob_operator.api.rules import NAME_RULE
+from trainingjob_operator.api.spec_rules import NAME_RULE
 from trainingjob_operator.crd.kubernetes import Schema
 from trainingjob_operator.crd.schema import (
     expand_kubernetes_types,
@@ -54,7 +54,7 @@ PRINTER_COLUMNS: list[Schema] = [
     {
         "name": "Nodes",
         "type": "integer",
-        "jsonPath": ".spec.numNodes",
+        "jsonPath": ".status.numNodes",
         "description": "Number of pods that train together.",
         "priority": 1,
     },
