@@ -12,7 +12,7 @@ from trainingjob_trainer.task import Batch, Loader, length_of
 
 
 class Validation:
-    """Evaluates the samples of this rank; `stop_if_asked` is called between two batches."""
+    """Evaluates the samples of this rank."""
 
     def __init__(
         self,
@@ -23,7 +23,6 @@ class Validation:
         device: torch.device,
         *,
         alive: Callable[[], None],
-        stop_if_asked: Callable[[], None],
     ) -> None:
         self._stepper = stepper
         self._loader = loader
@@ -31,10 +30,12 @@ class Validation:
         self._ranks = ranks
         self._device = device
         self._alive = alive
-        self._stop_if_asked = stop_if_asked
 
-    def run(self) -> dict[str, float]:
-        """Return the means over the validation samples of all ranks."""
+    def run(self, stop_if_asked: Callable[[], None]) -> dict[str, float]:
+        """Return the means over the validation samples of all ranks.
+
+        `stop_if_asked` is called between two batches, as often on each rank.
+        """
         share_buffers(self._stepper.model)
         self._stepper.model.eval()
         calls = self._most_batches()
@@ -46,12 +47,12 @@ class Validation:
                     means.include(evaluated)
                 self._alive()
                 if calls is not None:
-                    self._stop_if_asked()
+                    stop_if_asked()
                     calls -= 1
         # The other ranks ask once for each of their batches, so this one does, too. Nobody asks
         # where a rank has a stream: it would be asked for ever, or never.
         for _ in range(calls or 0):
-            self._stop_if_asked()
+            stop_if_asked()
         # The question under way is not that of the next step, which asks for more.
         self._ranks.settle()
         return means_over_ranks(means.sums(), means.samples, self._ranks, self._device)

@@ -43,6 +43,7 @@ from trainingjob_trainer.settings import read_settings
 from trainingjob_trainer.stop import StopRequest
 from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
 from trainingjob_trainer.task import DataRequest, find_task, load_task
+from trainingjob_trainer.training import Training, prepare
 from trainingjob_trainer.watchdog import Watchdog
 
 EXIT_AGAIN = 203
@@ -125,7 +126,7 @@ class Worker:
         request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
         parallel = parallel_by(options.parallel)
         with _joined(parallel, contract.world_size, device):
-            self._loop = loop = TrainingLoop(
+            training = prepare(
                 task,
                 task.build_loaders(request),
                 options,
@@ -147,12 +148,13 @@ class Worker:
                 samples_dir=self._directory() / "samples",
                 checkpointer=self._checkpointer(),
             )
+            self._loop = loop = TrainingLoop(training)
             with self._watchdog or nullcontext():
                 loop.run()
             models = self._models(loop)
             # The other ranks wait: torchrun ends a job whose first rank takes five minutes longer.
             waiting = Ranks(options.model_seconds + _GRACE_SECONDS)
-            problem = waiting.of_first(self._log_models(loop, models) if models else None)
+            problem = waiting.of_first(self._log_models(training, models) if models else None)
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
             raise TrainingStoppedError
@@ -193,13 +195,13 @@ class Worker:
         return models
 
     def _log_models(
-        self, loop: TrainingLoop, models: list[TrainedModel]
+        self, training: Training, models: list[TrainedModel]
     ) -> ModelNotLoggedError | None:
         """Log the models; return what keeps one from being in MLflow."""
         try:
             self._services.log_models(
                 models,
-                _example_of(loop),
+                _example_of(training),
                 lambda: self._stop.requested,
                 checkpoints=self._checkpoint_dir(),
                 within_seconds=self._options.model_seconds,
@@ -271,20 +273,20 @@ def _joined(parallel: Parallel, world_size: int, device: torch.device) -> Iterat
         parallel.destroy()
 
 
-def _example_of(loop: TrainingLoop) -> Tensor | None:
+def _example_of(training: Training) -> Tensor | None:
     """Return a few inputs to describe a model by; None if none can be had."""
     try:
         with torch.no_grad():
-            batch = next(iter(loop.loaders.validation), None)
+            batch = next(iter(training.loaders.validation), None)
         if batch is None:
             _logger.warning("only weights go to MLflow: there is no validation batch")
             return None
-        example = loop.task.example(batch)
+        example = training.task.example(batch)
     except Exception:
         _logger.exception("only weights go to MLflow: the task gives no example of its inputs")
         return None
     if example is None:
-        _logger.warning("only weights go to MLflow: %s.example gives none", loop.task.name)
+        _logger.warning("only weights go to MLflow: %s.example gives none", training.task.name)
     return example
 
 
