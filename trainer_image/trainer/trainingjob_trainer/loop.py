@@ -13,6 +13,7 @@ from trainingjob_trainer.best_model import BestModel
 from trainingjob_trainer.distributed import means_over_ranks, share_buffers
 from trainingjob_trainer.epochs import not_resumed, start_workers
 from trainingjob_trainer.evaluation import draw_samples
+from trainingjob_trainer.initial import load_initial_weights
 from trainingjob_trainer.options import OptionError
 from trainingjob_trainer.parallel import Weights
 from trainingjob_trainer.progress import check_same_batches
@@ -49,7 +50,7 @@ class TrainingLoop:
                 checkpoint.
             CheckpointMismatchError: the checkpoints are of another task.
         """
-        self._resume()
+        self._begin()
         self.progress.started_seconds = time.monotonic()
         while self.progress.epoch < self.progress.epochs or not self.progress.validated:
             if self.best.exhausted:
@@ -61,6 +62,7 @@ class TrainingLoop:
                 validation = self._training.validation.run(self._stop_if_asked)
             self._end_epoch(validation)
         self._ranks.settle()
+        self._training.profiler.end()
         if self._checkpointer:
             self._checkpointer.wait()
 
@@ -85,6 +87,7 @@ class TrainingLoop:
         timed = Timed(batches)
         while left > 0:
             count = min(self._accumulate, left)
+            self._training.profiler.before(progress.step + 1)
             means = self._stepper.step(islice(timed, count), count, measure=self._reporting)
             if not means.samples:
                 raise ValueError(
@@ -93,6 +96,7 @@ class TrainingLoop:
             left -= count
             progress.step += 1
             progress.batches += count
+            self._training.profiler.after(progress.step)
             progress.samples += means.samples * self._training.place.world_size
             self._training.means.include(means)
             self._reporter.step(means, timed.take_seconds())
@@ -187,10 +191,18 @@ class TrainingLoop:
         state = self._training.state
         self._checkpointer.save(self.progress.step, state.own_states(), state.shared_states(), best)
 
-    def _resume(self) -> None:
+    def _begin(self) -> None:
+        """Go on from the newest checkpoint, or begin with the initial weights if there are any."""
+        source = self._training.options.initial_weights
+        if not self._resume() and source is not None:
+            first = self._training.place.rank == 0
+            load_initial_weights(self._stepper.model, source, self._ranks, first=first)
+
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint, if there is one."""
         saving = self._checkpointer
         if saving is None:
-            return
+            return False
         if (left_out := not_resumed(self._training.loaders.train)) is not None:
             _logger.warning("a training that is resumed differs in %s", left_out)
         if not seen_by_all(saving.store, self._training.place.rank, self._ranks):
@@ -198,14 +210,16 @@ class TrainingLoop:
                 "no checkpoints: %s is not the same for all ranks", saving.store.directory
             )
             self._checkpointer = None
-            return
-        if go_on(saving, self._training.state, self._training.place, self._ranks):
-            progress = self.progress
-            _logger.info("goes on after step %d, in epoch %d", progress.step, progress.epoch)
-            if progress.epoch > 1 or progress.validated:
-                with self._generators.undisturbed():
-                    for loader in (self._training.loaders.train, self._training.loaders.validation):
-                        start_workers(loader)
+            return False
+        if not go_on(saving, self._training.state, self._training.place, self._ranks):
+            return False
+        progress = self.progress
+        _logger.info("goes on after step %d, in epoch %d", progress.step, progress.epoch)
+        if progress.epoch > 1 or progress.validated:
+            with self._generators.undisturbed():
+                for loader in (self._training.loaders.train, self._training.loaders.validation):
+                    start_workers(loader)
+        return True
 
     def _start_epoch(self) -> tuple[Iterator[Batch], int]:
         """Return the batches of a new epoch, or those left of one; and their number."""

@@ -141,6 +141,14 @@ class Reporter:
             timedelta(seconds=round(progress.remaining_seconds(time.monotonic()))),
         )
 
+    def evaluated(self, validation: Mapping[str, float]) -> None:
+        """Report a model that was evaluated without training."""
+        if self._log_metrics is None:
+            return
+        _logger.info("validation %s", _readable(validation))
+        now = self._progress.metrics(time.monotonic())
+        self._log_metrics({**{f"val/{k}": v for k, v in validation.items()}, **now}, 0)
+
     def ended_early(self) -> None:
         """Report that nothing is left to do."""
         if self._log_metrics is not None:

@@ -10,6 +10,7 @@ from trainingjob_trainer.distributed import Ranks
 from trainingjob_trainer.state import TrainingState
 from trainingjob_trainer.surroundings import Place
 
+_OF_THE_BEGINNING = ("initial_weights",)
 _OF_THE_ORDER = ("world_size", "batch_size", "accumulate", "seed")
 
 _logger = logging.getLogger(__name__)
@@ -113,6 +114,9 @@ class Setup:
             raise _mismatch("task", state_dict["task"], self._task)
         if "parallel" in changed:
             raise _mismatch("--parallel", then["parallel"], now["parallel"])
+        late = [changed.pop(name) for name in _OF_THE_BEGINNING if name in changed]
+        if late:
+            _logger.warning("not used, as training goes on from a checkpoint: %s", ", ".join(late))
         inexact = [changed.pop(name) for name in _OF_THE_ORDER if name in changed]
         if inexact:
             _logger.warning("goes on, but not bit for bit: %s", ", ".join(inexact))

@@ -1,10 +1,12 @@
 """What a user writes: the model, its data, its loss and its metrics."""
 
+import hashlib
 import importlib
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 _MEMBERS = (
     *("name", "build_model", "build_loaders", "forward", "loss", "count"),
-    *("metrics", "build_optimizer", "build_scheduler", "example", "draw_samples"),
+    *("metrics", "build_optimizer", "build_scheduler", "example", "draw_samples", "datasets"),
 )
 BUILT_IN_TASKS = {
     "mnist": "trainingjob_trainer.tasks.mnist:MnistTask",
@@ -21,6 +23,7 @@ BUILT_IN_TASKS = {
     "text": "trainingjob_trainer.tasks.text:TextTask",
     "wine": "trainingjob_trainer.tasks.wine:WineTask",
 }
+_DIGEST_CHARACTERS = 16
 _IMAGE_TASK = "trainingjob_trainer.tasks.images.ImageTask"
 
 Batch = Any
@@ -58,6 +61,30 @@ class Loaders:
 
     train: Loader
     validation: Loader
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """Data that a training reads, as an input of its run in MLflow.
+
+    Attributes:
+        name: what people call it.
+        digest: changes with the content, at most 36 characters.
+        source: where it is: a path or a URI.
+        context: what it is for, such as "training" or "validation".
+    """
+
+    name: str
+    digest: str
+    source: str
+    context: str = "training"
+
+    @classmethod
+    def of_file(cls, name: str, path: Path, context: str = "training") -> "DatasetVersion":
+        """Read a file for its digest; raises OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name, digest[:_DIGEST_CHARACTERS], str(path), context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +156,10 @@ class Task(Protocol):
         The model is in evaluation mode, the batch on its device. An error is logged and counted.
         """
         return None
+
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return what the run shows as the data sets of the training; by default nothing."""
+        return ()
 
 
 def length_of(loader: Loader) -> int | None:

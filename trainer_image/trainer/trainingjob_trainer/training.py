@@ -14,6 +14,7 @@ from trainingjob_trainer.epochs import Epochs
 from trainingjob_trainer.finite import FiniteLosses
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.parallel import Parallel
+from trainingjob_trainer.profiling import StepProfiler
 from trainingjob_trainer.progress import Means, Progress
 from trainingjob_trainer.random_state import Generators, seed_everything
 from trainingjob_trainer.reporting import Reporter
@@ -33,7 +34,7 @@ class Training:
         means: of the training metrics in this epoch.
         state: all that a checkpoint holds.
         checkpointer: None: no checkpoints are kept.
-        samples_dir: where the samples of each epoch go.
+        directory: of the job, for what is uploaded from there.
     """
 
     task: Task
@@ -54,7 +55,8 @@ class Training:
     generators: Generators
     state: TrainingState
     checkpointer: Checkpointer | None
-    samples_dir: Path
+    profiler: StepProfiler
+    directory: Path
 
 
 def prepare(
@@ -67,7 +69,7 @@ def prepare(
     setup: Setup,
     metrics: TrainingMetrics,
     hooks: Hooks,
-    samples_dir: Path,
+    directory: Path,
     checkpointer: Checkpointer | None = None,
 ) -> Training:
     """Build the model and all that trains it. All ranks come here, once they have joined.
@@ -118,5 +120,11 @@ def prepare(
             own={"means": means, "data": epochs, "generators": generators},
         ),
         checkpointer=checkpointer,
-        samples_dir=samples_dir,
+        profiler=StepProfiler(
+            options.profile_steps if place.rank == 0 else None,
+            place.device,
+            directory / "profile",
+            hooks.trace_written,
+        ),
+        directory=directory,
     )

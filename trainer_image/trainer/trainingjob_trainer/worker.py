@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from trainingjob_agent.causes.reasons import GPU_REASONS
 from trainingjob_agent.causes.termination import (
     EXIT_FAILURE,
@@ -33,10 +32,12 @@ from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
 from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
 from trainingjob_trainer.distributed import Ranks, choose_device, limit_threads, side_group
+from trainingjob_trainer.evaluation import evaluate
 from trainingjob_trainer.loop import TrainingLoop
 from trainingjob_trainer.model_logging import ModelNotLoggedError, TrainedModel
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.parallel import Parallel, parallel_by
+from trainingjob_trainer.results import example_of, models_of
 from trainingjob_trainer.resume import Setup
 from trainingjob_trainer.services import Services
 from trainingjob_trainer.settings import read_settings
@@ -123,6 +124,7 @@ class Worker:
         params = {**options.params(), **of_task, "world_size": contract.world_size}
         if contract.rank == 0:
             self._services.log_params({**params, "device": device.type})
+            self._services.log_datasets(task.datasets())
         request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
         parallel = parallel_by(options.parallel)
         with _joined(parallel, contract.world_size, device):
@@ -142,16 +144,14 @@ class Worker:
                 hooks=Hooks(
                     log_metrics=self._services.log_training_metrics,
                     samples_drawn=self._services.upload_samples,
+                    trace_written=self._services.upload_trace,
                     stop_requested=lambda: self._stop.requested,
                     alive=self._watchdog.alive if self._watchdog else _nothing,
                 ),
-                samples_dir=self._directory() / "samples",
-                checkpointer=self._checkpointer(),
+                directory=self._directory(),
+                checkpointer=None if options.evaluate_only else self._checkpointer(),
             )
-            self._loop = loop = TrainingLoop(training)
-            with self._watchdog or nullcontext():
-                loop.run()
-            models = self._models(loop)
+            models = self._run_training(training)
             # The other ranks wait: torchrun ends a job whose first rank takes five minutes longer.
             waiting = Ranks(options.model_seconds + _GRACE_SECONDS)
             problem = waiting.of_first(self._log_models(training, models) if models else None)
@@ -160,6 +160,17 @@ class Worker:
             raise TrainingStoppedError
         if problem is not None:
             raise problem
+
+    def _run_training(self, training: Training) -> list[TrainedModel]:
+        """Train, or only evaluate; return what is to be in MLflow, on rank 0."""
+        if training.options.evaluate_only:
+            with self._watchdog or nullcontext():
+                evaluate(training, self._checkpoint_dir())
+            return []
+        self._loop = loop = TrainingLoop(training)
+        with self._watchdog or nullcontext():
+            loop.run()
+        return models_of(loop, training.options.registered_model_name)
 
     def _build_watchdog(self) -> Watchdog | None:
         """Prepare the watchdog of this node; every rank can be asked for its stacks."""
@@ -181,19 +192,6 @@ class Worker:
             lambda: self._position()[1] or 0,
         )
 
-    def _models(self, loop: TrainingLoop) -> list[TrainedModel]:
-        """Return what is to be in MLflow, on rank 0. All ranks come here."""
-        final = loop.final_model()
-        models = [] if final is None else [TrainedModel("model", final, loop.progress.step)]
-        try:
-            best = loop.best_model(final)
-        except Exception:
-            _logger.exception("no best model in MLflow: it cannot be read")
-        else:
-            if best is not None:
-                models.append(TrainedModel("best_model", best, loop.best.step))
-        return models
-
     def _log_models(
         self, training: Training, models: list[TrainedModel]
     ) -> ModelNotLoggedError | None:
@@ -201,7 +199,7 @@ class Worker:
         try:
             self._services.log_models(
                 models,
-                _example_of(training),
+                example_of(training),
                 lambda: self._stop.requested,
                 checkpoints=self._checkpoint_dir(),
                 within_seconds=self._options.model_seconds,
@@ -271,23 +269,6 @@ def _joined(parallel: Parallel, world_size: int, device: torch.device) -> Iterat
         yield
     finally:
         parallel.destroy()
-
-
-def _example_of(training: Training) -> Tensor | None:
-    """Return a few inputs to describe a model by; None if none can be had."""
-    try:
-        with torch.no_grad():
-            batch = next(iter(training.loaders.validation), None)
-        if batch is None:
-            _logger.warning("only weights go to MLflow: there is no validation batch")
-            return None
-        example = training.task.example(batch)
-    except Exception:
-        _logger.exception("only weights go to MLflow: the task gives no example of its inputs")
-        return None
-    if example is None:
-        _logger.warning("only weights go to MLflow: %s.example gives none", training.task.name)
-    return example
 
 
 def _nothing() -> None:

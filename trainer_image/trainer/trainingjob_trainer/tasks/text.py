@@ -1,6 +1,8 @@
 """Text: a small language model on the documentation that Python carries, byte by byte."""
 
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, SampleFile, Task
+from trainingjob_trainer.task import (
+    Batch,
+    DataRequest,
+    DatasetVersion,
+    Loaders,
+    SampleFile,
+    Task,
+)
 
 _BYTES = 256
 _LAYERS = 4
@@ -109,6 +118,12 @@ class TextTask(Task):
             f"{_readable(one[:prompt])}\n>>> {_readable(one[prompt:])}\n" for one in written.cpu()
         ]
         return SampleFile(".txt", f"Epoch {epoch}\n\n{chr(10).join(texts)}".encode())
+
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return the module with the text, which each version of Python has its own of."""
+        from pydoc_data import topics
+
+        return [DatasetVersion.of_file("python-help", Path(topics.__file__))]
 
 
 @cache
