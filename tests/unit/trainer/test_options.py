@@ -27,6 +27,7 @@ ALL = {
     "best_mode": "max",
     "patience": 2,
     "report_seconds": 0.0,
+    "peak_teraflops": 312.0,
     "checkpoint_dir": Path("/checkpoints"),
     "checkpoint_every_seconds": 60.0,
     "checkpoint_keep": 2,

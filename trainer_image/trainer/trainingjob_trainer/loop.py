@@ -101,9 +101,9 @@ class TrainingLoop:
             self._training.means.include(means)
             self._reporter.step(means, timed.take_seconds())
             if self._reporting:
-                self._reporter.flush(self._measured())
+                self._reporter.flush(self._measured(), self._stepper.take_tokens())
             self._agree(last=left == 0)
-        self._reporter.end_training(self._measured())
+        self._reporter.end_training(self._measured(), self._stepper.take_tokens())
 
     def _measured(self) -> dict[str, float]:
         """Return what is known of the last step. All ranks come here."""
@@ -174,7 +174,7 @@ class TrainingLoop:
         self._reporter.ended_early()
 
     def _stop(self) -> None:
-        self._reporter.flush(self._measured())
+        self._reporter.flush(self._measured(), self._stepper.take_tokens())
         if self._checkpointer:
             self._checkpointer.wait()
             if self._checkpointer.last_step != self.progress.step:

@@ -112,6 +112,12 @@ class RunOptions:
             number(zero=True), "from one report of training metrics to the next; 0: each step"
         ),
     )
+    peak_teraflops: float | None = field(
+        default=None,
+        metadata=_read(
+            number(zero=False), "of one process's device, for the utilization; by default its own"
+        ),
+    )
     checkpoint_dir: Path | None = field(
         default=None,
         metadata=_read(Path, "where checkpoints go; by default $TRAININGJOB_CHECKPOINT_DIR"),

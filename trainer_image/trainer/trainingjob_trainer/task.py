@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _MEMBERS = (
     *("name", "build_model", "build_loaders", "forward", "loss", "count"),
-    *("metrics", "build_optimizer", "build_scheduler", "example", "draw_samples", "datasets"),
+    *("metrics", "build_metrics", "measure", "build_optimizer", "build_scheduler", "example"),
+    *("draw_samples", "datasets", "tokens", "flops_per_sample"),
 )
 BUILT_IN_TASKS = {
     "mnist": "trainingjob_trainer.tasks.mnist:MnistTask",
@@ -95,6 +97,26 @@ class SampleFile:
     content: bytes
 
 
+class Metric(Protocol):
+    """A metric over many batches of all ranks: a torchmetrics `Metric`, or what looks like one."""
+
+    def update(self, *arguments: Any) -> None:
+        """Take a batch of this rank."""
+        ...
+
+    def compute(self) -> Any:
+        """Return the value () over all batches of all ranks, which all call this together."""
+        ...
+
+    def reset(self) -> None:
+        """Begin anew."""
+        ...
+
+    def to(self, device: torch.device) -> Any:
+        """Move to a device; return itself."""
+        ...
+
+
 @runtime_checkable
 class Task(Protocol):
     """What is trained, on batches of any kind. Made once in every process, with its settings.
@@ -135,6 +157,17 @@ class Task(Protocol):
         """Return scalars such as `accuracy`, each a mean over the batch; by default none."""
         return {}
 
+    def build_metrics(self) -> Mapping[str, Metric]:
+        """Build metrics over the whole validation set, such as torchmetrics has; by default none.
+
+        Each is a number. They are on the device of the model, and cleared before each validation.
+        """
+        return {}
+
+    def measure(self, metrics: Mapping[str, Metric], output: Any, batch: Batch) -> None:  # noqa: ARG002 - the default
+        """Have these metrics take a validation batch; a task that builds some needs this."""
+        raise TaskNotFoundError(f"task {self.name} builds metrics: it lacks measure")
+
     def build_optimizer(self, model: nn.Module, learning_rate: float) -> Optimizer:
         """Build the optimizer of the model's parameters; by default AdamW."""
         return AdamW(model.parameters(), lr=learning_rate)
@@ -155,6 +188,14 @@ class Task(Protocol):
 
         The model is in evaluation mode, the batch on its device. An error is logged and counted.
         """
+        return None
+
+    def tokens(self, batch: Batch) -> int:  # noqa: ARG002 - the default
+        """Return how many tokens a batch holds, for their number a second; by default none."""
+        return 0
+
+    def flops_per_sample(self) -> float | None:
+        """Return the FLOPs of a forward and backward pass; by default they are not known."""
         return None
 
     def datasets(self) -> Sequence[DatasetVersion]:

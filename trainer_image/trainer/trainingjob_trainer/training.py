@@ -23,6 +23,7 @@ from trainingjob_trainer.state import TrainingState
 from trainingjob_trainer.stepping import Stepper
 from trainingjob_trainer.surroundings import Hooks, Place
 from trainingjob_trainer.task import Loaders, Task
+from trainingjob_trainer.throughput import Throughput, peak_flops_of
 from trainingjob_trainer.validation import Validation
 
 
@@ -107,9 +108,10 @@ def prepare(
             ranks,
             place.device,
             every_seconds=options.report_seconds,
+            throughput=_throughput(task, options, place),
         ),
         validation=Validation(
-            stepper, loaders.validation, parallel, ranks, place.device, alive=hooks.alive
+            task, stepper, loaders.validation, parallel, ranks, place.device, alive=hooks.alive
         ),
         means=means,
         finite=FiniteLosses(options.max_not_finite, ranks),
@@ -128,3 +130,9 @@ def prepare(
         ),
         directory=directory,
     )
+
+
+def _throughput(task: Task, options: RunOptions, place: Place) -> Throughput:
+    given = options.peak_teraflops
+    known = peak_flops_of(place.device, options.precision) if given is None else given * 1e12
+    return Throughput(task.flops_per_sample(), known, place.world_size)

@@ -96,6 +96,15 @@ class TextTask(Task):
         """Return the number of windows."""
         return len(batch)
 
+    def tokens(self, batch: Batch) -> int:
+        """Return the number of bytes that are scored."""
+        return len(batch) * self.length
+
+    def flops_per_sample(self) -> float:
+        """Return two for each weight and byte, and twice as many for the way back."""
+        weights = _LAYERS * 2 * self.width**2 + self.width * _BYTES
+        return 6.0 * weights * self.length
+
     def metrics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Share of bytes that are foreseen."""
         return {"accuracy": (output.argmax(dim=2) == batch[:, 1:]).float().mean()}
