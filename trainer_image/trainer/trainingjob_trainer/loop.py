@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from trainingjob_trainer.best_model import BestModel
+from trainingjob_trainer.checkpoint import DirectoryInUseError
 from trainingjob_trainer.distributed import means_over_ranks, share_buffers
 from trainingjob_trainer.epochs import not_resumed, start_workers
 from trainingjob_trainer.evaluation import draw_samples
@@ -18,7 +19,7 @@ from trainingjob_trainer.options import OptionError
 from trainingjob_trainer.parallel import Weights
 from trainingjob_trainer.progress import check_same_batches
 from trainingjob_trainer.reporting import Timed
-from trainingjob_trainer.resume import go_on, seen_by_all
+from trainingjob_trainer.resume import go_on, seen_by_all, take_directory
 from trainingjob_trainer.surroundings import TrainingStoppedError
 from trainingjob_trainer.task import Batch
 from trainingjob_trainer.training import Training
@@ -122,13 +123,16 @@ class TrainingLoop:
         """
         self._training.hooks.alive()
         saving = self._checkpointer
-        stop, due, busy, self._reporting = self._ranks.any_before(
+        stop, due, busy, taken, self._reporting = self._ranks.any_before(
             self._training.hooks.stop_requested(),
             saving is not None and saving.due,
             saving is not None and saving.busy,
+            saving is not None and saving.taken is not None,
             self._training.place.rank == 0 and self._reporter.due,
         )
         self._reporting = self._reporting or self._reporter.each_step
+        if taken and saving is not None:
+            raise saving.taken or DirectoryInUseError("another training has the checkpoints")
         if stop:
             self._stop()
         if due and not busy and not last:
@@ -211,6 +215,7 @@ class TrainingLoop:
             )
             self._checkpointer = None
             return False
+        take_directory(saving, self._ranks)
         if not go_on(saving, self._training.state, self._training.place, self._ranks):
             return False
         progress = self.progress

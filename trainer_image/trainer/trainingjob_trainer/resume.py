@@ -5,7 +5,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore, split
+from trainingjob_trainer.checkpoint import (
+    Checkpointer,
+    CheckpointStore,
+    DirectoryInUseError,
+    split,
+)
 from trainingjob_trainer.distributed import Ranks
 from trainingjob_trainer.state import TrainingState
 from trainingjob_trainer.surroundings import Place
@@ -32,6 +37,24 @@ def seen_by_all(store: CheckpointStore, rank: int, ranks: Ranks) -> bool:
     if rank == 0:
         file.unlink()
     return seen
+
+
+def take_directory(checkpointer: Checkpointer, ranks: Ranks) -> None:
+    """Have the directory for this training alone. All ranks come here.
+
+    Raises:
+        DirectoryInUseError: another training goes on there.
+        OSError: it cannot be written to.
+    """
+    problem: Exception | None = None
+    try:
+        if checkpointer.lease is not None:
+            checkpointer.lease.acquire()
+    except (DirectoryInUseError, OSError) as error:
+        problem = error
+    problem = ranks.of_first(problem)
+    if problem is not None:
+        raise problem
 
 
 def newest_usable(store: CheckpointStore, place: Place, ranks: Ranks) -> int | None:

@@ -30,7 +30,7 @@ from trainingjob_agent.logs.output import Output
 from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
-from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
+from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore, Holder, Lease
 from trainingjob_trainer.distributed import Ranks, choose_device, limit_threads, side_group
 from trainingjob_trainer.evaluation import evaluate
 from trainingjob_trainer.loop import TrainingLoop
@@ -168,9 +168,13 @@ class Worker:
                 evaluate(training, self._checkpoint_dir())
             return []
         self._loop = loop = TrainingLoop(training)
-        with self._watchdog or nullcontext():
-            loop.run()
-        return models_of(loop, training.options.registered_model_name)
+        try:
+            with self._watchdog or nullcontext():
+                loop.run()
+            return models_of(loop, training.options.registered_model_name)
+        finally:
+            if training.checkpointer is not None:
+                training.checkpointer.release()
 
     def _build_watchdog(self) -> Watchdog | None:
         """Prepare the watchdog of this node; every rank can be asked for its stacks."""
@@ -223,12 +227,15 @@ class Worker:
         if directory is None:
             _logger.info("no checkpoint directory: a training that is stopped starts anew")
             return None
+        contract, directory = self._contract, directory / "checkpoints"
+        holder = Holder(contract.name, contract.uid, contract.attempt)
         return Checkpointer(
-            CheckpointStore(directory / "checkpoints", self._options.checkpoint_keep),
-            rank=self._contract.rank,
-            world_size=self._contract.world_size,
+            CheckpointStore(directory, self._options.checkpoint_keep),
+            rank=contract.rank,
+            world_size=contract.world_size,
             every_seconds=self._options.checkpoint_every_seconds,
             group=side_group(),
+            lease=Lease(directory, holder) if contract.rank == 0 else None,
         )
 
     def _abandon(self) -> None:
