@@ -17,7 +17,7 @@ from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
 from trainingjob_operator.core.tracking_uris import Tracking
-from trainingjob_trainer.options import parse_options
+from trainingjob_trainer.command_line import parse_options
 from trainingjob_trainer.progress import Progress
 
 from tests.support.fixtures import REPOSITORY
