@@ -5,38 +5,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.cluster import ROOT, SYSTEM_NAMESPACE
+from demo.cluster import SYSTEM_NAMESPACE
 from tests.support.api import Cluster
 from tests.support.node import Installed, script_job, wait_for_end
+from tests.support.release import MLFLOW, RELEASE, release_for
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 
-RELEASE = "team"
-MLFLOW = f"http://mlflow.{SYSTEM_NAMESPACE}.svc:5000"
 DEPLOYMENT = f"deployment/{RELEASE}-trainingjob-operator"
 
 
 @pytest.fixture
 def system(cluster: Cluster) -> Iterator[str]:
     """The namespace of a release that serves the test's namespace."""
-    name = f"{cluster.namespace}-system"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-    chart = str(ROOT / "helm" / "trainingjob-operator")
-    helm(
-        *("install", RELEASE, chart, f"--namespace={name}", "--wait", "--timeout=5m"),
-        f"--set=watchNamespaces={{{cluster.namespace}}},crds.install=false,image.tag=dev",
-        f"--set=mlflow.trackingUri={MLFLOW}",
-    )
-    yield name
-    cluster.delete_all()
-    wait_for("its jobs are gone", lambda: not cluster.jobs(), 120)
-    helm("uninstall", RELEASE, f"--namespace={name}", "--wait", "--timeout=5m")
-    cluster.core.delete_namespace(name)
-
-
-def helm(*arguments: str) -> None:
-    subprocess.run(["helm", *arguments], check=True)
+    with release_for(cluster, f"mlflow.trackingUri={MLFLOW}") as name:
+        yield name
 
 
 def test_the_release_of_a_namespace_serves_it(

@@ -232,6 +232,11 @@ class TrainingJobStatus(ApiModel):
     observed_generation: int | None = Field(
         default=None, ge=0, description="metadata.generation that this status is about."
     )
+    num_nodes: int | None = Field(
+        default=None,
+        ge=1,
+        description="spec.numNodes, or its default: how many pods train together.",
+    )
     runtime: RuntimeStatus | None = Field(
         default=None,
         description="The runtime that the job uses, and what came from it; fixed before the first "
@@ -270,6 +275,10 @@ class TrainingJobStatus(ApiModel):
     completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
     goodput: Goodput | None = Field(default=None, description="Where the time of the job went.")
     mlflow: MlflowStatus | None = Field(default=None, description="The MLflow run of the job.")
+    preparing: Message | None = Field(
+        default=None,
+        description="Which of spec.initializers runs, and how far it is, before the pods run.",
+    )
     progress: Progress | None = Field(default=None, description="How far the training is.")
     failure: Failure | None = Field(
         default=None,

@@ -44,7 +44,7 @@ class Ends:
         """End a Job that has no pod on a node.
 
         Its controller deletes its live pods, and with them what they did. So those that run and
-        that our watch has yet to show are ended first, and the Job after them.
+        that our watch has yet to show are ended instead: the Job fails with them.
         """
         pods = await self._running_pods(namespace, name)
         for pod in pods:
@@ -52,7 +52,7 @@ class Ends:
                 await self._end_pod(namespace, pod.name)
         if not pods:
             await self._kube.patch(JOBS, namespace, name, NOW)
-            self._caches.remember_ended(namespace, name)
+        self._caches.remember_ended(namespace, name)
 
     async def _running_pods(self, namespace: str, job: str) -> list[PodView]:
         """The pods of a Job on nodes, as the API server has them now; they fit in one answer."""

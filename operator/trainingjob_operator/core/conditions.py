@@ -30,6 +30,7 @@ RUN_CONFLICT = "RunConflict"
 FOREIGN_RUN = "ForeignRun"
 NODES_JOINED = "NodesJoined"
 NODES_NOT_JOINED = "NodesNotJoined"
+PREPARING = "Preparing"
 
 
 def with_conditions(
@@ -116,6 +117,8 @@ def _of_state(status: TrainingJobStatus) -> list[NewCondition]:
             ]
         case State.PENDING if failure is None:
             return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to create the run")]
+        case State.STARTING if status.preparing is not None:
+            return [(RUNNING, "False", PREPARING, status.preparing)]
         case State.SUSPENDED:
             return [(RUNNING, "False", "Suspended", "spec.suspend is true")]
         case State.QUEUED if failure is None:

@@ -278,7 +278,7 @@ def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
-    """Whether the Job ended, or was deleted, so long ago that the watch of pods must have it, too.
+    """Whether the Job ended, or was deleted, long enough ago for the watch of pods to have it, too.
 
     A pod that was made just before may not be seen yet, and live.
     """

@@ -14,6 +14,7 @@ from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import EventView, JobView, PodView
 from trainingjob_operator.core.plans.status import plan
+from trainingjob_operator.core.policies import preparing
 from trainingjob_operator.core.policies import starting as policy
 from trainingjob_operator.core.policies.retry import Restart
 
@@ -73,7 +74,8 @@ def starting(
         return plan(context, admitted, EventIntent("Normal", "Admitted", message))
     problem = policy.problem(context.job, child, pods, events, context.now)
     if problem is None:
-        made = plan(context, old.model_copy(update={"failure": None}))
+        text = preparing.text(context.job, pods, context.run)
+        made = plan(context, old.model_copy(update={"failure": None, "preparing": text}))
     elif old.failure is not None and old.failure.reason == problem.reason:
         # The wording of a scheduler changes with every node: the first one is kept.
         made = plan(context, old)
@@ -234,7 +236,12 @@ def _reported(context: Context, failure: Failure, **update: object) -> Plan:
 
 def _without_run(context: Context, wanted: TrainingJobStatus, event: EventIntent) -> Plan:
     sums = goodput.advanced(context.job, wanted, context.now)
-    generation = context.job.metadata.generation
-    wanted = wanted.model_copy(update={"goodput": sums, "observed_generation": generation})
+    wanted = wanted.model_copy(
+        update={
+            "goodput": sums,
+            "observed_generation": context.job.metadata.generation,
+            "num_nodes": context.job.spec.num_nodes,
+        }
+    )
     wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
     return Plan(status=wanted, events=(event,))
