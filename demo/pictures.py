@@ -25,7 +25,7 @@ from demo.terminal import Terminal
 NAMESPACE = "pictures"
 SCRIPTS = cluster.ROOT / "demo" / "scripts"
 IMAGE = "docker.io/trainingjob/trainer:dev"
-COLUMNS, ROWS = 112, 40
+COLUMNS, ROWS = 124, 40
 TJ = str(Path(sys.executable).with_name("tj"))
 FINISHED = "document.body.innerText.includes('Finished')"
 
