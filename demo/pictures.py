@@ -108,13 +108,16 @@ def _namespace() -> Iterator[None]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace"}
     body |= {"metadata": {"name": NAMESPACE, "labels": labels}}  # type: ignore[dict-item]  # YAML
+    gone = ("kubectl", "delete", "namespace", NAMESPACE)
+    # An earlier time that was interrupted has left its jobs.
+    subprocess.run([*gone, "--ignore-not-found"], check=True)
     subprocess.run(
         ["kubectl", "apply", "--filename", "-"], input=yaml.safe_dump(body), text=True, check=True
     )
     try:
         yield
     finally:
-        subprocess.run(["kubectl", "delete", "namespace", NAMESPACE], check=True)
+        subprocess.run(gone, check=True)
 
 
 def _newest_run(client: MlflowClient, name: str) -> str:
