@@ -93,6 +93,16 @@ site: $(filter .tools/bin/uv,$(UV)) ## Build the documentation site into out/sit
 	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --only-group docs \
 	    mkdocs build --strict --config-file website/mkdocs.yml
 
+.PHONY: version
+version: setup ## Write the version of VERSION into all places that have it
+	$(RUN) python -m release.version
+	$(UV) lock --quiet
+	@$(MAKE) manifests
+
+.PHONY: release-dry-run
+release-dry-run: setup ## Make what a release has into out/release: wheels, chart, SBOM, NOTICE, notes
+	UV=$(UV) $(RUN) python -m release --helm "$$($(LOCALCLUSTER) tool helm)" $(RELEASE_OPTIONS)
+
 .PHONY: screenshot
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
 	$(RUN) python -m demo.screenshot
@@ -114,7 +124,7 @@ style: setup
 types: setup
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.10 --package trainingjob_agent
-	$(RUN) mypy --explicit-package-bases demo helm tests client/generate.py
+	$(RUN) mypy --explicit-package-bases demo helm release tests client/generate.py
 
 .PHONY: imports
 imports: setup
@@ -129,6 +139,7 @@ generated: setup # Fails when a generated file is not what its source says, or t
 	$(RUN) python -m trainingjob_operator.crd --check
 	$(RUN) python client/generate.py --check
 	$(RUN) python helm/monitoring.py --check
+	$(RUN) python -m release.version --check
 	"$$($(LOCALCLUSTER) tool crd-check)" manifests/crd.yaml
 	helm="$$($(LOCALCLUSTER) tool helm)"; \
 	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \

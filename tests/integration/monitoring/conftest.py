@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import debian
-from tests.support.processes import OperatorProcess, Process, free_port
+from tests.support.processes import MlflowServer, OperatorProcess, Process, free_port
 from tests.support.prometheus import Prometheus
 from tests.support.waiting import wait_for
 
@@ -25,8 +25,8 @@ scrape_configs:
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[int]:
-    """The metrics port of a training that writes checkpoints."""
+def training(mlflow: MlflowServer, tmp_path: Path) -> Iterator[int]:
+    """The metrics port of a training with checkpoints and an MLflow run."""
     port = free_port()
     process = Process(
         [sys.executable, "-m", "trainingjob_trainer", "run", "mnist", "--epochs", "1000"],
@@ -36,6 +36,8 @@ def training(tmp_path: Path) -> Iterator[int]:
             "TRAININGJOB_CHECKPOINT_DIR": str(tmp_path / "checkpoints"),
             "TRAININGJOB_TERMINATION_LOG": str(tmp_path / "termination-log"),
             "TRAININGJOB_METRICS_PORT": str(port),
+            "MLFLOW_TRACKING_URI": mlflow.uri,
+            "MLFLOW_RUN_ID": mlflow.create_run(),
             "PET_NPROC_PER_NODE": "2",
             "GLOO_SOCKET_IFNAME": "lo",
         },
