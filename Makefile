@@ -37,11 +37,11 @@ test: setup frameworks ## Run everything that CI runs: lint, unit, integration, 
 	$(E2E)
 
 .PHONY: unit
-unit: setup frameworks ## Run the unit tests
+unit: setup ## Run the unit tests
 	$(TESTS) tests/unit
 
 .PHONY: integration
-integration: setup ## Run the integration tests (fake nodes, real API server and MLflow)
+integration: setup frameworks ## Run the integration tests (fake nodes, real API server and MLflow)
 	$(TESTS) tests/integration
 
 .PHONY: e2e
@@ -106,6 +106,11 @@ release-dry-run: setup ## Make what a release has into out/release: wheels, char
 .PHONY: screenshot
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
 	$(RUN) python -m demo.screenshot
+
+.PHONY: pictures
+pictures: setup ## Take the pictures of tj in docs/images (the demo has run)
+	$(UV) sync --frozen --quiet --group pictures
+	$(RUN) --group pictures python -m demo.pictures
 
 .PHONY: static
 static: style types imports

@@ -17,7 +17,7 @@ from trainingjob.errors import UserError
 
 _POLL_SECONDS = 1.0
 _TICK_SECONDS = 0.1
-# After the end of a job: time for the last lines of its pods.
+# After the end of a job: how long its pods may be silent before they are left.
 _DRAIN_SECONDS = 15.0
 _OUTAGE_SECONDS = 120.0
 _AT_ONCE = 1000
@@ -114,11 +114,11 @@ class _Following:
     def news(self, timeout_seconds: float | None) -> Iterator[News]:
         """What the threads find; lines are held back a little, to be in order."""
         self._start(self._watch)
-        began = time.monotonic()
+        began = last_line = time.monotonic()
         over_at: float | None = None
         next_look = began
         job: Job | None = None
-        while over_at is None or not self._read_out(over_at):
+        while over_at is None or not self._read_out(over_at, last_line):
             now = time.monotonic()
             if timeout_seconds is not None and now - began > timeout_seconds:
                 raise TimeoutError(f"{self.name} has not ended within {timeout_seconds:g} s")
@@ -128,6 +128,7 @@ class _Following:
                 elif isinstance(one, Exception):
                     raise one
                 elif isinstance(one, Line):
+                    last_line = now
                     self._merger.add(one, now)
                 else:
                     job = one if isinstance(one, Job) else job
@@ -148,12 +149,13 @@ class _Following:
         except queue.Empty:
             return
 
-    def _read_out(self, over_at: float) -> bool:
+    def _read_out(self, over_at: float, last_line: float) -> bool:
         """Whether the readers have come to the end of what the pods wrote."""
-        if time.monotonic() - over_at > _DRAIN_SECONDS:
+        now = time.monotonic()
+        if now - max(over_at, last_line) > _DRAIN_SECONDS:
             return True
         # A pod may have begun since the last look.
-        looked = time.monotonic() - over_at > 2 * _POLL_SECONDS or self.selection is None
+        looked = now - over_at > 2 * _POLL_SECONDS or self.selection is None
         reading = any(thread.is_alive() for thread in self._readers.values())
         return looked and not reading and self._news.empty()
 

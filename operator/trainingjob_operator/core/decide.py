@@ -66,7 +66,7 @@ def decide(
         return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
-    unsettled = resolving.resolve(context, observed)
+    unsettled = None if job.spec.stop else resolving.resolve(context, observed)
     if unsettled is not None:
         return unsettled
     refusal = None if job.status.attempts else tenancy.refusal(job, uris)
@@ -112,9 +112,8 @@ def _before_the_first(context: Context, observed: Observed) -> Plan:
     following = _following(context.job, observed)
     if following is not None:
         return _unrecorded(context, observed, following)
-    if context.job.spec.suspend:
-        return outcome.suspended(context)
-    return launch.wait_for_run(context) or _begin(context, observed)
+    at_rest = stopping.at_rest(context)
+    return at_rest or launch.wait_for_run(context) or _begin(context, observed)
 
 
 def _begin(context: Context, observed: Observed) -> Plan:
@@ -139,8 +138,9 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
         return _unrecorded(context, observed, following)
     if observed.live(job.metadata.uid):
         return stopping.wait(context, observed)
-    if job.spec.suspend:
-        return outcome.suspended(context)
+    at_rest = stopping.at_rest(context)
+    if at_rest is not None:
+        return at_rest
     late = deadlines.overdue(context, ())
     if late is not None:
         return outcome.failed_between(context, late)
@@ -237,9 +237,8 @@ def _succeeded(context: Context, child: JobView | None, pods: tuple[PodView, ...
 
 def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
     """Why the operator itself has to end the attempt, if it has."""
-    if context.job.spec.suspend:
-        return stopping.SUSPENDED
-    return deadlines.overdue(context, pods) or stall.to_stop(context)
+    requested = stopping.request(context.job.spec)
+    return requested or deadlines.overdue(context, pods) or stall.to_stop(context)
 
 
 def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
@@ -279,7 +278,7 @@ def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
-    """Whether the Job ended, or was deleted, so long ago that the watch of pods must have it, too.
+    """Whether the Job ended, or was deleted, long enough ago for the watch of pods to have it, too.
 
     A pod that was made just before may not be seen yet, and live.
     """

@@ -51,7 +51,8 @@ class PodView:
     `end` is that of its trainer container. `job_uid` is the uid of the Job that owns it, "" for an
     orphan. `ending` says that its node ends it: it has an activeDeadlineSeconds, or only native
     sidecars are left in it. `deleted_at` is when its deletion was asked for, `disrupted_at` when
-    its condition DisruptionTarget became true.
+    its condition DisruptionTarget became true. `initializer` is the entry of spec.initializers that
+    runs.
     """
 
     namespace: str
@@ -74,6 +75,7 @@ class PodView:
     disrupted_at: datetime | None
     ready_to_start: bool = False
     init_failure: InitFailure | None = None
+    initializer: str = ""
 
     @property
     def live(self) -> bool:

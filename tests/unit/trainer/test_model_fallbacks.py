@@ -14,14 +14,12 @@ import pytest
 import torch
 from mlflow.models import ModelSignature
 from torch import Tensor, nn
-from trainingjob_agent.contract import Contract
 from trainingjob_trainer.model_logging import TrainedModel, log_model
 from trainingjob_trainer.model_logging.saving import save_model
-from trainingjob_trainer.options import RunOptions
-from trainingjob_trainer.worker import Worker
+from trainingjob_trainer.results import example_of, models_of
 
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 
 class Named(nn.Linear):
@@ -143,26 +141,18 @@ class Broken:
 
 
 def test_what_cannot_be_read_after_the_training_is_no_failure_of_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    worker = Worker(RunOptions("mnist"), Contract())
-    logged: list[tuple[list[TrainedModel], Tensor | None]] = []
-    monkeypatch.setattr(
-        worker._services,
-        "log_models",
-        lambda models, images, *_, **__: logged.append((models, images)),
-    )
     loop: Any = SimpleNamespace(
         final_model=nn.Flatten,
         progress=SimpleNamespace(step=7),
         best_model=Broken().best_model,
-        loaders=SimpleNamespace(validation=Broken()),
     )
+    training: Any = SimpleNamespace(loaders=SimpleNamespace(validation=Broken()))
 
-    models = worker._models(loop)
-    worker._log_models(loop, models)
+    models = models_of(loop, "digits")
 
-    assert [(one.name, one.step) for one in models] == [("model", 7)]
-    assert logged == [(models, None)]
+    assert [(one.name, one.step, one.registered_as) for one in models] == [("model", 7, "digits")]
+    assert example_of(training) is None
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.exc_info is not None for record in errors] == [True, True]

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_trainer.options import RunOptions, parse_options
+from trainingjob_trainer.command_line import parse_options
+from trainingjob_trainer.options import RunOptions
+from trainingjob_trainer.reading import StepRange
 
 ALL = {
     "task": "digits:Digits",
@@ -18,21 +20,27 @@ ALL = {
     "precision": "bf16",
     "parallel": "fsdp2",
     "compile": True,
+    "initial_weights": "models:/digits/1",
+    "evaluate_only": True,
     "seed": 3,
     "best_metric": "accuracy",
     "best_mode": "max",
     "patience": 2,
     "report_seconds": 0.0,
+    "peak_teraflops": 312.0,
     "checkpoint_dir": Path("/checkpoints"),
     "checkpoint_every_seconds": 60.0,
     "checkpoint_keep": 2,
     "adopt_checkpoints": True,
     "stop_seconds": 20.0,
     "model_seconds": 90.0,
+    "registered_model_name": "digits",
     "hang_seconds": 60.0,
+    "profile_steps": StepRange(10, 15),
     "monitor_level": "full",
     "model_dir": Path("/models"),
 }
+BOOLEANS = ("compile", "evaluate_only", "adopt_checkpoints")
 
 
 def test_the_defaults() -> None:
@@ -43,11 +51,10 @@ def test_all_options_can_be_flags() -> None:
     flags = [
         f"--{name.replace('_', '-')}={value}"
         for name, value in ALL.items()
-        if name not in {"task", "compile", "adopt_checkpoints"}
+        if name not in {"task", *BOOLEANS}
     ]
 
-    booleans = ["--compile", "--adopt-checkpoints"]
-
+    booleans = [f"--{name.replace('_', '-')}" for name in BOOLEANS]
     options = parse_options(["run", "digits:Digits", *booleans, *flags], {})
 
     assert options == RunOptions(**ALL)  # type: ignore[arg-type]  # a table of all types
@@ -109,6 +116,16 @@ def test_a_flag_switches_off_what_the_environment_switched_on() -> None:
             ["run", "mnist"],
             {"TRAININGJOB_OPTION_EPOCH": "1"},
             "TRAININGJOB_OPTION_EPOCH: there is no option 'epoch'",
+        ),
+        (
+            ["run", "mnist", "--profile-steps", "15:10"],
+            {},
+            "--profile-steps: must be two steps such as 10:15, not '15:10'",
+        ),
+        (
+            ["run", "mnist", "--registered-model-name", "team/digits"],
+            {},
+            "--registered-model-name: must be a name without / and :, not 'team/digits'",
         ),
         (["run", "mnist", "--options", "/absent.toml"], {}, "options file /absent.toml: "),
     ],

@@ -10,8 +10,8 @@ import mlflow.pytorch
 import pytest
 from trainingjob_trainer.tasks.mnist import load_digits
 
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer, free_port
-from tests.unit.trainer.conftest import Trainer, wait_until
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def test_digits_are_learned_and_everything_is_in_the_run(
 
     # The highest loss is the first epoch's: so the best model is not the final one.
     code, output = trainer.run(
-        *("mnist", "--epochs", "3", "--learning-rate", "0.002", "--best-mode", "max")
+        *("mnist", "--epochs", "3", "--learning-rate", "0.002", "--best-mode", "max"),
+        *("--profile-steps", "2:3"),
     )
 
     assert code == 0, output
@@ -51,6 +52,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "precision": "fp32",
         "parallel": "ddp",
         "compile": "False",
+        "evaluate_only": "False",
         "seed": "0",
         "best_metric": "loss",
         "best_mode": "max",
@@ -61,6 +63,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "stop_seconds": "15.0",
         "model_seconds": "840.0",
         "hang_seconds": "300.0",
+        "profile_steps": "2:3",
         "monitor_level": "basic",
         "world_size": "1",
         "device": "cpu",
@@ -83,6 +86,11 @@ def test_digits_are_learned_and_everything_is_in_the_run(
     assert [a.path for a in client.list_artifacts(run_id, "samples")] == [
         f"samples/epoch_00{epoch}.png" for epoch in (1, 2, 3)
     ]
+    assert [a.path for a in client.list_artifacts(run_id, "profile")] == [
+        f"profile/steps_2-3.{suffix}" for suffix in ("json.gz", "txt")
+    ]
+    assert run.inputs is not None
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["mnist-5k"]
     logged = client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
     losses = {
         one.name: [(m.step, m.value) for m in one.metrics or [] if m.key == "val/loss"]

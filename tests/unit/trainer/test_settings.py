@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 from trainingjob_agent.causes.reasons import classify
-from trainingjob_trainer.options import parse_options
+from trainingjob_trainer.command_line import parse_options
 from trainingjob_trainer.settings import Given, SettingError, read_settings
 
 from tests.unit.trainer.attempts import Attempts

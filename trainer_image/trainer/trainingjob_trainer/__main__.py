@@ -9,8 +9,8 @@ from trainingjob_agent.causes import termination
 from trainingjob_agent.contract import Contract, ContractError
 
 from trainingjob_trainer import launch
+from trainingjob_trainer.command_line import parse_options
 from trainingjob_trainer.node_log import run_with_node_log
-from trainingjob_trainer.options import parse_options
 from trainingjob_trainer.printed import keep_printed
 
 

@@ -5,30 +5,24 @@ import math
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from torch import nn
-from trainingjob_agent.exporter import TrainingMetrics
 
-from trainingjob_trainer.best import BestEpoch
 from trainingjob_trainer.best_model import BestModel
-from trainingjob_trainer.checkpoint import Checkpointer
-from trainingjob_trainer.distributed import Ranks, means_over_ranks, share_buffers
-from trainingjob_trainer.epochs import Epochs, not_resumed, start_workers
-from trainingjob_trainer.finite import FiniteLosses
-from trainingjob_trainer.options import OptionError, RunOptions
-from trainingjob_trainer.parallel import OfFirstRank, Parallel, Weights, drawn_alike
-from trainingjob_trainer.progress import Means, Progress, check_same_batches
-from trainingjob_trainer.random_state import Generators, seed_everything
-from trainingjob_trainer.reporting import Reporter, Timed
-from trainingjob_trainer.resume import Setup, go_on, seen_by_all
-from trainingjob_trainer.samples import Draw, save_samples
-from trainingjob_trainer.state import TrainingState
-from trainingjob_trainer.stepping import Stepper
-from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
-from trainingjob_trainer.task import Batch, Loaders, Task
-from trainingjob_trainer.validation import Validation
+from trainingjob_trainer.checkpoint import DirectoryInUseError
+from trainingjob_trainer.distributed import means_over_ranks, share_buffers
+from trainingjob_trainer.epochs import not_resumed, start_workers
+from trainingjob_trainer.evaluation import draw_samples
+from trainingjob_trainer.initial import load_initial_weights
+from trainingjob_trainer.options import OptionError
+from trainingjob_trainer.parallel import Weights
+from trainingjob_trainer.progress import check_same_batches
+from trainingjob_trainer.reporting import Timed
+from trainingjob_trainer.resume import go_on, seen_by_all, take_directory
+from trainingjob_trainer.surroundings import TrainingStoppedError
+from trainingjob_trainer.task import Batch
+from trainingjob_trainer.training import Training
 
 _logger = logging.getLogger(__name__)
 
@@ -36,71 +30,18 @@ _logger = logging.getLogger(__name__)
 class TrainingLoop:
     """Trains one model on this rank; rank 0 reports."""
 
-    def __init__(
-        self,
-        task: Task,
-        loaders: Loaders,
-        options: RunOptions,
-        place: Place,
-        parallel: Parallel,
-        *,
-        setup: Setup,
-        metrics: TrainingMetrics,
-        hooks: Hooks,
-        samples_dir: Path,
-        checkpointer: Checkpointer | None = None,
-    ) -> None:
-        self._epochs = Epochs(
-            loaders.train, options.steps_per_epoch, options.accumulate, place.world_size
-        )
-        seed_everything(options.seed)
-        steps = math.ceil(self._epochs.batches / options.accumulate)
-        self.task = task
-        self.loaders = loaders
-        self.progress = Progress(options.epochs, steps, time.monotonic())
-        self.best = BestEpoch(options.best_metric, options.best_mode, options.patience)
-        self._accumulate = options.accumulate
-        self._place = place
-        self._parallel = parallel
-        self._hooks = hooks
-        self._samples_dir = samples_dir
-        self._checkpointer = checkpointer
-        self._ranks = Ranks()
-        self._stepper = Stepper(task, options, place.device, self.progress.total_steps, parallel)
-        self.model = self._stepper.model
-        self._reporter = Reporter(
-            self.progress,
-            metrics,
-            hooks.log_metrics if place.rank == 0 else None,
-            self._ranks,
-            place.device,
-            every_seconds=options.report_seconds,
-        )
-        # Each rank draws its own noise (dropout, augmentation) from here on.
-        seed_everything(options.seed + place.rank)
-        self._means = Means()
-        self._reporting = True
-        self._finite = FiniteLosses(options.max_not_finite, self._ranks)
-        self._generators = Generators(place.device, (loaders.train, loaders.validation))
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self.progress = training.progress
+        self.best = training.best
+        self._accumulate = training.options.accumulate
+        self._ranks = training.ranks
+        self._stepper = training.stepper
+        self._reporter = training.reporter
+        self._generators = training.generators
+        self._checkpointer = training.checkpointer
         self._best_model = BestModel()
-        self._validation = Validation(
-            self._stepper,
-            loaders.validation,
-            parallel,
-            self._ranks,
-            place.device,
-            alive=hooks.alive,
-            stop_if_asked=self._stop_if_asked,
-        )
-        self._state = TrainingState(
-            setup=setup,
-            shared={
-                "progress": self.progress,
-                "best": self.best,
-                **self._stepper.parts,
-            },
-            own={"means": self._means, "data": self._epochs, "generators": self._generators},
-        )
+        self._reporting = True
 
     def run(self) -> None:
         """Train all epochs, from the newest checkpoint if there is one.
@@ -110,7 +51,7 @@ class TrainingLoop:
                 checkpoint.
             CheckpointMismatchError: the checkpoints are of another task.
         """
-        self._resume()
+        self._begin()
         self.progress.started_seconds = time.monotonic()
         while self.progress.epoch < self.progress.epochs or not self.progress.validated:
             if self.best.exhausted:
@@ -119,15 +60,16 @@ class TrainingLoop:
             self._train_epoch(*self._start_epoch())
             # A checkpoint of a validation that is stopped has it done again.
             with self._generators.held():
-                validation = self._validation.run()
+                validation = self._training.validation.run(self._stop_if_asked)
             self._end_epoch(validation)
         self._ranks.settle()
+        self._training.profiler.end()
         if self._checkpointer:
             self._checkpointer.wait()
 
     def final_model(self) -> nn.Module | None:
         """Return the trained model on the CPU, on rank 0; training is over. All ranks come here."""
-        return self._parallel.whole_model(self.task.build_model)
+        return self._training.parallel.whole_model(self._training.task.build_model)
 
     def best_model(self, final: nn.Module | None) -> nn.Module | Weights | None:
         """Return the model of the best epoch on rank 0, or its weights; None: it is the final one.
@@ -135,7 +77,8 @@ class TrainingLoop:
         All ranks come here.
         """
         store = self._checkpointer.store if self._checkpointer else None
-        return self._best_model.load(self.best, self.progress.step, final, store, self._parallel)
+        parallel = self._training.parallel
+        return self._best_model.load(self.best, self.progress.step, final, store, parallel)
 
     def _train_epoch(self, batches: Iterator[Batch], left: int) -> None:
         progress = self.progress
@@ -145,6 +88,7 @@ class TrainingLoop:
         timed = Timed(batches)
         while left > 0:
             count = min(self._accumulate, left)
+            self._training.profiler.before(progress.step + 1)
             means = self._stepper.step(islice(timed, count), count, measure=self._reporting)
             if not means.samples:
                 raise ValueError(
@@ -153,21 +97,22 @@ class TrainingLoop:
             left -= count
             progress.step += 1
             progress.batches += count
-            progress.samples += means.samples * self._place.world_size
-            self._means.include(means)
+            self._training.profiler.after(progress.step)
+            progress.samples += means.samples * self._training.place.world_size
+            self._training.means.include(means)
             self._reporter.step(means, timed.take_seconds())
             if self._reporting:
-                self._reporter.flush(self._measured())
+                self._reporter.flush(self._measured(), self._stepper.take_tokens())
             self._agree(last=left == 0)
-        self._reporter.end_training(self._measured())
+        self._reporter.end_training(self._measured(), self._stepper.take_tokens())
 
     def _measured(self) -> dict[str, float]:
         """Return what is known of the last step. All ranks come here."""
         norm = self._stepper.gradient_norm
-        not_finite = self._finite.count(self._stepper.take_not_finite(), self.progress.step)
+        found = self._stepper.take_not_finite()
         return {
             "learning_rate": self._stepper.learning_rate,
-            "not_finite_batches": not_finite,
+            "not_finite_batches": self._training.finite.count(found, self.progress.step),
             **({} if norm is None else {"gradient_norm": norm}),
         }
 
@@ -176,56 +121,47 @@ class TrainingLoop:
 
         The last step of an epoch gets its checkpoint after the validation.
         """
-        self._hooks.alive()
+        self._training.hooks.alive()
         saving = self._checkpointer
-        stop, due, busy, self._reporting = self._ranks.any_before(
-            self._hooks.stop_requested(),
+        stop, due, busy, taken, self._reporting = self._ranks.any_before(
+            self._training.hooks.stop_requested(),
             saving is not None and saving.due,
             saving is not None and saving.busy,
-            self._place.rank == 0 and self._reporter.due,
+            saving is not None and saving.taken is not None,
+            self._training.place.rank == 0 and self._reporter.due,
         )
         self._reporting = self._reporting or self._reporter.each_step
+        if taken and saving is not None:
+            raise saving.taken or DirectoryInUseError("another training has the checkpoints")
         if stop:
             self._stop()
         if due and not busy and not last:
             self._save()
 
     def _stop_if_asked(self) -> None:
-        self._hooks.alive()
-        if self._ranks.any_before(self._hooks.stop_requested())[0]:
+        self._training.hooks.alive()
+        if self._ranks.any_before(self._training.hooks.stop_requested())[0]:
             self._stop()
 
     def _end_epoch(self, validation: dict[str, float]) -> None:
         """Report one epoch, draw its samples, keep its checkpoint."""
         progress = self.progress
         progress.validated = True
-        means = self._means
-        trained = means_over_ranks(means.sums(), means.samples, self._ranks, self._place.device)
+        means = self._training.means
+        trained = means_over_ranks(
+            means.sums(), means.samples, self._ranks, self._training.place.device
+        )
         self._reporter.end_epoch(trained, validation)
         is_best = bool(validation) and self._is_best(validation)
-        self._draw_samples()
+        draw_samples(self._training, progress.epoch)
         if self._checkpointer is None:
             if is_best:
-                self._best_model.keep(self.best, self._parallel.weights())
+                self._best_model.keep(self.best, self._training.parallel.weights())
             return
         last = progress.epoch == progress.epochs or self.best.exhausted
         # A slow disk holds up the training only for what must not be left out.
         if is_best or last or not any(self._ranks.any(self._checkpointer.busy)):
             self._save(best=self.best.state_dict() if is_best else None)
-
-    def _draw_samples(self) -> None:
-        first = self._place.rank == 0
-        draw: Draw = self.task.draw_samples
-        validation = self.loaders.validation
-        if self._parallel.joint:
-            draw = drawn_alike(draw, first=first)
-            validation = OfFirstRank(validation, self._ranks, first=first)
-        elif not first:
-            return
-        device, epoch = self._place.device, self.progress.epoch
-        file = save_samples(draw, self.model, validation, device, epoch, self._samples_dir)
-        if file is not None:
-            self._hooks.samples_drawn(Path(file), epoch)
 
     def _is_best(self, validation: dict[str, float]) -> bool:
         name = self.best.metric
@@ -242,7 +178,7 @@ class TrainingLoop:
         self._reporter.ended_early()
 
     def _stop(self) -> None:
-        self._reporter.flush(self._measured())
+        self._reporter.flush(self._measured(), self._stepper.take_tokens())
         if self._checkpointer:
             self._checkpointer.wait()
             if self._checkpointer.last_step != self.progress.step:
@@ -255,39 +191,50 @@ class TrainingLoop:
             return
         self._ranks.settle()
         # Each rank writes a share of the model. DDP would do this before the next step anyway.
-        share_buffers(self.model)
-        state = self._state
+        share_buffers(self._stepper.model)
+        state = self._training.state
         self._checkpointer.save(self.progress.step, state.own_states(), state.shared_states(), best)
 
-    def _resume(self) -> None:
+    def _begin(self) -> None:
+        """Go on from the newest checkpoint, or begin with the initial weights if there are any."""
+        source = self._training.options.initial_weights
+        if not self._resume() and source is not None:
+            first = self._training.place.rank == 0
+            load_initial_weights(self._stepper.model, source, self._ranks, first=first)
+
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint, if there is one."""
         saving = self._checkpointer
         if saving is None:
-            return
-        if (left_out := not_resumed(self.loaders.train)) is not None:
+            return False
+        if (left_out := not_resumed(self._training.loaders.train)) is not None:
             _logger.warning("a training that is resumed differs in %s", left_out)
-        if not seen_by_all(saving.store, self._place.rank, self._ranks):
+        if not seen_by_all(saving.store, self._training.place.rank, self._ranks):
             _logger.error(
                 "no checkpoints: %s is not the same for all ranks", saving.store.directory
             )
             self._checkpointer = None
-            return
-        if go_on(saving, self._state, self._place, self._ranks):
-            progress = self.progress
-            _logger.info("goes on after step %d, in epoch %d", progress.step, progress.epoch)
-            if progress.epoch > 1 or progress.validated:
-                with self._generators.undisturbed():
-                    for loader in (self.loaders.train, self.loaders.validation):
-                        start_workers(loader)
+            return False
+        take_directory(saving, self._ranks)
+        if not go_on(saving, self._training.state, self._training.place, self._ranks):
+            return False
+        progress = self.progress
+        _logger.info("goes on after step %d, in epoch %d", progress.step, progress.epoch)
+        if progress.epoch > 1 or progress.validated:
+            with self._generators.undisturbed():
+                for loader in (self._training.loaders.train, self._training.loaders.validation):
+                    start_workers(loader)
+        return True
 
     def _start_epoch(self) -> tuple[Iterator[Batch], int]:
         """Return the batches of a new epoch, or those left of one; and their number."""
         progress = self.progress
         if progress.epoch == 0 or progress.validated:
             progress.begin_epoch(progress.epoch + 1)
-            self._means.clear()
+            self._training.means.clear()
             self._generators.begin_epoch()
-            return self._epochs.start(progress.epoch)
+            return self._training.epochs.start(progress.epoch)
         with self._generators.rewound():
-            return self._epochs.start(
+            return self._training.epochs.start(
                 progress.epoch, batches=progress.batches, samples=progress.samples
             )

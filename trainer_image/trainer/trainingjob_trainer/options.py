@@ -1,22 +1,22 @@
-"""The options of `trainingjob-trainer run`: from flags, environment and a file."""
+"""The options of `trainingjob-trainer run`."""
 
-import argparse
-import json
-import os
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from trainingjob_agent.contract import MonitorLevel
 
-from trainingjob_trainer.reading import boolean, integer, number, one_of
+from trainingjob_trainer.reading import (
+    StepRange,
+    boolean,
+    integer,
+    model_name,
+    number,
+    one_of,
+    step_range,
+)
 from trainingjob_trainer.settings import Given
-
-PREFIX = "TRAININGJOB_OPTION_"
-SETTING_PREFIX = "TRAININGJOB_SETTING_"
-FILE_VARIABLE = "TRAININGJOB_OPTIONS_FILE"
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -82,6 +82,17 @@ class RunOptions:
         ),
     )
     compile: bool = field(default=False, metadata=_read(boolean, "run the model by torch.compile"))
+    initial_weights: str | None = field(
+        default=None,
+        metadata=_read(
+            str,
+            "of the model: a file, a directory of checkpoints, or models:/… or runs:/… of MLflow",
+        ),
+    )
+    evaluate_only: bool = field(
+        default=False,
+        metadata=_read(boolean, "train nothing: only report validation metrics and samples"),
+    )
     seed: int = field(
         default=0, metadata=_read(integer(0), "of weights, noise and the order of samples")
     )
@@ -99,6 +110,12 @@ class RunOptions:
         default=5.0,
         metadata=_read(
             number(zero=True), "from one report of training metrics to the next; 0: each step"
+        ),
+    )
+    peak_teraflops: float | None = field(
+        default=None,
+        metadata=_read(
+            number(zero=False), "of one process's device, for the utilization; by default its own"
         ),
     )
     checkpoint_dir: Path | None = field(
@@ -130,12 +147,22 @@ class RunOptions:
             number(zero=False), "after training, to get the models into MLflow; else it fails"
         ),
     )
+    registered_model_name: str | None = field(
+        default=None,
+        metadata=_read(
+            model_name, "in MLflow's model registry; the best model becomes a new version of it"
+        ),
+    )
     hang_seconds: float = field(
         default=300.0,
         metadata=_read(
             number(zero=True),
             "without a step, after which the stacks of all ranks are logged; 0: never",
         ),
+    )
+    profile_steps: StepRange | None = field(
+        default=None,
+        metadata=_read(step_range, "steps such as 10:15 whose trace by torch.profiler is kept"),
     )
     monitor_level: MonitorLevel = field(
         default="basic",
@@ -155,138 +182,10 @@ class RunOptions:
 
     def params(self) -> dict[str, object]:
         """Return all options that have a value, as MLflow shows them."""
-        values = {item.name: getattr(self, item.name) for item in _options()}
+        values = {item.name: getattr(self, item.name) for item in all_options()}
         return {name: value for name, value in values.items() if value is not None}
 
 
-def _options() -> list["Field[Any]"]:
+def all_options() -> list["Field[Any]"]:
+    """Return the options, each with how its text is read (`parse`) and a `help` text."""
     return [item for item in fields(RunOptions) if "parse" in item.metadata]
-
-
-def parse_options(
-    arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
-) -> RunOptions:
-    """Return the options: a flag goes before the environment, that before the file.
-
-    Exits with status 2 and a usage message when one of them is wrong.
-    """
-    parser, run = _parsers()
-    flags = vars(parser.parse_args(arguments))
-    try:
-        settings = _settings_from_flags(flags.pop("set", []))
-        file = flags.pop("options", None) or environment.get(FILE_VARIABLE)
-        content = _read_file(Path(file)) if file else {}
-        in_file = content.pop("settings", {})
-        values = _from_file(content, f"{file}")
-        values |= _from_environment(environment)
-        given = _settings_from_file(in_file, f"{file}")
-    except OptionError as error:
-        run.error(str(error))
-    values |= flags
-    values["settings"] = given | _settings_from_environment(environment) | settings
-    if "task" not in values:
-        run.error("which task? Give mnist, or package.module:Class")
-    return RunOptions(**values)
-
-
-def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    parser = argparse.ArgumentParser(prog="trainingjob-trainer")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="train a task",
-        description="Train a task; on several nodes or processes when the PET_ variables say so. "
-        f"Each option can also come from the environment ({PREFIX}BATCH_SIZE for --batch-size) "
-        "and from a file (batch_size); a flag goes before the environment, that before the file. "
-        f"So can the settings of the task: --set NAME=VALUE, {SETTING_PREFIX}NAME, and the table "
-        "`settings` of the file.",
-        argument_default=argparse.SUPPRESS,
-    )
-    run.add_argument(
-        "--options", metavar="FILE", help=f"a .toml or .json file; by default ${FILE_VARIABLE}"
-    )
-    run.add_argument(
-        "--set",
-        action="append",
-        metavar="NAME=VALUE",
-        help="a setting of the task; may be given several times",
-    )
-    for item in _options():
-        parse, text = item.metadata["parse"], item.metadata["help"]
-        if item.name == "task":
-            run.add_argument("task", nargs="?", help=text)
-        elif parse is boolean:
-            run.add_argument(_flag(item), action=argparse.BooleanOptionalAction, help=text)
-        else:
-            shown = "" if item.default is None else f" (default: {item.default})"
-            run.add_argument(_flag(item), type=parse, help=text + shown)
-    return parser, run
-
-
-def _flag(item: "Field[Any]") -> str:
-    return "--" + item.name.replace("_", "-")
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise OptionError(f"options file {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise OptionError(f"options file {path}: expected a table of options")
-    return cast("dict[str, Any]", content)
-
-
-def _from_file(content: Mapping[str, Any], path: str) -> dict[str, Any]:
-    return {key: _parse(key, _text(value), f"{key} in {path}") for key, value in content.items()}
-
-
-def _settings_from_file(content: object, path: str) -> dict[str, Given]:
-    if not isinstance(content, dict):
-        raise OptionError(f"options file {path}: settings must be a table")
-    return {
-        str(name): Given(value, f"settings.{name} in {path}")
-        for name, value in cast("dict[str, Any]", content).items()
-    }
-
-
-def _settings_from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
-    return {
-        name.removeprefix(SETTING_PREFIX).lower(): Given(value.strip(), name)
-        for name, value in environment.items()
-        if name.startswith(SETTING_PREFIX) and value.strip()
-    }
-
-
-def _settings_from_flags(flags: Sequence[str]) -> dict[str, Given]:
-    settings = {}
-    for flag in flags:
-        name, separator, value = flag.partition("=")
-        if not separator:
-            raise OptionError(f"--set {flag}: expected NAME=VALUE")
-        name = name.strip().replace("-", "_")
-        settings[name] = Given(value.strip(), f"--set {name}")
-    return settings
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name.removeprefix(PREFIX).lower(): _parse(name.removeprefix(PREFIX).lower(), value, name)
-        for name, value in environment.items()
-        if name.startswith(PREFIX) and value.strip()
-    }
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _parse(name: str, text: str, source: str) -> Any:
-    known = {item.name: item for item in _options()}
-    if name not in known:
-        raise OptionError(f"{source}: there is no option {name!r}")
-    try:
-        return known[name].metadata["parse"](text.strip())
-    except (ValueError, argparse.ArgumentTypeError) as error:
-        raise OptionError(f"{source}: {error}") from error

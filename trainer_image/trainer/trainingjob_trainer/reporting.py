@@ -1,4 +1,4 @@
-"""What is told of the training: to Prometheus by each rank, to MLflow and the log by rank 0."""
+"""Reports on the training: to Prometheus by each rank, to MLflow and the log by rank 0."""
 
 import logging
 import resource
@@ -12,6 +12,7 @@ from trainingjob_agent.exporter import TrainingMetrics
 from trainingjob_trainer.distributed import Ranks, means_over_ranks
 from trainingjob_trainer.progress import Means, Progress
 from trainingjob_trainer.task import Batch
+from trainingjob_trainer.throughput import Throughput
 
 _logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class Reporter:
         device: torch.device,
         *,
         every_seconds: float,
+        throughput: Throughput,
     ) -> None:
+        self._throughput = throughput
         self._ranks = ranks
         self._device = device
         self._progress = progress
@@ -87,17 +90,18 @@ class Reporter:
         self._window.include(means)
         self._epoch_samples += means.samples
 
-    def flush(self, measured: Mapping[str, float]) -> None:
+    def flush(self, measured: Mapping[str, float], tokens: int = 0) -> None:
         """Report the steps since the last report, if there are any. All ranks come here.
 
         Args:
             measured: values of the last step, such as its learning rate.
+            tokens: of this rank in these steps.
         """
         own = self._window.samples
         if not own:
             return
         now = time.monotonic()
-        told = self._ranks.of_all((own, peak_memory_megabytes(self._device)))
+        each = self._ranks.of_all((own, tokens, peak_memory_megabytes(self._device)))
         means = means_over_ranks(self._window.sums(), own, self._ranks, self._device)
         seconds = max(now - self._window_began, 1e-9)
         self._window, self._window_began = Means(), now
@@ -110,16 +114,20 @@ class Reporter:
             {
                 **{f"train/{name}": value for name, value in means.items()},
                 **{f"train/{name}": value for name, value in measured.items()},
-                "perf/samples_per_second": sum(samples for samples, _ in told) / seconds,
-                "perf/peak_memory_megabytes": max(peak for _, peak in told),
+                **self._throughput.metrics(
+                    sum(samples for samples, _, _ in each),
+                    sum(tokens for _, tokens, _ in each),
+                    seconds,
+                ),
+                "perf/peak_memory_megabytes": max(peak for _, _, peak in each),
                 **self._progress.metrics(now),
             },
             self._progress.step,
         )
 
-    def end_training(self, measured: Mapping[str, float]) -> None:
+    def end_training(self, measured: Mapping[str, float], tokens: int = 0) -> None:
         """Report the last steps of an epoch, before its validation. All ranks come here."""
-        self.flush(measured)
+        self.flush(measured, tokens)
         samples = sum(self._ranks.of_all(self._epoch_samples))
         self._epoch_speed = samples / max(time.monotonic() - self._epoch_began, 1e-9)
 
@@ -140,6 +148,14 @@ class Reporter:
             f"{self._epoch_speed:,.0f}",
             timedelta(seconds=round(progress.remaining_seconds(time.monotonic()))),
         )
+
+    def evaluated(self, validation: Mapping[str, float]) -> None:
+        """Report a model that was evaluated without training."""
+        if self._log_metrics is None:
+            return
+        _logger.info("validation %s", _readable(validation))
+        now = self._progress.metrics(time.monotonic())
+        self._log_metrics({**{f"val/{k}": v for k, v in validation.items()}, **now}, 0)
 
     def ended_early(self) -> None:
         """Report that nothing is left to do."""

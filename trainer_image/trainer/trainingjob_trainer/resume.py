@@ -5,11 +5,17 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore, split
+from trainingjob_trainer.checkpoint import (
+    Checkpointer,
+    CheckpointStore,
+    DirectoryInUseError,
+    split,
+)
 from trainingjob_trainer.distributed import Ranks
 from trainingjob_trainer.state import TrainingState
 from trainingjob_trainer.surroundings import Place
 
+_OF_THE_BEGINNING = ("initial_weights",)
 _OF_THE_ORDER = ("world_size", "batch_size", "accumulate", "seed")
 
 _logger = logging.getLogger(__name__)
@@ -31,6 +37,24 @@ def seen_by_all(store: CheckpointStore, rank: int, ranks: Ranks) -> bool:
     if rank == 0:
         file.unlink()
     return seen
+
+
+def take_directory(checkpointer: Checkpointer, ranks: Ranks) -> None:
+    """Have the directory for this training alone. All ranks come here.
+
+    Raises:
+        DirectoryInUseError: another training goes on there.
+        OSError: it cannot be written to.
+    """
+    problem: Exception | None = None
+    try:
+        if checkpointer.lease is not None:
+            checkpointer.lease.acquire()
+    except (DirectoryInUseError, OSError) as error:
+        problem = error
+    problem = ranks.of_first(problem)
+    if problem is not None:
+        raise problem
 
 
 def newest_usable(store: CheckpointStore, place: Place, ranks: Ranks) -> int | None:
@@ -113,6 +137,9 @@ class Setup:
             raise _mismatch("task", state_dict["task"], self._task)
         if "parallel" in changed:
             raise _mismatch("--parallel", then["parallel"], now["parallel"])
+        late = [changed.pop(name) for name in _OF_THE_BEGINNING if name in changed]
+        if late:
+            _logger.warning("not used, as training goes on from a checkpoint: %s", ", ".join(late))
         inexact = [changed.pop(name) for name in _OF_THE_ORDER if name in changed]
         if inexact:
             _logger.warning("goes on, but not bit for bit: %s", ", ".join(inexact))

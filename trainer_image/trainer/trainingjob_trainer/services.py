@@ -17,8 +17,10 @@ from trainingjob_agent.monitor.sampler import SystemSampler
 
 from trainingjob_trainer.allocator import AllocatorReader
 from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
+from trainingjob_trainer.lineage import log_datasets
 from trainingjob_trainer.model_logging import ModelNotLoggedError, ModelThread, TrainedModel
 from trainingjob_trainer.samples import sample_errors
+from trainingjob_trainer.task import DatasetVersion
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -94,6 +96,18 @@ class Services(Companions):
             self.uploader.sample_image(file, epoch)
         else:
             self.uploader.file(file, "samples")
+
+    def upload_trace(self, file: Path) -> None:
+        """Queue what the profiler has written."""
+        self.upload(file, "profile")
+
+    def log_datasets(self, datasets: Sequence[DatasetVersion]) -> None:
+        """Queue the data sets of the training, as inputs of the run."""
+        if self.uploader is not None and datasets:
+            self.uploader.call(
+                "the data sets of the training",
+                lambda client, run_id: log_datasets(client, run_id, datasets),
+            )
 
     @property
     def left_behind(self) -> bool:

@@ -59,6 +59,7 @@ class Stepper:
         # On the device: to look at it in each step would wait for the step.
         self._not_finite = torch.zeros((), dtype=torch.int64, device=device)
         self._gradient_norm: Tensor | None = None
+        self._tokens = 0
 
     @property
     def learning_rate(self) -> float:
@@ -76,6 +77,11 @@ class Stepper:
         self._not_finite.zero_()
         return count
 
+    def take_tokens(self) -> int:
+        """Return how many tokens this rank has seen since the last call."""
+        tokens, self._tokens = self._tokens, 0
+        return tokens
+
     def step(self, batches: Iterable[Batch], count: int, *, measure: bool = False) -> Means:
         """Train on `count` batches, as on one large batch; return the means of their metrics.
 
@@ -88,17 +94,24 @@ class Stepper:
             batch = place(unplaced, self._device)
             last = number == count
             with nullcontext() if last else self._parallel.no_sync():
-                values, loss = self._evaluate(self._forward, batch)
+                values, loss, _ = self._evaluate(self._forward, batch)
                 self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
             means.add(values, self._task.count(batch))
+            self._tokens += self._task.tokens(batch)
             self._not_finite += ~loss.detach().isfinite()
         self._update(measure=measure)
         return means
 
-    def evaluate(self, batch: Batch) -> Means:
-        """Return loss and metrics of a batch. The caller chooses the mode and switches grad off."""
+    def evaluate(self, batch: Batch, measure: Callable[[Any, Batch], None] | None = None) -> Means:
+        """Return loss and metrics of a batch. The caller chooses the mode and switches grad off.
+
+        `measure` gets what the model said, and the batch on its device.
+        """
         placed, means = place(batch, self._device), Means()
-        means.add(self._evaluate(self.model, placed)[0], self._task.count(placed))
+        values, _, output = self._evaluate(self.model, placed)
+        means.add(values, self._task.count(placed))
+        if measure is not None:
+            measure(output, placed)
         return means
 
     @property
@@ -112,12 +125,13 @@ class Stepper:
             "scaler": self._scaler,
         }
 
-    def _evaluate(self, model: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def _evaluate(self, model: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], Tensor, Any]:
+        """Return the values of a batch, its loss among them, the loss to train by, the output."""
         with torch.autocast(self._device.type, self._type, enabled=self._type is not None):
             output = self._task.forward(model, batch)
             loss = self._task.loss(output, batch)
         with torch.no_grad():
-            return {"loss": loss, **self._task.metrics(output, batch)}, loss
+            return {"loss": loss, **self._task.metrics(output, batch)}, loss, output
 
     def _update(self, *, measure: bool) -> None:
         self._gradient_norm = None

@@ -17,6 +17,7 @@ class Hooks:
 
     log_metrics: Callable[[Mapping[str, float], int], None]
     samples_drawn: Callable[[Path, int], None]
+    trace_written: Callable[[Path], None]
     stop_requested: Callable[[], bool]
     alive: Callable[[], None]
 

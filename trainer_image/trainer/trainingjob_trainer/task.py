@@ -1,19 +1,23 @@
 """What a user writes: the model, its data, its loss and its metrics."""
 
+import hashlib
 import importlib
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _MEMBERS = (
     *("name", "build_model", "build_loaders", "forward", "loss", "count"),
-    *("metrics", "build_optimizer", "build_scheduler", "example", "draw_samples"),
+    *("metrics", "build_metrics", "measure", "build_optimizer", "build_scheduler", "example"),
+    *("draw_samples", "datasets", "tokens", "flops_per_sample"),
 )
 BUILT_IN_TASKS = {
     "mnist": "trainingjob_trainer.tasks.mnist:MnistTask",
@@ -21,6 +25,7 @@ BUILT_IN_TASKS = {
     "text": "trainingjob_trainer.tasks.text:TextTask",
     "wine": "trainingjob_trainer.tasks.wine:WineTask",
 }
+_DIGEST_CHARACTERS = 16
 _IMAGE_TASK = "trainingjob_trainer.tasks.images.ImageTask"
 
 Batch = Any
@@ -61,11 +66,55 @@ class Loaders:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """Data that a training reads, as an input of its run in MLflow.
+
+    Attributes:
+        name: what people call it.
+        digest: changes with the content, at most 36 characters.
+        source: where it is: a path or a URI.
+        context: what it is for, such as "training" or "validation".
+    """
+
+    name: str
+    digest: str
+    source: str
+    context: str = "training"
+
+    @classmethod
+    def of_file(cls, name: str, path: Path, context: str = "training") -> "DatasetVersion":
+        """Read a file for its digest; raises OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name, digest[:_DIGEST_CHARACTERS], str(path), context)
+
+
+@dataclass(frozen=True, slots=True)
 class SampleFile:
     """Samples of one epoch: the suffix of their file, such as ".png" or ".txt", and its content."""
 
     suffix: str
     content: bytes
+
+
+class Metric(Protocol):
+    """A metric over many batches of all ranks: a torchmetrics `Metric`, or what looks like one."""
+
+    def update(self, *arguments: Any) -> None:
+        """Take a batch of this rank."""
+        ...
+
+    def compute(self) -> Any:
+        """Return the value () over all batches of all ranks, which all call this together."""
+        ...
+
+    def reset(self) -> None:
+        """Begin anew."""
+        ...
+
+    def to(self, device: torch.device) -> Any:
+        """Move to a device; return itself."""
+        ...
 
 
 @runtime_checkable
@@ -108,6 +157,17 @@ class Task(Protocol):
         """Return scalars such as `accuracy`, each a mean over the batch; by default none."""
         return {}
 
+    def build_metrics(self) -> Mapping[str, Metric]:
+        """Build metrics over the whole validation set, such as torchmetrics has; by default none.
+
+        Each is a number. They are on the device of the model, and cleared before each validation.
+        """
+        return {}
+
+    def measure(self, metrics: Mapping[str, Metric], output: Any, batch: Batch) -> None:  # noqa: ARG002 - the default
+        """Have these metrics take a validation batch; a task that builds some needs this."""
+        raise TaskNotFoundError(f"task {self.name} builds metrics: it lacks measure")
+
     def build_optimizer(self, model: nn.Module, learning_rate: float) -> Optimizer:
         """Build the optimizer of the model's parameters; by default AdamW."""
         return AdamW(model.parameters(), lr=learning_rate)
@@ -129,6 +189,18 @@ class Task(Protocol):
         The model is in evaluation mode, the batch on its device. An error is logged and counted.
         """
         return None
+
+    def tokens(self, batch: Batch) -> int:  # noqa: ARG002 - the default
+        """Return how many tokens a batch holds, for their number a second; by default none."""
+        return 0
+
+    def flops_per_sample(self) -> float | None:
+        """Return the FLOPs of a forward and backward pass; by default they are not known."""
+        return None
+
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return what the run shows as the data sets of the training; by default nothing."""
+        return ()
 
 
 def length_of(loader: Loader) -> int | None:

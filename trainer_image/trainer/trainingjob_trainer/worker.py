@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from trainingjob_agent.causes.reasons import GPU_REASONS
 from trainingjob_agent.causes.termination import (
     EXIT_FAILURE,
@@ -31,18 +30,21 @@ from trainingjob_agent.logs.output import Output
 from trainingjob_agent.stacks.collecting import stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 
-from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore
+from trainingjob_trainer.checkpoint import Checkpointer, CheckpointStore, Holder, Lease
 from trainingjob_trainer.distributed import Ranks, choose_device, limit_threads, side_group
+from trainingjob_trainer.evaluation import evaluate
 from trainingjob_trainer.loop import TrainingLoop
 from trainingjob_trainer.model_logging import ModelNotLoggedError, TrainedModel
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.parallel import Parallel, parallel_by
+from trainingjob_trainer.results import example_of, models_of
 from trainingjob_trainer.resume import Setup
 from trainingjob_trainer.services import Services
 from trainingjob_trainer.settings import read_settings
 from trainingjob_trainer.stop import StopRequest
 from trainingjob_trainer.surroundings import Hooks, Place, TrainingStoppedError
 from trainingjob_trainer.task import DataRequest, find_task, load_task
+from trainingjob_trainer.training import Training, prepare
 from trainingjob_trainer.watchdog import Watchdog
 
 EXIT_AGAIN = 203
@@ -122,10 +124,11 @@ class Worker:
         params = {**options.params(), **of_task, "world_size": contract.world_size}
         if contract.rank == 0:
             self._services.log_params({**params, "device": device.type})
+            self._services.log_datasets(task.datasets())
         request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
         parallel = parallel_by(options.parallel)
         with _joined(parallel, contract.world_size, device):
-            self._loop = loop = TrainingLoop(
+            training = prepare(
                 task,
                 task.build_loaders(request),
                 options,
@@ -141,23 +144,37 @@ class Worker:
                 hooks=Hooks(
                     log_metrics=self._services.log_training_metrics,
                     samples_drawn=self._services.upload_samples,
+                    trace_written=self._services.upload_trace,
                     stop_requested=lambda: self._stop.requested,
                     alive=self._watchdog.alive if self._watchdog else _nothing,
                 ),
-                samples_dir=self._directory() / "samples",
-                checkpointer=self._checkpointer(),
+                directory=self._directory(),
+                checkpointer=None if options.evaluate_only else self._checkpointer(),
             )
-            with self._watchdog or nullcontext():
-                loop.run()
-            models = self._models(loop)
+            models = self._run_training(training)
             # The other ranks wait: torchrun ends a job whose first rank takes five minutes longer.
             waiting = Ranks(options.model_seconds + _GRACE_SECONDS)
-            problem = waiting.of_first(self._log_models(loop, models) if models else None)
+            problem = waiting.of_first(self._log_models(training, models) if models else None)
         if self._stop.requested:
             # Another attempt finds nothing left to train, and logs what is missing.
             raise TrainingStoppedError
         if problem is not None:
             raise problem
+
+    def _run_training(self, training: Training) -> list[TrainedModel]:
+        """Train, or only evaluate; return what is to be in MLflow, on rank 0."""
+        if training.options.evaluate_only:
+            with self._watchdog or nullcontext():
+                evaluate(training, self._checkpoint_dir())
+            return []
+        self._loop = loop = TrainingLoop(training)
+        try:
+            with self._watchdog or nullcontext():
+                loop.run()
+            return models_of(loop, training.options.registered_model_name)
+        finally:
+            if training.checkpointer is not None:
+                training.checkpointer.release()
 
     def _build_watchdog(self) -> Watchdog | None:
         """Prepare the watchdog of this node; every rank can be asked for its stacks."""
@@ -179,27 +196,14 @@ class Worker:
             lambda: self._position()[1] or 0,
         )
 
-    def _models(self, loop: TrainingLoop) -> list[TrainedModel]:
-        """Return what is to be in MLflow, on rank 0. All ranks come here."""
-        final = loop.final_model()
-        models = [] if final is None else [TrainedModel("model", final, loop.progress.step)]
-        try:
-            best = loop.best_model(final)
-        except Exception:
-            _logger.exception("no best model in MLflow: it cannot be read")
-        else:
-            if best is not None:
-                models.append(TrainedModel("best_model", best, loop.best.step))
-        return models
-
     def _log_models(
-        self, loop: TrainingLoop, models: list[TrainedModel]
+        self, training: Training, models: list[TrainedModel]
     ) -> ModelNotLoggedError | None:
         """Log the models; return what keeps one from being in MLflow."""
         try:
             self._services.log_models(
                 models,
-                _example_of(loop),
+                example_of(training),
                 lambda: self._stop.requested,
                 checkpoints=self._checkpoint_dir(),
                 within_seconds=self._options.model_seconds,
@@ -223,12 +227,15 @@ class Worker:
         if directory is None:
             _logger.info("no checkpoint directory: a training that is stopped starts anew")
             return None
+        contract, directory = self._contract, directory / "checkpoints"
+        holder = Holder(contract.name, contract.uid, contract.attempt)
         return Checkpointer(
-            CheckpointStore(directory / "checkpoints", self._options.checkpoint_keep),
-            rank=self._contract.rank,
-            world_size=self._contract.world_size,
+            CheckpointStore(directory, self._options.checkpoint_keep),
+            rank=contract.rank,
+            world_size=contract.world_size,
             every_seconds=self._options.checkpoint_every_seconds,
             group=side_group(),
+            lease=Lease(directory, holder) if contract.rank == 0 else None,
         )
 
     def _abandon(self) -> None:
@@ -269,23 +276,6 @@ def _joined(parallel: Parallel, world_size: int, device: torch.device) -> Iterat
         yield
     finally:
         parallel.destroy()
-
-
-def _example_of(loop: TrainingLoop) -> Tensor | None:
-    """Return a few inputs to describe a model by; None if none can be had."""
-    try:
-        with torch.no_grad():
-            batch = next(iter(loop.loaders.validation), None)
-        if batch is None:
-            _logger.warning("only weights go to MLflow: there is no validation batch")
-            return None
-        example = loop.task.example(batch)
-    except Exception:
-        _logger.exception("only weights go to MLflow: the task gives no example of its inputs")
-        return None
-    if example is None:
-        _logger.warning("only weights go to MLflow: %s.example gives none", loop.task.name)
-    return example
 
 
 def _nothing() -> None:

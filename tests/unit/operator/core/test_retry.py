@@ -89,6 +89,7 @@ def test_a_restart_is_told_whole() -> None:
         "state": "Restarting",
         "conditions": [condition("Running", "False", "Signal", message), SYNCED],
         "observedGeneration": 1,
+        "numNodes": 1,
         "attempt": 1,
         "attempts": [
             {

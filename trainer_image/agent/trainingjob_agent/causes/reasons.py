@@ -12,6 +12,7 @@ GPU_REASONS = frozenset({"CudaError", "NcclError", "CommunicationFailure", "Sign
 
 _BY_TYPE = {
     "trainingjob_agent.contract.ContractError": "InvalidConfiguration",
+    "trainingjob_trainer.checkpoint.lease.DirectoryInUseError": "InvalidConfiguration",
     "trainingjob_trainer.model_logging.background.ModelNotLoggedError": "ModelNotLogged",
     "trainingjob_trainer.options.OptionError": "InvalidConfiguration",
     "trainingjob_trainer.settings.SettingError": "InvalidConfiguration",

@@ -69,6 +69,10 @@ class Uploader(threading.Thread):
 
         self._put(bundle.description, upload)
 
+    def call(self, description: str, make: "Upload") -> None:
+        """Queue a call about the run, which is made as an upload is and can be repeated."""
+        self._put(description, make)
+
     def close(self, within_seconds: float) -> bool:
         """Upload what is left; return whether all of it was done within `within_seconds`."""
         self._closing.request(within_seconds)

@@ -5,6 +5,7 @@ from trainingjob_trainer.checkpoint.checkpointer import (
     checkpoint_duration,
     checkpoint_errors,
 )
+from trainingjob_trainer.checkpoint.lease import DirectoryInUseError, Holder, Lease
 from trainingjob_trainer.checkpoint.shares import describe_shard, split
 from trainingjob_trainer.checkpoint.snapshot import Snapshot
 from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
@@ -12,6 +13,9 @@ from trainingjob_trainer.checkpoint.store import CheckpointStore, Part
 __all__ = [
     "CheckpointStore",
     "Checkpointer",
+    "DirectoryInUseError",
+    "Holder",
+    "Lease",
     "Part",
     "Snapshot",
     "checkpoint_duration",

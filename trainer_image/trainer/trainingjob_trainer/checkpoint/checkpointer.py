@@ -11,6 +11,7 @@ from prometheus_client import Counter, Histogram
 from torch import distributed
 from torch.distributed import ProcessGroup
 
+from trainingjob_trainer.checkpoint.lease import DirectoryInUseError, Lease
 from trainingjob_trainer.checkpoint.readable import check_readable
 from trainingjob_trainer.checkpoint.shares import share_of, split
 from trainingjob_trainer.checkpoint.snapshot import Snapshot
@@ -33,6 +34,7 @@ class Checkpointer:
     """Takes the checkpoints of one rank. On the step path there is a copy in memory, no disk.
 
     `group` has all ranks, and is for the writing threads alone; None: this rank is the only one.
+    `lease` is that of the directory, on rank 0; None: nobody else knows of it.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Checkpointer:
         world_size: int,
         every_seconds: float,
         group: ProcessGroup | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.store = store
+        self.lease = lease
         self._rank = rank
         self._world_size = world_size
         self._group = group
@@ -66,6 +70,16 @@ class Checkpointer:
     def busy(self) -> bool:
         """Whether the last checkpoint is still being written: there is memory for one only."""
         return self._writing is not None and not self._writing.done()
+
+    @property
+    def taken(self) -> DirectoryInUseError | None:
+        """What another training means for this one that has taken the directory; on rank 0."""
+        return self.lease.taken if self.lease else None
+
+    def release(self) -> None:
+        """Leave the directory to others; nothing is read or written any more."""
+        if self.lease:
+            self.lease.release()
 
     def save(
         self,

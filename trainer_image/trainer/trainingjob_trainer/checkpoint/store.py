@@ -91,8 +91,8 @@ class CheckpointStore:
         """Return the steps of all checkpoints, complete or not, newest first."""
         if not self.directory.is_dir():
             return []
-        names = (_STEP.fullmatch(entry.name) for entry in self.directory.iterdir())
-        return sorted((int(match[1]) for match in names if match), reverse=True)
+        found = (self.step_of(entry.name) for entry in self.directory.iterdir())
+        return sorted((step for step in found if step is not None), reverse=True)
 
     def problem(self, step: int, rank: int, among: int = 1) -> str | None:
         """Say why this rank cannot use a checkpoint; None if it can.
@@ -136,6 +136,20 @@ class CheckpointStore:
         tensors = read_tensors(directory, into)
         shared: dict[str, Any] = join(self.about(step), tensors)
         return shared, _load(own) if own.exists() else None
+
+    def read_model(self, step: int) -> dict[str, Any]:
+        """Return the weights of the model, as one process without shards would have them."""
+        from trainingjob_trainer.checkpoint.tensors import read_tensors
+
+        tensors = read_tensors(self._of(step), below="/model/")
+        weights: dict[str, Any] = join(self.about(step)["model"], tensors)
+        return weights
+
+    @staticmethod
+    def step_of(name: str) -> int | None:
+        """Return the step of a checkpoint by the name of its directory; None: it is none."""
+        found = _STEP.fullmatch(name)
+        return int(found[1]) if found else None
 
     @property
     def best(self) -> "CheckpointStore":

@@ -57,12 +57,15 @@ def write_tensors(
     return [*files, directory / METADATA] if rank == 0 else files
 
 
-def read_tensors(directory: Path, into: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def read_tensors(
+    directory: Path, into: Mapping[str, Tensor] | None = None, below: str = "/"
+) -> dict[str, Tensor]:
     """Read the tensors that all ranks wrote, however many these were.
 
     Args:
         directory: of the checkpoint.
         into: tensors, or shards of them, by path, that are filled; of all others the whole is read.
+        below: paths that begin so are read, no others.
 
     Raises:
         OSError: they cannot be read.
@@ -74,6 +77,8 @@ def read_tensors(directory: Path, into: Mapping[str, Tensor] | None = None) -> d
     for path, metadata in reader.read_metadata().state_dict_metadata.items():
         if not isinstance(metadata, TensorStorageMetadata):
             raise pickle.UnpicklingError(f"{path} in {directory} is no tensor")
+        if not path.startswith(below):
+            continue
         new = path not in places
         found[path] = (
             torch.empty(metadata.size, dtype=metadata.properties.dtype) if new else places[path]

@@ -3,6 +3,7 @@
 from trainingjob_trainer.model_logging.background import ModelNotLoggedError, ModelThread
 from trainingjob_trainer.model_logging.uploading import (
     AbandonedError,
+    NotRegisteredError,
     TrainedModel,
     log_model,
     remove_unfinished,
@@ -12,6 +13,7 @@ __all__ = [
     "AbandonedError",
     "ModelNotLoggedError",
     "ModelThread",
+    "NotRegisteredError",
     "TrainedModel",
     "log_model",
     "remove_unfinished",

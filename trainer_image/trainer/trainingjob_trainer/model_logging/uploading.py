@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from trainingjob_trainer.model_logging.registering import register
 from trainingjob_trainer.model_logging.saving import (
     SavedModel,
     Weights,
@@ -27,17 +28,25 @@ STEP_TAG = "trainingjob.step"
 _logger = logging.getLogger(__name__)
 
 
+class NotRegisteredError(Exception):
+    """Bare weights cannot be a version of a registered model."""
+
+
 class AbandonedError(Exception):
     """Nobody waits for the model any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model as it was after `step` ≥ 1, or its weights, and what it is called in the run."""
+    """A model as it was after `step` ≥ 1, or its weights, and what it is called in the run.
+
+    `registered_as` is the model in the registry of which it becomes a version; None: it does not.
+    """
 
     name: str
     module: nn.Module | Weights
     step: int
+    registered_as: str | None = None
 
 
 def log_model(
@@ -65,22 +74,50 @@ def log_model(
 
     Raises:
         AbandonedError: it was given up, and is not in the run.
+        NotRegisteredError: it is in the run, but it is to be registered and has only weights.
         MlflowException: the server does not take it.
     """
-    run = client.get_run(run_id)
-    experiment_id = run.info.experiment_id
-    for logged in _models_of(client, experiment_id, run_id):
+    logged = _logged(client, run_id, model) or _log(client, run_id, model, example, abandoned)
+    if logged is None:
+        if model.registered_as is not None:
+            raise NotRegisteredError(
+                f"only its weights could be saved, which cannot be {model.registered_as}: "
+                "leave out --registered-model-name, or see above why"
+            )
+        return f"runs:/{run_id}/{model.name}/state_dict.pt"
+    # Anew: its metrics may have come meanwhile, as after an outage.
+    _link(client, client.get_run(run_id), logged.model_id, model.step)
+    if model.registered_as is not None:
+        _go_on_unless(abandoned)
+        register(client, logged, run_id, model.registered_as)
+    return str(logged.model_uri)
+
+
+def _logged(client: "MlflowClient", run_id: str, model: TrainedModel) -> "LoggedModel | None":
+    """Return the model if it is in the run already."""
+    for logged in _models_of(client, client.get_run(run_id).info.experiment_id, run_id):
         if (logged.name, logged.tags.get(STEP_TAG)) == (model.name, str(model.step)):
-            _link(client, run, logged.model_id, model.step)
-            return str(logged.model_uri)
+            return logged
+    return None
+
+
+def _log(
+    client: "MlflowClient",
+    run_id: str,
+    model: TrainedModel,
+    example: Tensor | None,
+    abandoned: Callable[[], bool],
+) -> "LoggedModel | None":
+    """Save and upload a model; None where that were bare weights."""
+    run = client.get_run(run_id)
     with tempfile.TemporaryDirectory() as directory:
         saved = _save(model.module, example, Path(directory))
         _go_on_unless(abandoned)
         if saved.format is None:
             client.log_artifacts(run_id, str(saved.path), model.name)
-            return f"runs:/{run_id}/{model.name}/state_dict.pt"
+            return None
         logged = client.create_logged_model(
-            experiment_id,
+            run.info.experiment_id,
             name=model.name,
             source_run_id=run_id,
             tags={STEP_TAG: str(model.step)},
@@ -93,9 +130,7 @@ def log_model(
         except BaseException:
             client.delete_logged_model(logged.model_id)
             raise
-    # Anew: its metrics may have come meanwhile, as after an outage.
-    _link(client, client.get_run(run_id), logged.model_id, model.step)
-    return str(logged.model_uri)
+    return logged
 
 
 def _save(model: nn.Module | Weights, example: Tensor | None, directory: Path) -> SavedModel:

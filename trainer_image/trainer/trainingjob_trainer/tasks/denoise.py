@@ -1,14 +1,16 @@
 """Image to image: takes the noise off the handwritten digits."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.task import DataRequest, DatasetVersion, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
-from trainingjob_trainer.tasks.mnist import load_digits
+from trainingjob_trainer.tasks.mnist import digits_file, load_digits
 
 _VALIDATION_IMAGES = 1000
 
@@ -82,3 +84,7 @@ class DenoiseTask(ImageTask):
     def metrics(self, output: Tensor, batch: ImageBatch) -> dict[str, Tensor]:
         """Peak signal-to-noise ratio in decibels, of a peak of 1."""
         return {"psnr": -10 * torch.log10(self.loss(output, batch))}
+
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return the file of all digits."""
+        return [DatasetVersion.of_file("mnist-5k", digits_file())]

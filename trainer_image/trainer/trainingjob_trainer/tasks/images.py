@@ -1,11 +1,12 @@
 """Tasks on pictures."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from torch import Tensor, nn
 
 from trainingjob_trainer.samples import draw_picture
-from trainingjob_trainer.task import Batch, SampleFile, Task
+from trainingjob_trainer.task import Batch, Metric, SampleFile, Task
 
 _EXAMPLES = 4
 
@@ -32,6 +33,12 @@ class ImageTask(Task):
     def count(self, batch: Batch) -> int:
         """Return the number of images."""
         return len(batch["image"])
+
+    def measure(self, metrics: Mapping[str, Metric], output: Tensor, batch: Batch) -> None:
+        """Compare with the labels, or with the targets where there are no labels."""
+        expected = batch["label"] if "label" in batch else batch["target"]
+        for metric in metrics.values():
+            metric.update(output, expected)
 
     def example(self, batch: Batch) -> Tensor:
         """Return the first images."""

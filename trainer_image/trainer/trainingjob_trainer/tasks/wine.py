@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +13,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from trainingjob_trainer.sampling import ResumableSampler
-from trainingjob_trainer.task import Batch, DataRequest, Loaders, SampleFile, Task
+from trainingjob_trainer.task import (
+    Batch,
+    DataRequest,
+    DatasetVersion,
+    Loaders,
+    SampleFile,
+    Task,
+)
 
 _SORTS = 3
 _SHOWN = 24
@@ -99,6 +108,15 @@ class WineTask(Task):
             writer.writerow([sort, said, f"{confidence:.3f}", "yes" if sort == said else "no"])
         return SampleFile(".csv", text.getvalue().encode())
 
+    def datasets(self) -> Sequence[DatasetVersion]:
+        """Return the file of all measurements."""
+        return [DatasetVersion.of_file("wine", wine_file())]
+
+
+def wine_file() -> Path:
+    """Return where the package mlxtend has them."""
+    return Path(str(files("mlxtend"))) / "data" / "data" / "wine.csv"
+
 
 def load_wine() -> tuple[Tensor, Tensor]:
     """Read measurements (178, 13) and sorts (178,).
@@ -106,7 +124,6 @@ def load_wine() -> tuple[Tensor, Tensor]:
     Raises:
         ImportError: the extra `mnist` is not installed.
     """
-    file = files("mlxtend") / "data" / "data" / "wine.csv"
-    with file.open("r") as text:
+    with wine_file().open("r") as text:
         table = np.loadtxt(text, delimiter=",", dtype=np.float32)
     return torch.from_numpy(table[:, :-1]), torch.from_numpy(table[:, -1].astype(np.int64))
