@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from trainingjob.adapters.kube import Cluster
+from trainingjob.adapters.kube import Cluster, Streams
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Cursor, Line, Merger, parse
@@ -20,6 +20,7 @@ _TICK_SECONDS = 0.1
 # After the end of a job: how long its pods may be silent before they are left.
 _DRAIN_SECONDS = 15.0
 _OUTAGE_SECONDS = 120.0
+_JOIN_SECONDS = 2.0
 _AT_ONCE = 1000
 # To read the log of a pod that has ended.
 _TRIES = 3
@@ -48,7 +49,7 @@ class Unread:
 News = Job | Line | Gone | Outage | Unread
 
 
-def changes(cluster: Cluster, name: str) -> Iterator[Job | Gone | Outage]:
+def changes(cluster: Cluster, name: str, streams: Streams) -> Iterator[Job | Gone | Outage]:
     """A job now and at each change, to its end; through outages of two minutes.
 
     Raises:
@@ -60,7 +61,7 @@ def changes(cluster: Cluster, name: str) -> Iterator[Job | Gone | Outage]:
     outage_began: float | None = None
     while True:
         try:
-            for one in cluster.changes(name):
+            for one in cluster.changes(name, streams):
                 outage_began = None
                 job = None if one is None else jobs.read(one)
                 # Another one of the same name is not this job.
@@ -96,7 +97,7 @@ def follow(
     try:
         yield from following.news(timeout_seconds)
     finally:
-        following.ended.set()
+        following.end()
 
 
 @dataclass
@@ -106,7 +107,9 @@ class _Following:
     cluster: Cluster
     name: str
     selection: Selection | None
-    ended: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _streams: Streams = field(default_factory=Streams)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _news: "queue.SimpleQueue[News | Exception | None]" = field(default_factory=queue.SimpleQueue)
     _readers: dict[str, threading.Thread] = field(default_factory=dict)
     _merger: Merger = field(default_factory=Merger)
@@ -139,6 +142,13 @@ class _Following:
                 self._look_for_pods(job, self.selection)
         yield from self._merger.rest()
 
+    def end(self) -> None:
+        """Let the threads end, which is done at once but for one that waits to be connected."""
+        self._ended.set()
+        self._streams.stop()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+
     def _arrived(self) -> Iterator[News | Exception | None]:
         """What has come; waits a moment for it."""
         try:
@@ -161,8 +171,8 @@ class _Following:
 
     def _watch(self) -> None:
         try:
-            for one in changes(self.cluster, self.name):
-                if self.ended.is_set():
+            for one in changes(self.cluster, self.name, self._streams):
+                if self._ended.is_set():
                     return
                 self._news.put(one)
         except Exception as error:  # noqa: BLE001 - `news` raises it, in the caller's thread
@@ -182,16 +192,17 @@ class _Following:
     def _read(self, pod: Pod, uid: str) -> None:
         """Read a pod's log to its end, again from where it was when the connection breaks."""
         cursor, failed = Cursor(), 0
-        while not self.ended.is_set():
+        while not self._ended.is_set():
             # Asked before reading: what an ended pod has written is all there.
             over = self._pod_ended(pod, uid)
             cursor.begin()
             try:
-                for raw in self.cluster.log(pod, cursor.since, follow=not over):
+                follow = None if over else self._streams
+                for raw in self.cluster.log(pod, cursor.since, follow):
                     line = parse(raw, pod.attempt, pod.rank)
                     if line is not None and cursor.is_new(line):
                         self._news.put(line)
-                    if self.ended.is_set():
+                    if self._ended.is_set():
                         return
             except UnavailableError as error:
                 failed += 1
@@ -204,7 +215,7 @@ class _Following:
                 return
             if over:
                 return
-            self.ended.wait(_POLL_SECONDS)
+            self._ended.wait(_POLL_SECONDS)
 
     def _pod_ended(self, pod: Pod, uid: str) -> bool:
         try:
@@ -213,7 +224,8 @@ class _Following:
             return False
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=run, name=f"tj follows {self.name}", daemon=True)
+        self._threads.append(thread)
         thread.start()
         return thread
 

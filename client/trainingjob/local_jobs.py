@@ -32,9 +32,8 @@ class LocalRun(Run):
         self._kept: str | None = None
         self._error: UserError | None = None
         self._begun, self._ended = threading.Event(), threading.Event()
-        follow = threading.Thread(
-            target=self._follow, args=(started,), name=started.name, daemon=True
-        )
+        # No daemon: a program that has come to its end waits until the run has, too.
+        follow = threading.Thread(target=self._follow, args=(started,), name=started.name)
         follow.start()
         self._begun.wait()
         self._raise_error()

@@ -12,22 +12,27 @@ from tests.support.node import IMAGE, Installed, script_job, wait_for_end
 from tests.support.training import outcomes
 from tests.support.waiting import wait_for
 
-# A file of 4 MB that takes twenty seconds, and then a small one.
+# A file of 4 MB that takes twenty seconds, a small one, and that as an object of S3.
 SERVER = """
 import http.server, time
 PIECE, PIECES = bytes(range(256)) * 400, 40
 class Files(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        pieces = {"/slow.bin": PIECES, "/set.bin": 1}.get(self.path)
+        pieces = {"/slow.bin": PIECES, "/set.bin": 1, "/bucket/set.bin": 1}.get(self.path)
         if pieces is None:
             self.send_error(404)
             return
-        self.send_response(200)
+        whole = "Range" not in self.headers
+        self.send_response(200 if whole else 206)
         self.send_header("Content-Length", str(pieces * len(PIECE)))
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        if not whole:
+            self.send_header("Content-Range", f"bytes 0-{len(PIECE) - 1}/{len(PIECE)}")
         self.end_headers()
-        for number in range(pieces):
+        for number in range(0 if self.command == "HEAD" else pieces):
             self.wfile.write(PIECE)
             time.sleep(0.5 if pieces > 1 else 0)
+    do_HEAD = do_GET
 http.server.ThreadingHTTPServer(("", 8080), Files).serve_forever()
 """
 PIECE = bytes(range(256)) * 400
@@ -36,6 +41,7 @@ import hashlib, os, pathlib, time
 rank = os.environ["TRAININGJOB_NODE_RANK"]
 assert pathlib.Path("/data/slow.bin").stat().st_size == 40 * 102400
 assert pathlib.Path("/data/set.bin").read_bytes() == bytes(range(256)) * 400
+assert pathlib.Path("/bucket/set.bin").read_bytes() == bytes(range(256)) * 400
 [weights] = pathlib.Path("/model").rglob("weights")
 assert weights.read_text() == "seven"
 assert "ONLY_OF_THE_INITIALIZER" not in os.environ
@@ -108,10 +114,17 @@ def test_files_and_a_model_reach_each_node_and_the_status_says_how_far_it_is(
         "sha256": hashlib.sha256(PIECE).hexdigest(),
         "env": [{"name": "ONLY_OF_THE_INITIALIZER", "value": "x"}],
     }
+    login = {"AWS_ENDPOINT_URL": files, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
+    bucket = {
+        "name": "bucket",
+        "source": "s3://bucket/set.bin",
+        "path": "/bucket",
+        "env": [{"name": name, "value": value} for name, value in login.items()],
+    }
     model = {"name": "model", "source": f"runs:/{source.info.run_id}/model", "path": "/model"}
-    cluster.apply(job("prepared", slow, small, model, nodes=2))
+    cluster.apply(job("prepared", slow, small, bucket, model, nodes=2))
 
-    begin = f"initializer slow (1 of 3) fetches {files}/slow.bin on 2 of 2 nodes"
+    begin = f"initializer slow (1 of 4) fetches {files}/slow.bin on 2 of 2 nodes"
     wait_for("it says what it does", lambda: preparing(cluster, "prepared").startswith(begin), 90)
     assert cluster.state("prepared") == "Starting"
     wait_for("it says how far it is", lambda: "% " in f"{preparing(cluster, 'prepared')} ", 60)

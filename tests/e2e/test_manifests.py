@@ -7,7 +7,7 @@ import pytest
 from demo.cluster import ROOT, SYSTEM_NAMESPACE
 from tests.support.api import Cluster
 from tests.support.node import Installed, operator_away, script_job, wait_for_end
-from tests.support.release import MLFLOW
+from tests.support.releases import MLFLOW
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 

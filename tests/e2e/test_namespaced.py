@@ -8,24 +8,24 @@ import pytest
 from demo.cluster import SYSTEM_NAMESPACE
 from tests.support.api import Cluster
 from tests.support.node import Installed, script_job, wait_for_end
-from tests.support.release import MLFLOW, RELEASE, release_for
+from tests.support.releases import NAME, a_release
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 
-DEPLOYMENT = f"deployment/{RELEASE}-trainingjob-operator"
+DEPLOYMENT = f"deployment/{NAME}"
 
 
 @pytest.fixture
 def system(cluster: Cluster) -> Iterator[str]:
     """The namespace of a release that serves the test's namespace."""
-    with release_for(cluster, f"mlflow.trackingUri={MLFLOW}") as release:
+    with a_release(cluster) as release:
         yield release.namespace
 
 
 def test_the_release_of_a_namespace_serves_it(
     installed: Installed, cluster: Cluster, system: str
 ) -> None:
-    account = f"system:serviceaccount:{system}:{RELEASE}-trainingjob-operator"
+    account = f"system:serviceaccount:{system}:{NAME}"
     asked = ("auth", "can-i", "list", "pods", f"--as={account}")
     assert kubectl(*asked, f"--namespace={cluster.namespace}").strip() == "yes"
     refused = subprocess.run(
@@ -47,7 +47,7 @@ def test_the_release_of_a_namespace_serves_it(
         *("get", "lease", "trainingjobs.trainingjob.dev", f"--namespace={cluster.namespace}"),
         "--output=jsonpath={.spec.holderIdentity}",
     )
-    assert lease == f"{system}/{RELEASE}-trainingjob-operator"
+    assert lease == f"{system}/{NAME}"
     told = f"namespace {cluster.namespace} is served by another installation"
     assert told not in kubectl("logs", DEPLOYMENT, f"--namespace={system}")
     wait_for(

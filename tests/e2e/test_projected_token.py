@@ -7,7 +7,7 @@ from kubernetes import client
 
 from tests.support.api import Cluster
 from tests.support.node import IMAGE, SCRIPTS, Installed, script_job, wait_for_end
-from tests.support.release import MLFLOW, RELEASE, release_for
+from tests.support.releases import MLFLOW, NAME, a_release
 from tests.support.training import kubectl
 
 GATE = "token-gate"
@@ -66,9 +66,9 @@ def gate(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture
 def system(cluster: Cluster, gate: str) -> Iterator[str]:
     """The namespace of a release that logs in there."""
-    login = "mlflow.serviceAccountToken"
-    values = (f"{login}.enabled=true", f"{login}.audience=mlflow", f"{login}.expirationSeconds=600")
-    with release_for(cluster, f"mlflow.trackingUri={gate}", *values) as release:
+    login = {"enabled": "true", "audience": "mlflow", "expirationSeconds": "600"}
+    values = {f"mlflow__serviceAccountToken__{name}": value for name, value in login.items()}
+    with a_release(cluster, mlflow__trackingUri=gate, **values) as release:
         yield release.namespace
 
 
@@ -85,6 +85,6 @@ def test_operator_and_pod_log_in_with_their_own_tokens(
     assert "system/cpu_utilization_percentage" in run.data.metrics
     log = kubectl("logs", GATE, f"--namespace={cluster.namespace}").splitlines()
     assert {line.removeprefix("user ") for line in log if line.startswith("user ")} == {
-        f"system:serviceaccount:{system}:{RELEASE}-trainingjob-operator",
+        f"system:serviceaccount:{system}:{NAME}",
         f"system:serviceaccount:{cluster.namespace}:default",
     }

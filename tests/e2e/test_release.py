@@ -6,18 +6,17 @@ import pytest
 
 from tests.support.api import Cluster
 from tests.support.node import Installed, pods, wait_for_end, wait_for_run
-from tests.support.release import MLFLOW, Release, end, release_for, start
+from tests.support.releases import Release, a_release, end, start
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 
-SERVER = f"mlflow.trackingUri={MLFLOW}"
 UNFINALIZED = '{"metadata":{"finalizers":null}}'
 
 
 @pytest.fixture
 def team(cluster: Cluster) -> Iterator[Release]:
     """A release for the namespace of the test."""
-    with release_for(cluster, SERVER) as release:
+    with a_release(cluster) as release:
         yield release
 
 
@@ -40,7 +39,7 @@ def test_an_upgrade_leaves_running_jobs_alone(
 ) -> None:
     pod = start(cluster, "runs")
     before = team.leader
-    team.upgrade(SERVER, "podAnnotations.upgrade=second", "operator.logLevel=DEBUG")
+    team.upgrade(podAnnotations__upgrade="second", operator__logLevel="DEBUG")
     wait_for("the new operator leads", lambda: team.leader not in ("", before), 60)
     assert [one.metadata.uid for one in pods(cluster, "runs")] == [pod]
     end(cluster, "runs")
@@ -50,7 +49,7 @@ def test_an_upgrade_leaves_running_jobs_alone(
 def test_the_standby_takes_over_when_the_leader_is_killed(
     installed: Installed, cluster: Cluster, team: Release
 ) -> None:
-    team.upgrade(SERVER, "replicas=2", "operator.leaseSeconds=5")
+    team.upgrade(replicas="2", operator__leaseSeconds="5")
     pod = start(cluster, "runs")
     leader = team.leader
     place = f"--namespace={team.namespace}"
@@ -66,8 +65,7 @@ def test_what_stays_without_the_operator_and_how_it_goes_on_or_goes(
 ) -> None:
     """As docs/install.md says of an uninstallation that jobs were left for."""
     # Until the namespace's Lease is over, the operator of all namespaces leaves it alone.
-    values = (SERVER, "operator.leaseSeconds=60")
-    team.upgrade(*values)
+    team.upgrade(operator__leaseSeconds="60")
     for name in ("goes-on", "goes"):
         start(cluster, name)
     run = wait_for_run(cluster, "goes-on")
@@ -86,5 +84,5 @@ def test_what_stays_without_the_operator_and_how_it_goes_on_or_goes(
     wait_for("its Job is gone", lambda: not cluster.batch_jobs("goes"), 60)
     wait_for("its pods are gone", lambda: not pods(cluster, "goes"), 120)
 
-    team.upgrade(*values)
+    team.upgrade(operator__leaseSeconds="60")
     assert_succeeded(installed, cluster, "goes-on")

@@ -120,7 +120,9 @@ def test_nor_of_one_that_is_queued_or_suspended(
     )
     cluster.wait_for_state("queued", "Queued")
     cluster.wait_for_state("suspended", "Suspended")
+    runtimes.replace("gpu", {"defaults": {"image": "fake:2"}, "allow": []})
     runtimes.delete("gpu")
+    runtimes.create("gpu", {"defaults": {"image": "fake:3", "queueName": "others"}})
     cluster.objects.patch_namespaced_custom_object(
         *("trainingjob.dev", "v1alpha1", cluster.namespace, "trainingjobs", "suspended"),
         {"spec": {"suspend": False}},

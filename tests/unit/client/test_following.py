@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from trainingjob import following
-from trainingjob.adapters.kube import Cluster
+from trainingjob.adapters.kube import Cluster, Streams
 from trainingjob.adapters.kube.connection import Connection
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
@@ -185,7 +185,7 @@ def test_a_job_that_is_deleted_meanwhile(server: FakeApiServer) -> None:
     assert following.Gone() in follower.news
     assert follower.lines == [(1, 0, "a"), (1, 0, "killed")]
     with pytest.raises(UserError, match="there is no TrainingJob mnist in namespace ml"):
-        next(following.changes(cluster(server), "mnist"))
+        next(following.changes(cluster(server), "mnist", Streams()))
 
 
 def test_a_pod_whose_node_does_not_answer_holds_nothing_up(server: FakeApiServer) -> None:
@@ -213,6 +213,24 @@ def test_only_one_rank(server: FakeApiServer) -> None:
     assert follower.lines == [(1, 2, "x")]
 
 
+def readers() -> list[str]:
+    """The threads that follow a job; the server has its own."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("tj follows ")]
+
+
 def test_wait_ends_after_its_time(server: FakeApiServer) -> None:
     with pytest.raises(TimeoutError, match=r"mnist has not ended within 0\.2 s"):
         following.wait(cluster(server), "mnist", timeout_seconds=0.2)
+    assert readers() == []
+
+
+def test_who_has_read_enough_leaves_no_thread(server: FakeApiServer) -> None:
+    """The interpreter would abort at its end, where a thread waits for its server."""
+    with server.change():
+        server.pods = [FakePod("mnist-1-0", log=[stamped(1, "a")])]
+    news = following.follow(cluster(server), "mnist", Selection())
+    assert next(one.text for one in news if isinstance(one, Line)) == "a"
+    assert len(readers()) == 2
+    news.close()  # type: ignore[attr-defined]  # it is a generator
+    assert readers() == []

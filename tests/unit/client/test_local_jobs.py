@@ -1,6 +1,7 @@
 """`Client(local=True)`: the same calls without a cluster."""
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,19 @@ def _first_lines(run: Run) -> list[str]:
         if line.startswith("trained"):
             break
     return lines
+
+
+LEAVING = """
+from trainingjob import Client
+
+Client(local=True).submit(["python", "train.py", "left"], name="left")
+"""
+
+
+def test_a_program_that_does_not_wait(client: Client, mlflow: MlflowServer, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVING], cwd=tmp_path, check=True)
+    [run] = mlflow.client.search_runs(["0"], "tags.`trainingjob.name` = 'left'")
+    assert run.info.status == "FINISHED"
 
 
 MODULE = """

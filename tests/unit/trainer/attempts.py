@@ -10,7 +10,7 @@ from tests.support.processes import free_port
 from tests.unit.trainer.rank import train
 
 _SECONDS = 300
-_IMPORTED = [
+IMPORTED = [
     "trainingjob_trainer.worker",
     "trainingjob_trainer.checkpoint.tensors",
     "torch._dynamo",
@@ -45,7 +45,7 @@ class Attempts:
         # A server that has imported all of the trainer, but started nothing, forks each process.
         # The first optimizer imports torch._dynamo, which takes longer than all of the training.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_IMPORTED)
+        context.set_forkserver_preload(IMPORTED)
         port = str(free_port())
         processes = [
             context.Process(

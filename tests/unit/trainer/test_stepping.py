@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from trainingjob_trainer.distributed import Ranks
 from trainingjob_trainer.options import OptionError, RunOptions, Schedule
 from trainingjob_trainer.parallel.replicated import Replicated
-from trainingjob_trainer.stepping import Stepper, check_compiler, learning_rate_factor
+from trainingjob_trainer.stepping import (
+    Stepper,
+    TrainingModes,
+    check_compiler,
+    learning_rate_factor,
+)
 from trainingjob_trainer.task import DataRequest, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
@@ -46,7 +52,7 @@ def weight(stepper: Stepper) -> float:
 
 def stepper(**options: object) -> Stepper:
     chosen = RunOptions(task="line", learning_rate=0.1, **options)  # type: ignore[arg-type]
-    return Stepper(Line(), chosen, CPU, total_steps=10, parallel=Replicated())
+    return Stepper(Line(), chosen, CPU, total_steps=10, parallel=Replicated(), ranks=Ranks())
 
 
 def test_accumulated_batches_are_one_large_batch() -> None:
@@ -146,6 +152,43 @@ def test_without_a_compiler_the_option_is_named_before_the_first_step(
         f"--compile: torch.compile needs a compiler, and there is no {missing} on the PATH. "
     )
     assert "apt-get install --yes g++" in str(raised.value)
+
+
+def test_a_frozen_batchnorm_stays_so_and_the_rest_trains() -> None:
+    frozen = nn.BatchNorm1d(1).eval()
+    model = nn.Sequential(frozen, nn.Sequential(nn.Dropout(), nn.BatchNorm1d(1)))
+
+    TrainingModes(model).begin_training()
+
+    assert [part for part in model.modules() if not part.training] == [frozen]
+
+
+def test_a_model_that_comes_in_evaluation_mode_trains_as_a_whole() -> None:
+    """As those of model hubs do."""
+    model = nn.Sequential(nn.BatchNorm1d(1), nn.Dropout()).eval()
+
+    TrainingModes(model).begin_training()
+
+    assert all(part.training for part in model.modules())
+
+
+class FrozenLine(Line):
+    def build_model(self) -> nn.Module:
+        model = super().build_model()
+        return nn.Sequential(model, nn.BatchNorm1d(1).eval())
+
+
+def test_a_step_and_a_validation_leave_the_statistics_of_a_frozen_batchnorm() -> None:
+    chosen = RunOptions(task="line", learning_rate=0.1)
+    one = Stepper(FrozenLine(), chosen, CPU, 10, Replicated(), Ranks())
+    before = one.model[1].running_mean.clone()  # type: ignore[index]  # a Sequential
+
+    for _ in range(2):
+        one.step(iter([batch(1, 2)]), 1)
+        one.model.eval()
+        one.evaluate(batch(1, 2))
+
+    assert torch.equal(one.model[1].running_mean, before)  # type: ignore[index]  # as above
 
 
 def test_a_training_without_a_compiler_ends_before_it_begins(

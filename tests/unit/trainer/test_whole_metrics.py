@@ -81,8 +81,8 @@ class SilentTask(WineTask):
 
 def test_a_task_that_builds_metrics_and_never_updates_them_fails_before_the_first_step() -> None:
     options = RunOptions("wine")
-    task, parallel = SilentTask(), Replicated()
-    stepper = Stepper(task, options, CPU, total_steps=1, parallel=parallel)
+    task, parallel, ranks = SilentTask(), Replicated(), Ranks()
+    stepper = Stepper(task, options, CPU, total_steps=1, parallel=parallel, ranks=ranks)
 
     with pytest.raises(TaskNotFoundError, match="task wine builds metrics: it lacks measure"):
-        Validation(task, stepper, [], parallel, Ranks(), CPU, alive=lambda: None)
+        Validation(task, stepper, [], parallel, ranks, CPU, alive=lambda: None)

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -57,6 +57,24 @@ class Ranks:
         """Prepare; without a time-out it is that of gloo."""
         self._group: Any = side_group(timeout_seconds)
         self._asked: tuple[distributed.Work, Tensor] | None = None
+
+    @property
+    def world_size(self) -> int:
+        """How many ranks there are."""
+        return 1 if self._group is None else distributed.get_world_size(self._group)
+
+    def ask_sum(self, value: int) -> Callable[[], int]:
+        """Add up a value of each rank, while the caller goes on; return what waits for the sum."""
+        if self._group is None:
+            return lambda: value
+        total = torch.tensor(value)
+        work = distributed.all_reduce(total, group=self._group, async_op=True)
+
+        def wait() -> int:
+            work.wait()
+            return int(total)
+
+        return wait
 
     def any(self, *flags: bool) -> list[bool]:
         """Return which flags at least one rank raises."""

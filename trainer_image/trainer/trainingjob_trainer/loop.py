@@ -90,15 +90,11 @@ class TrainingLoop:
             count = min(self._accumulate, left)
             self._training.profiler.before(progress.step + 1)
             means = self._stepper.step(islice(timed, count), count, measure=self._reporting)
-            if not means.samples:
-                raise ValueError(
-                    "the training loader gave fewer batches than its length or --steps-per-epoch"
-                )
             left -= count
             progress.step += 1
             progress.batches += count
             self._training.profiler.after(progress.step)
-            progress.samples += means.samples * self._training.place.world_size
+            progress.samples += self._stepper.samples_of_all
             self._training.means.include(means)
             self._reporter.step(means, timed.take_seconds())
             if self._reporting:

@@ -1,5 +1,6 @@
 """One optimizer step: the model, its optimizer and all that works on gradients."""
 
+import logging
 import math
 import os
 import shutil
@@ -14,12 +15,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainingjob_trainer.batches import place
+from trainingjob_trainer.distributed import Ranks
 from trainingjob_trainer.hyperparameters import Hyperparameters
 from trainingjob_trainer.options import OptionError, RunOptions, Schedule
 from trainingjob_trainer.parallel import Parallel
 from trainingjob_trainer.progress import Means
 from trainingjob_trainer.state import Stateful
 from trainingjob_trainer.task import Batch, Task
+
+_logger = logging.getLogger(__name__)
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -34,8 +38,12 @@ class Stepper:
         device: torch.device,
         total_steps: int,
         parallel: Parallel,
+        ranks: Ranks,
     ) -> None:
         self.model = task.build_model()
+        self._modes = TrainingModes(self.model)
+        self._ranks = ranks
+        self._batch_size = options.batch_size
         self._task = task
         self._device = device
         self._clip_norm = options.clip_norm
@@ -60,6 +68,8 @@ class Stepper:
         self._not_finite = torch.zeros((), dtype=torch.int64, device=device)
         self._gradient_norm: Tensor | None = None
         self._tokens = 0
+        self.samples_of_all = 0
+        """Of all ranks in the last step."""
 
     @property
     def learning_rate(self) -> float:
@@ -83,24 +93,54 @@ class Stepper:
         return tokens
 
     def step(self, batches: Iterable[Batch], count: int, *, measure: bool = False) -> Means:
-        """Train on `count` batches, as on one large batch; return the means of their metrics.
+        """Train on `count` batches of each rank, as on one large batch; return this rank's means.
 
-        With `measure` the length of the gradient is known afterwards. All ranks measure, or none.
+        Each sample of all ranks has the same weight, however many a batch has. With `measure` the
+        length of the gradient is known afterwards. All ranks measure, or none.
+
+        Raises:
+            ValueError: there are fewer batches.
         """
-        self.model.train()
+        self._modes.begin_training()
         self._optimizer.zero_grad(set_to_none=True)
-        means = Means()
-        for number, unplaced in enumerate(batches, start=1):
+        means, done = Means(), 0
+        for done, unplaced in enumerate(batches, start=1):
             batch = place(unplaced, self._device)
-            last = number == count
+            size, last = self._task.count(batch), done == count
+            asked = self._ranks.ask_sum(means.samples + size) if last else None
             with nullcontext() if last else self._parallel.no_sync():
                 values, loss, _ = self._evaluate(self._forward, batch)
-                self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
-            means.add(values, self._task.count(batch))
+                self._scaler.scale(loss * self._weight(size, count)).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+            means.add(values, size)
             self._tokens += self._task.tokens(batch)
             self._not_finite += ~loss.detach().isfinite()
+        if done < count or asked is None:
+            raise ValueError(
+                "the training loader gave fewer batches than its length or --steps-per-epoch"
+            )
+        self.samples_of_all = asked()
+        self._correct_gradient(count)
         self._update(measure=measure)
         return means
+
+    def _weight(self, size: int, count: int) -> float:
+        """Return the weight of a batch in the gradient as it would be if all batches were full.
+
+        How many samples the other ranks have is known only after the backward pass.
+        """
+        return 1.0 if self._alone(count) else size / (self._batch_size * count)
+
+    def _correct_gradient(self, count: int) -> None:
+        full = self._batch_size * count * self._ranks.world_size
+        if self._alone(count) or self.samples_of_all in (0, full):
+            return
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(full / self.samples_of_all)
+
+    def _alone(self, count: int) -> bool:
+        """Whether a step has one batch only: the mean over it is that of the step."""
+        return count * self._ranks.world_size == 1
 
     def evaluate(self, batch: Batch, measure: Callable[[Any, Batch], None] | None = None) -> Means:
         """Return loss and metrics of a batch. The caller chooses the mode and switches grad off.
@@ -147,6 +187,27 @@ class Stepper:
         # The scaler left out a step whose gradients were infinite, and lowered its scale.
         if self._scaler.get_scale() >= scale:
             self._scheduler.step()
+
+
+class TrainingModes:
+    """The modules that are to train, and those that a task has frozen.
+
+    What the task leaves in evaluation mode stays in it, such as the BatchNorms of a backbone. A
+    model that is as a whole in evaluation mode, as those from a hub, has nothing frozen.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        names = [name for name, part in model.named_modules() if not part.training]
+        self._frozen = [model.get_submodule(name) for name in names] if model.training else []
+        if self._frozen:
+            _logger.info("stay in evaluation mode, as the task built them: %s", ", ".join(names))
+
+    def begin_training(self) -> None:
+        """Put the modules into their modes."""
+        self._model.train()
+        for part in self._frozen:
+            part.training = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def prepare(
     progress = Progress(options.epochs, steps, time.monotonic())
     best = BestEpoch(options.best_metric, options.best_mode, options.patience)
     ranks = Ranks()
-    stepper = Stepper(task, options, place.device, progress.total_steps, parallel)
+    stepper = Stepper(task, options, place.device, progress.total_steps, parallel, ranks)
     # Each rank draws its own noise (dropout, augmentation) from here on.
     seed_everything(options.seed + place.rank)
     means, generators = Means(), Generators(place.device, (loaders.train, loaders.validation))

@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from trainingjob.adapters.kube.connection import CALL_SECONDS, Connection, connect
 from trainingjob.adapters.kube.pod_log import read_log
+from trainingjob.adapters.kube.streams import Streams
 from trainingjob.adapters.kube.survey import Survey
 from trainingjob.core import naming, refusals, wire
 from trainingjob.core.calls import Calls
@@ -117,7 +118,7 @@ class Cluster:
                 **self._named(name), _request_timeout=CALL_SECONDS
             )
 
-    def changes(self, name: str) -> Iterator[Body | None]:
+    def changes(self, name: str, streams: Streams) -> Iterator[Body | None]:
         """A TrainingJob now and after each change, None at last when it is gone; for a minute.
 
         Then, or when the connection breaks, the caller asks again.
@@ -128,7 +129,8 @@ class Cluster:
             yield None
             return
         yield found
-        stream = watch.Watch().stream(
+        watcher = watch.Watch()
+        stream = watcher.stream(
             self._jobs.list_namespaced_custom_object,
             **self._scope,
             field_selector=f"metadata.name={name}",
@@ -136,7 +138,7 @@ class Cluster:
             timeout_seconds=_WATCH_SECONDS,
             _request_timeout=_WATCH_SECONDS + CALL_SECONDS,
         )
-        with self._connection.errors_explained():
+        with self._connection.errors_explained(), streams.reading(watcher.stop):
             for event in stream:
                 if event["type"] == "DELETED":
                     yield None
@@ -188,13 +190,16 @@ class Cluster:
             )
         return [one.metadata.uid for one in found.items]
 
-    def log(self, pod: Pod, since: str | None = None, *, follow: bool = False) -> Iterator[str]:
+    def log(
+        self, pod: Pod, since: str | None = None, follow: Streams | None = None
+    ) -> Iterator[str]:
         """The lines of a pod's trainer with their times, as the kubelet stamps them.
 
-        A log that is gone, or not there yet, has none. `since` is an RFC 3339 time.
+        A log that is gone, or not there yet, has none. `since` is an RFC 3339 time. With `follow`,
+        which may end it, those to come, too.
         """
         with self._connection.errors_explained():
-            yield from read_log(self._connection, pod.name, since, follow=follow)
+            yield from read_log(self._connection, pod.name, since, follow)
 
     def events(self, uids: set[str]) -> list[Event]:
         """The Events about objects with these uids, oldest first."""

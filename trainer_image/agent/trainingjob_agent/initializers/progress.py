@@ -9,6 +9,7 @@ PREPARING_TAG = "trainingjob.preparing"
 """Tag of the run: `ATTEMPT NAME: TEXT`, of the initializer of node 0 that runs."""
 
 _LOOK_SECONDS = 5.0
+_LAST_REPORT_SECONDS = 5.0
 _GRAIN_PERCENT = 10
 _LONGEST_SILENCE_SECONDS = 60.0
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -78,8 +79,9 @@ class Reporter(threading.Thread):
         self._report(text)
 
     def end(self) -> None:
-        """Stop looking; a report that is under way may still be made."""
+        """Stop looking; a report that is under way gets a moment."""
         self._ended.set()
+        self.join(_LAST_REPORT_SECONDS)
 
 
 def amount(count: int) -> str:

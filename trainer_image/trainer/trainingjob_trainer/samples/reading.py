@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainingjob_trainer.sample_grid import MAX_TILES, Sample, Tile
+from trainingjob_trainer.samples.masks import segmented
 
 _TILES_OF_A_PAIR = 3
 
@@ -20,7 +21,8 @@ def predict(model: nn.Module, batch: Mapping[str, Tensor]) -> list[Sample]:
         RuntimeError: the model cannot take the images, say because it is on another device.
     """
     targets = batch.get("target")
-    pairs = targets is not None and targets.ndim == 4
+    masks = batch.get("mask")
+    pairs = masks is not None or (targets is not None and targets.ndim == 4)
     images = batch["image"][: MAX_TILES // _TILES_OF_A_PAIR if pairs else MAX_TILES]
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images must be (N, C, H, W) and not empty, got {tuple(images.shape)}")
@@ -28,6 +30,8 @@ def predict(model: nn.Module, batch: Mapping[str, Tensor]) -> list[Sample]:
     images = images.detach().float().cpu()
     if output.ndim == 2:
         return _classified(images, output, batch.get("label"))
+    if output.ndim == 4 and masks is not None:
+        return segmented(images, output, masks)
     if output.ndim == 4:
         return _translated(images, output, targets if pairs else None)
     raise ValueError(
@@ -44,12 +48,12 @@ def _classified(images: Tensor, output: Tensor, labels: Tensor | None) -> list[S
     samples = []
     for index, image in enumerate(images):
         target = None if labels is None else int(labels[index])
-        told = "" if target is None else f"target {target}"
+        wanted = "" if target is None else f"target {target}"
         confidence, predicted = float(confidences[index]), int(classes[index])
         known = isfinite(confidence)
         first = f"{predicted}  ({100 * confidence:.1f} %)" if known else "scores not finite"
         correct = predicted == target if known and target is not None else None
-        samples.append(Sample((Tile(image.numpy()),), (first, told), correct))
+        samples.append(Sample((Tile(image.numpy()),), (first, wanted), correct))
     return samples
 
 

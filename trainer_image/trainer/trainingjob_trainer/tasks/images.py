@@ -14,11 +14,13 @@ _EXAMPLES = 4
 class ImageBatch(TypedDict):
     """One batch: `image` (N, C, H, W), floating, and what the model is to say of it.
 
-    `label` (N,), integral class indices, or `target` (N, C, H, W), another image.
+    `label` (N,), integral class indices; `mask` (N, H, W), such an index for each pixel, of which
+    255 does not count; or `target` (N, C, H, W), another image.
     """
 
     image: Tensor
     label: NotRequired[Tensor]
+    mask: NotRequired[Tensor]
     target: NotRequired[Tensor]
 
 
@@ -35,8 +37,8 @@ class ImageTask(Task):
         return len(batch["image"])
 
     def measure(self, metrics: Mapping[str, Metric], output: Tensor, batch: Batch) -> None:
-        """Compare with the labels, or with the targets where there are no labels."""
-        expected = batch["label"] if "label" in batch else batch["target"]
+        """Compare with the labels, the masks or the targets, whichever there are."""
+        expected = next(batch[name] for name in ("label", "mask", "target") if name in batch)
         for metric in metrics.values():
             metric.update(output, expected)
 

@@ -1,4 +1,4 @@
-"""A second release of the chart on the node cluster, for one namespace and with Roles only."""
+"""Releases of the chart on the real node, each for one namespace, beside the one of all."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,47 +10,55 @@ from tests.support.node import pods, script_job
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 
-RELEASE = "team"
-MLFLOW = f"http://mlflow.{SYSTEM_NAMESPACE}.svc:5000"
 CHART = ROOT / "helm" / "trainingjob-operator"
+MLFLOW = f"http://mlflow.{SYSTEM_NAMESPACE}.svc:5000"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+NAME = "team-trainingjob-operator"
 
 
 class Release:
-    """The release in a namespace of its own, which serves the test's namespace."""
+    """The release `team` in a namespace of its own, which serves the test's namespace."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.namespace = f"{cluster.namespace}-system"
-        self._scope = f"watchNamespaces={{{cluster.namespace}}}"
+        self._served = cluster.namespace
 
-    def upgrade(self, *values: str) -> None:
-        """Install or upgrade it with these values (`name=value`), and wait until it is ready."""
-        settings = (self._scope, "crds.install=false", "image.tag=dev", *values)
-        given = (f"--set={setting}" for setting in settings)
-        self._helm("upgrade", "--install", RELEASE, str(CHART), *given)
+    def upgrade(self, **values: str) -> None:
+        """Install or upgrade it with these values (`__` is a dot) and wait until it is ready."""
+        settings = {
+            "watchNamespaces": f"{{{self._served}}}",
+            "crds.install": "false",
+            "image.tag": "dev",
+            "mlflow.trackingUri": MLFLOW,
+            **{name.replace("__", "."): value for name, value in values.items()},
+        }
+        given = ",".join(f"{name}={value}" for name, value in settings.items())
+        self._helm("upgrade", "--install", "team", str(CHART), f"--set={given}", "--timeout=5m")
 
     def uninstall(self) -> None:
-        """Uninstall it, and wait until its objects are gone."""
-        self._helm("uninstall", RELEASE)
+        """Uninstall it as a user does, and wait until its objects are gone."""
+        self._helm("uninstall", "team", "--timeout=5m")
 
     def _helm(self, *arguments: str) -> None:
-        place = (f"--namespace={self.namespace}", "--wait", "--timeout=5m")
-        subprocess.run(("helm", *arguments, *place), check=True)
+        command = ("helm", *arguments, f"--namespace={self.namespace}", "--wait")
+        subprocess.run(command, check=True)
 
     @property
     def leader(self) -> str:
-        """The pod that holds the Lease, "" for none."""
-        lease = f"{RELEASE}-trainingjob-operator"
+        """The pod that holds the Lease."""
         jsonpath = "--output=jsonpath={.spec.holderIdentity}"
-        return kubectl("get", "lease", lease, f"--namespace={self.namespace}", jsonpath)
+        return kubectl("get", "lease", NAME, f"--namespace={self.namespace}", jsonpath)
 
 
 @contextmanager
-def release_for(cluster: Cluster, *values: str) -> Iterator[Release]:
-    """Install it with these values beside the first; its jobs are gone before it goes."""
+def a_release(cluster: Cluster, **values: str) -> Iterator[Release]:
+    """A release for the namespace of the test; its jobs are gone before it goes.
+
+    `values` are those of Release.upgrade.
+    """
     made = Release(cluster)
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.core.create_namespace({"metadata": {"name": made.namespace, "labels": labels}})
-    made.upgrade(*values)
+    cluster.core.create_namespace({"metadata": {"name": made.namespace, "labels": RESTRICTED}})
+    made.upgrade(**values)
     yield made
     cluster.delete_all()
     wait_for("its jobs are gone", lambda: not cluster.jobs(), 120)
