@@ -37,11 +37,11 @@ test: setup frameworks ## Run everything that CI runs: lint, unit, integration, 
 	$(E2E)
 
 .PHONY: unit
-unit: setup frameworks ## Run the unit tests
+unit: setup ## Run the unit tests
 	$(TESTS) tests/unit
 
 .PHONY: integration
-integration: setup ## Run the integration tests (fake nodes, real API server and MLflow)
+integration: setup frameworks ## Run the integration tests (fake nodes, real API server and MLflow)
 	$(TESTS) tests/integration
 
 .PHONY: e2e
@@ -84,12 +84,33 @@ deploy: setup # The cluster with the images on it; the two long builds run at th
 .PHONY: manifests
 manifests: setup ## Write the generated files: CRD, references, chart README, rendered manifests
 	$(RUN) python -m trainingjob_operator.crd
+	$(RUN) python helm/monitoring.py
 	$(RUN) python helm/generate.py --helm "$$($(LOCALCLUSTER) tool helm)"
 	$(RUN) python client/generate.py
+
+.PHONY: site
+site: $(filter .tools/bin/uv,$(UV)) ## Build the documentation site into out/site; fails on a link that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --only-group docs \
+	    mkdocs build --strict --config-file website/mkdocs.yml
+
+.PHONY: version
+version: setup ## Write the version of VERSION into all places that have it
+	$(RUN) python -m release.version
+	$(UV) lock --quiet
+	@$(MAKE) manifests
+
+.PHONY: release-dry-run
+release-dry-run: setup ## Make what a release has into out/release: wheels, chart, SBOM, NOTICE, notes
+	UV=$(UV) $(RUN) python -m release --helm "$$($(LOCALCLUSTER) tool helm)" $(RELEASE_OPTIONS)
 
 .PHONY: screenshot
 screenshot: setup ## Take the pictures of the demo's run in docs/images (the demo has run)
 	$(RUN) python -m demo.screenshot
+
+.PHONY: pictures
+pictures: setup ## Take the pictures of tj in docs/images (the demo has run)
+	$(UV) sync --frozen --quiet --group pictures
+	$(RUN) --group pictures python -m demo.pictures
 
 .PHONY: static
 static: style types imports
@@ -103,7 +124,7 @@ style: setup
 types: setup
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.10 --package trainingjob_agent
-	$(RUN) mypy --explicit-package-bases demo helm tests client/generate.py
+	$(RUN) mypy --explicit-package-bases demo helm release tests client/generate.py
 
 .PHONY: imports
 imports: setup
@@ -117,6 +138,8 @@ actionlint: setup
 generated: setup # Fails when a generated file is not what its source says, or the CRD is refused
 	$(RUN) python -m trainingjob_operator.crd --check
 	$(RUN) python client/generate.py --check
+	$(RUN) python helm/monitoring.py --check
+	$(RUN) python -m release.version --check
 	"$$($(LOCALCLUSTER) tool crd-check)" manifests/crd.yaml
 	helm="$$($(LOCALCLUSTER) tool helm)"; \
 	    "$$helm" lint --strict helm/trainingjob-operator --values demo/values.yaml; \

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.fixtures import mlflow, mlflow_process
+from tests.support.waiting import begin_test
 
 __all__ = ["mlflow", "mlflow_process"]
 
@@ -21,7 +22,7 @@ _LONGEST_FIRST = [
     for name in (
         "integration/faults/test_sample.py",
         "integration/operator/test_many_jobs.py",
-        "unit/trainer/test_delivery.py",
+        "integration/agent/test_delivery.py",
         "integration/operator/test_life.py",
         "integration/operator/test_stalls.py",
         "unit/trainer/test_resume.py",
@@ -30,12 +31,12 @@ _LONGEST_FIRST = [
         "unit/trainer/test_run.py",
         "integration/agent/test_environments.py",
         "integration/operator/test_rollout.py",
-        "unit/trainer/test_delivery_end.py",
-        "unit/trainer/test_execute.py",
+        "integration/agent/test_delivery_end.py",
+        "integration/agent/test_execute.py",
         "integration/operator/test_deleted_runs.py",
-        "unit/trainer/test_delivery_refusals.py",
+        "integration/agent/test_delivery_refusals.py",
         "integration/operator/test_leader.py",
-        "unit/trainer/test_tracking.py",
+        "integration/agent/test_tracking.py",
         "unit/trainer/test_model_logging.py",
     )
 ]
@@ -43,6 +44,14 @@ _LONGEST_FIRST = [
 
 Those that wait stand between those that compute, of which three at once would only be slower.
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Let no wait of a test outlast its time-out."""
+    marker = item.get_closest_marker("timeout")
+    common = item.config.getoption("timeout") or item.config.getini("timeout")
+    begin_test(float(marker.args[0] if marker else common))
 
 
 @pytest.hookimpl(tryfirst=True)

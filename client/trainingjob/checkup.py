@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from importlib import resources
 
-from trainingjob.adapters import probe, tracking
+from trainingjob.adapters import kubectl, probe, tracking
 from trainingjob.adapters.kube import Cluster
 from trainingjob.core import checkup
 from trainingjob.core import job as jobs
 from trainingjob.core.checkup import Finding
+from trainingjob.core.job import Job
 from trainingjob.errors import UserError
+
+_RUNNING = "Running"
 
 
 def examine(context: str | None, namespace: str | None) -> Iterator[Finding]:
@@ -27,6 +31,23 @@ def examine(context: str | None, namespace: str | None) -> Iterator[Finding]:
     except UserError as error:
         yield checkup.of_error(error)
         return
-    told = next((job.tracking_uri for job in reversed(found) if job.tracking_uri), None)
-    uri = os.environ.get(tracking.URI) or told
+    known = next((job.tracking_uri for job in reversed(found) if job.tracking_uri), None)
+    uri = os.environ.get(tracking.URI) or known
     yield checkup.of_mlflow(uri, probe.problem_of(uri) if uri else None)
+    try:
+        yield _in_a_pod(cluster, context, found)
+    except UserError as error:
+        yield checkup.of_pods_unasked(error)
+
+
+def _in_a_pod(cluster: Cluster, context: str | None, found: list[Job]) -> Finding:
+    """Whether MLflow answers in the first pod that runs."""
+    source = resources.files("trainingjob.pod").joinpath("reaching.py").read_text()
+    for job in found:
+        if job.state != _RUNNING or job.tracking_uri is None:
+            continue
+        for pod in sorted(cluster.pods(job.uid)):
+            if pod.phase == _RUNNING:
+                problem = kubectl.python(pod.name, cluster.namespace, context, source)
+                return checkup.of_mlflow_in_a_pod(pod.name, job.tracking_uri, problem)
+    return checkup.of_pods_unasked()

@@ -10,7 +10,7 @@ from trainingjob.core import functions
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.local import NAMESPACE
-from trainingjob.core.manifests import Request, tag_command
+from trainingjob.core.manifests import Request
 from trainingjob.core.merging import Line
 from trainingjob.core.naming import of_command
 from trainingjob.core.pods import Selection
@@ -34,11 +34,13 @@ class ClusterRun(Run):
     ) -> Iterator[str]:
         """As of `Run`."""
         selection = Selection(None if rank == "all" else rank, attempt)
+        self.refresh()
         if follow:
+            before = logs.of_gone_pods(self._cluster, self._job, selection)
+            yield from (line.text for line in before)
             news = following.follow(self._cluster, self.name, selection)
             yield from (one.text for one in news if isinstance(one, Line))
         else:
-            self.refresh()
             found = logs.read(self._cluster, self._job, selection)
             yield from (line.text for line in found)
 
@@ -49,6 +51,10 @@ class ClusterRun(Run):
     def resume(self) -> None:
         """As of `Run`."""
         self._cluster.patch_spec(self.name, suspend=False)
+
+    def stop(self) -> None:
+        """As of `Run`."""
+        self._cluster.stop(self.name)
 
     def delete(self) -> None:
         """As of `Run`."""
@@ -81,6 +87,11 @@ class Client:
     def namespace(self) -> str:
         """The namespace of all calls; by default that of the context."""
         return NAMESPACE if self._found is None else self._found.namespace
+
+    @property
+    def local(self) -> bool:
+        """Whether its jobs run on this machine."""
+        return self._found is None
 
     @property
     def _cluster(self) -> Cluster:
@@ -133,7 +144,7 @@ class Client:
     ) -> Run:
         """Start a command in an image, with the files of `workdir` (None: without).
 
-        Here it is started in `workdir`, without an image, packages and resources.
+        On this machine it is started in `workdir`, without an image, packages and resources.
 
         `gpus`, `cpu` and `memory` are those of each node. `packages` are requirements, as pip has
         them, that each pod installs before the command. `runtime` is the name of a
@@ -147,7 +158,19 @@ class Client:
         suffix = submission.name_suffix()
         name = name or of_command([called] if called else list(command), suffix)
         if self._found is None:
-            return self._start_here(name, tuple(command), Path(workdir or "."), experiment, env)
+            directory = Path(workdir or ".")
+            shown = (called,) if called else tuple(command)
+            return self._start_here(
+                Started(
+                    name,
+                    tuple(command),
+                    directory,
+                    experiment,
+                    tuple((env or {}).items()),
+                    submission.code_tags(directory, shown),
+                    dict(modules or {}),
+                )
+            )
         if not image and not runtime:
             raise UserError("no image", "name one by image, or a runtime that has one")
         request = Request(
@@ -185,18 +208,9 @@ class Client:
         """
         return self._submit(submission.again(self._cluster, name, new_name, tuple(command)))
 
-    def _start_here(
-        self,
-        name: str,
-        command: tuple[str, ...],
-        workdir: Path,
-        experiment: str | None,
-        env: dict[str, str] | None,
-    ) -> Run:
-        code = {**submission.code_tags(workdir), **tag_command(command)}
-        variables = tuple((env or {}).items())
-        run = LocalRun(Started(name, command, workdir, experiment, variables, code))
-        self._here[name] = run
+    def _start_here(self, started: Started) -> Run:
+        run = LocalRun(started)
+        self._here[started.name] = run
         return run
 
     def _submit(self, wanted: Submission) -> Run:

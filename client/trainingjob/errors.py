@@ -14,7 +14,11 @@ class UserError(Exception):
 
 
 class JobFailed(Exception):  # noqa: N818 - the name that readers of `except` expect of an outcome
-    """A job that was waited for did not succeed."""
+    """A job that was waited for did not succeed.
+
+    `job` is its name; `reason` and `message` say why, `rank` (of the node), `frame` (line of the
+    code) and `exit_code` where.
+    """
 
     def __init__(
         self,
@@ -31,9 +35,7 @@ class JobFailed(Exception):  # noqa: N818 - the name that readers of `except` ex
         self.reason = reason
         self.message = message
         self.rank = rank
-        """Node rank of the pod that failed first."""
         self.frame = frame
-        """Line of the code that failed, where the trainer knows it."""
         self.exit_code = exit_code
 
     def __str__(self) -> str:

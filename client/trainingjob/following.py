@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from trainingjob.adapters.kube import Cluster
+from trainingjob.adapters.kube import Cluster, Streams
 from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Cursor, Line, Merger, parse
@@ -17,9 +17,10 @@ from trainingjob.errors import UserError
 
 _POLL_SECONDS = 1.0
 _TICK_SECONDS = 0.1
-# After the end of a job: time for the last lines of its pods.
+# After the end of a job: how long its pods may be silent before they are left.
 _DRAIN_SECONDS = 15.0
 _OUTAGE_SECONDS = 120.0
+_JOIN_SECONDS = 2.0
 _AT_ONCE = 1000
 # To read the log of a pod that has ended.
 _TRIES = 3
@@ -48,7 +49,7 @@ class Unread:
 News = Job | Line | Gone | Outage | Unread
 
 
-def changes(cluster: Cluster, name: str) -> Iterator[Job | Gone | Outage]:
+def changes(cluster: Cluster, name: str, streams: Streams) -> Iterator[Job | Gone | Outage]:
     """A job now and at each change, to its end; through outages of two minutes.
 
     Raises:
@@ -60,7 +61,7 @@ def changes(cluster: Cluster, name: str) -> Iterator[Job | Gone | Outage]:
     outage_began: float | None = None
     while True:
         try:
-            for one in cluster.changes(name):
+            for one in cluster.changes(name, streams):
                 outage_began = None
                 job = None if one is None else jobs.read(one)
                 # Another one of the same name is not this job.
@@ -96,7 +97,7 @@ def follow(
     try:
         yield from following.news(timeout_seconds)
     finally:
-        following.ended.set()
+        following.end()
 
 
 @dataclass
@@ -106,7 +107,9 @@ class _Following:
     cluster: Cluster
     name: str
     selection: Selection | None
-    ended: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _streams: Streams = field(default_factory=Streams)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _news: "queue.SimpleQueue[News | Exception | None]" = field(default_factory=queue.SimpleQueue)
     _readers: dict[str, threading.Thread] = field(default_factory=dict)
     _merger: Merger = field(default_factory=Merger)
@@ -114,11 +117,11 @@ class _Following:
     def news(self, timeout_seconds: float | None) -> Iterator[News]:
         """What the threads find; lines are held back a little, to be in order."""
         self._start(self._watch)
-        began = time.monotonic()
+        began = last_line = time.monotonic()
         over_at: float | None = None
         next_look = began
         job: Job | None = None
-        while over_at is None or not self._read_out(over_at):
+        while over_at is None or not self._read_out(over_at, last_line):
             now = time.monotonic()
             if timeout_seconds is not None and now - began > timeout_seconds:
                 raise TimeoutError(f"{self.name} has not ended within {timeout_seconds:g} s")
@@ -128,6 +131,7 @@ class _Following:
                 elif isinstance(one, Exception):
                     raise one
                 elif isinstance(one, Line):
+                    last_line = now
                     self._merger.add(one, now)
                 else:
                     job = one if isinstance(one, Job) else job
@@ -137,6 +141,13 @@ class _Following:
                 next_look = now + _POLL_SECONDS
                 self._look_for_pods(job, self.selection)
         yield from self._merger.rest()
+
+    def end(self) -> None:
+        """Let the threads end, which is done at once but for one that waits to be connected."""
+        self._ended.set()
+        self._streams.stop()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
 
     def _arrived(self) -> Iterator[News | Exception | None]:
         """What has come; waits a moment for it."""
@@ -148,19 +159,20 @@ class _Following:
         except queue.Empty:
             return
 
-    def _read_out(self, over_at: float) -> bool:
+    def _read_out(self, over_at: float, last_line: float) -> bool:
         """Whether the readers have come to the end of what the pods wrote."""
-        if time.monotonic() - over_at > _DRAIN_SECONDS:
+        now = time.monotonic()
+        if now - max(over_at, last_line) > _DRAIN_SECONDS:
             return True
         # A pod may have begun since the last look.
-        looked = time.monotonic() - over_at > 2 * _POLL_SECONDS or self.selection is None
+        looked = now - over_at > 2 * _POLL_SECONDS or self.selection is None
         reading = any(thread.is_alive() for thread in self._readers.values())
         return looked and not reading and self._news.empty()
 
     def _watch(self) -> None:
         try:
-            for one in changes(self.cluster, self.name):
-                if self.ended.is_set():
+            for one in changes(self.cluster, self.name, self._streams):
+                if self._ended.is_set():
                     return
                 self._news.put(one)
         except Exception as error:  # noqa: BLE001 - `news` raises it, in the caller's thread
@@ -180,16 +192,17 @@ class _Following:
     def _read(self, pod: Pod, uid: str) -> None:
         """Read a pod's log to its end, again from where it was when the connection breaks."""
         cursor, failed = Cursor(), 0
-        while not self.ended.is_set():
+        while not self._ended.is_set():
             # Asked before reading: what an ended pod has written is all there.
             over = self._pod_ended(pod, uid)
             cursor.begin()
             try:
-                for raw in self.cluster.log(pod, cursor.since, follow=not over):
+                follow = None if over else self._streams
+                for raw in self.cluster.log(pod, cursor.since, follow):
                     line = parse(raw, pod.attempt, pod.rank)
                     if line is not None and cursor.is_new(line):
                         self._news.put(line)
-                    if self.ended.is_set():
+                    if self._ended.is_set():
                         return
             except UnavailableError as error:
                 failed += 1
@@ -202,7 +215,7 @@ class _Following:
                 return
             if over:
                 return
-            self.ended.wait(_POLL_SECONDS)
+            self._ended.wait(_POLL_SECONDS)
 
     def _pod_ended(self, pod: Pod, uid: str) -> bool:
         try:
@@ -211,7 +224,8 @@ class _Following:
             return False
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=run, name=f"tj follows {self.name}", daemon=True)
+        self._threads.append(thread)
         thread.start()
         return thread
 

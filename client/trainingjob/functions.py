@@ -13,6 +13,7 @@ from trainingjob.core.cells import module_of
 from trainingjob.errors import UserError
 
 if TYPE_CHECKING:
+    from trainingjob.client import Client
     from trainingjob.run import Run
 
 P = ParamSpec("P")
@@ -41,19 +42,26 @@ class Options(TypedDict, total=False):
 class Function(Generic[P, R]):
     """A function with the resources that it trains on."""
 
-    def __init__(self, function: Callable[P, R], options: Options) -> None:
+    def __init__(
+        self, function: Callable[P, R], options: Options, client: "Client | None" = None
+    ) -> None:
         self.__wrapped__ = function
         self._options = options
+        self._client = client
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here."""
         return self.__wrapped__(*args, **kwargs)
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "Run":
-        """Run it on the cluster, with the files of the working directory.
+    def on(self, client: "Client") -> "Function[P, R]":
+        """The same function, for a client of its own: `train.on(Client(local=True)).submit()`."""
+        return Function(self.__wrapped__, self._options, client)
 
-        Every rank calls it; `Run.result()` is what rank 0 returns.
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "Run":
+        """Run it as a job, with the files of the working directory.
+
+        Every rank calls it; `Run.result()` is what rank 0 returns. On this machine there is one.
 
         Raises:
             TypeError: it has no such arguments.
@@ -65,15 +73,16 @@ class Function(Generic[P, R]):
         namespace, context = options.pop("namespace", None), options.pop("context", None)
         name = self.__wrapped__.__name__
         where, modules = place(self.__wrapped__, Path(self._options.get("workdir", ".")))
-        command = functions.command(
-            where,
-            resources.files("trainingjob.pod").joinpath("calling.py").read_text(),
-            functions.arguments(name, args, kwargs),
-            processes=self._options.get("nodes", 1) > 1 or self._options.get("gpus", 0) > 1,
-        )
         from trainingjob.client import Client
 
-        client = Client(namespace, context=context)  # type: ignore[arg-type]  # a TypedDict's values
+        client = self._client or Client(namespace, context=context)  # type: ignore[arg-type]  # a TypedDict's values
+        calling = resources.files("trainingjob.pod").joinpath("calling.py").read_text()
+        given = functions.arguments(name, args, kwargs)
+        if client.local:
+            command = functions.command(where, calling, given, python=sys.executable)
+        else:
+            several = self._options.get("nodes", 1) > 1 or self._options.get("gpus", 0) > 1
+            command = functions.command(where, calling, given, processes=several)
         return client.submit(command, **options, called=name, modules=modules)  # type: ignore[arg-type]  # as above
 
 

@@ -9,18 +9,19 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from trainingjob.adapters import mlflow_server, tracking
 from trainingjob.core import local, wire
-from trainingjob.core.local import LocalRun
+from trainingjob.core.local import Identity
 from trainingjob.errors import UserError
 
 STORE = ".trainingjob"
 """Directory for runs where no server is set, below the working directory."""
 _SIGNALLED = 128
+_MODULES, _PYTHONPATH = "modules", "PYTHONPATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Started:
     experiment: str | None
     env: tuple[tuple[str, str], ...]
     code: dict[str, str]
+    modules: dict[str, str] = field(default_factory=dict)
+    """Source of modules that the command can import, by file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,9 @@ class Process:
         started, uid = self._started, str(uuid.uuid4())
         tags = local.run_tags(started.name, uid, started.code)
         experiment_id, self.run_id = self._server.start(started.experiment, started.name, tags)
-        here = LocalRun(started.name, uid, self._uri, experiment_id, self.run_id)
+        here = Identity(started.name, uid, self._uri, experiment_id, self.run_id)
         contract = local.environment(here, str(self._termination_log))
+        contract |= self._modules()
         self._process = subprocess.Popen(
             self._command,
             cwd=started.workdir,
@@ -105,6 +109,17 @@ class Process:
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
         )
+
+    def _modules(self) -> dict[str, str]:
+        """Write the modules; return the variable by which Python finds them."""
+        if not self._started.modules:
+            return {}
+        folder = Path(self._directory.name) / _MODULES
+        folder.mkdir()
+        for name, text in self._started.modules.items():
+            (folder / name).write_text(text)
+        before = self._environment.get(_PYTHONPATH)
+        return {_PYTHONPATH: os.pathsep.join([str(folder), *([before] if before else [])])}
 
     def wait(self) -> Ended:
         """Wait for the end, and write it to the run; exit code 128 + n after signal n.

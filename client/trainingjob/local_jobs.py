@@ -32,9 +32,8 @@ class LocalRun(Run):
         self._kept: str | None = None
         self._error: UserError | None = None
         self._begun, self._ended = threading.Event(), threading.Event()
-        follow = threading.Thread(
-            target=self._follow, args=(started,), name=started.name, daemon=True
-        )
+        # No daemon: a program that has come to its end waits until the run has, too.
+        follow = threading.Thread(target=self._follow, args=(started,), name=started.name)
         follow.start()
         self._begun.wait()
         self._raise_error()
@@ -66,7 +65,7 @@ class LocalRun(Run):
         Raises:
             UserError: always.
         """
-        raise UserError("a job of this machine cannot be suspended", "delete() ends it")
+        raise UserError("a job of this machine cannot be suspended", "stop() ends it")
 
     def resume(self) -> None:
         """Refused.
@@ -76,10 +75,14 @@ class LocalRun(Run):
         """
         raise UserError("a job of this machine is never suspended")
 
-    def delete(self) -> None:
+    def stop(self) -> None:
         """End it by SIGTERM; its run becomes KILLED."""
         if self._process is not None:
             self._process.terminate()
+
+    def delete(self) -> None:
+        """As `stop`."""
+        self.stop()
 
     def _read(self) -> Job:
         self._raise_error()
@@ -128,6 +131,15 @@ class LocalRun(Run):
             self._ended.set()
 
 
+def _state(ended: local.Ended | None) -> str:
+    """As of a job of a cluster: what was ended from here has no failure."""
+    if ended is None:
+        return _RUNNING
+    if ended.exit_code == 0:
+        return jobs.SUCCEEDED
+    return jobs.FAILED if ended.failure else jobs.STOPPED
+
+
 def _job(
     name: str,
     *,
@@ -137,11 +149,8 @@ def _job(
 ) -> Job:
     """It as the API server would give it."""
     run_id, uri = run
-    state = _RUNNING
-    if ended is not None:
-        state = jobs.FAILED if ended.exit_code else jobs.SUCCEEDED
     status = {
-        "state": state,
+        "state": _state(ended),
         "attempt": 1,
         "mlflow": {"runId": run_id, "trackingUri": uri},
         "progress": {"metrics": metrics or {}},

@@ -1,7 +1,7 @@
 """The output of a job: from its pods, merged by time, or from the run when they are gone."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from trainingjob.adapters.kube import Cluster
@@ -31,18 +31,31 @@ Kept = Callable[[str, str | None], Files]
 def read(cluster: Cluster, job: Job, selection: Selection, kept: Kept = KeptRun) -> Iterator[Line]:
     """The lines that are there now, attempt by attempt.
 
-    An attempt without pods is read from the run, where a line has no time: node by node.
+    A node whose pod is gone is read from the run, where a line has no time: before the others.
 
     Raises:
         UserError: the API server or MLflow does not answer, or refuses.
     """
-    pods = selection.of(pod for pod in cluster.pods(job.uid) if pod.has_log)
+    pods = selection.of(cluster.pods(job.uid))
     for attempt in _attempts(job, pods, selection):
         here = [pod for pod in pods if pod.attempt == attempt]
-        if here:
-            yield from heapq.merge(*(_lines(cluster, pod) for pod in here), key=_time)
-        elif job.run_id:
-            yield from _kept(kept(job.run_id, job.tracking_uri), attempt, selection)
+        yield from _of_gone_pods(job, attempt, here, selection, kept)
+        streams = (_lines(cluster, pod) for pod in here if pod.has_log)
+        yield from heapq.merge(*streams, key=_time)
+
+
+def of_gone_pods(
+    cluster: Cluster, job: Job, selection: Selection, kept: Kept = KeptRun
+) -> Iterator[Line]:
+    """What the run keeps of nodes whose pods are gone, attempt by attempt.
+
+    Raises:
+        UserError: as above.
+    """
+    pods = selection.of(cluster.pods(job.uid))
+    for attempt in _attempts(job, pods, selection):
+        here = [pod for pod in pods if pod.attempt == attempt]
+        yield from _of_gone_pods(job, attempt, here, selection, kept)
 
 
 def _time(line: Line) -> int:
@@ -55,6 +68,25 @@ def _attempts(job: Job, pods: list[Pod], selection: Selection) -> list[int]:
     return sorted(one for one in known if selection.attempt in (None, one))
 
 
+def _of_gone_pods(
+    job: Job, attempt: int, here: list[Pod], selection: Selection, kept: Kept
+) -> Iterator[Line]:
+    """Nothing of an attempt that goes on: not all of its pods may be there yet."""
+    ranks = {pod.rank for pod in here}
+    if job.run_id and _is_over(job, attempt) and ranks < _ranks(job, attempt, selection):
+        files = kept(job.run_id, job.tracking_uri)
+        yield from _kept(files, attempt, selection, ranks)
+
+
+def _is_over(job: Job, attempt: int) -> bool:
+    ended = {one.number for one in job.attempts if one.outcome}
+    return job.ended or attempt < job.attempt or attempt in ended
+
+
+def _ranks(job: Job, attempt: int, selection: Selection) -> set[int]:
+    return {rank for rank in range(job.num_nodes) if selection.includes(attempt, rank)}
+
+
 def _lines(cluster: Cluster, pod: Pod) -> Iterator[Line]:
     for raw in cluster.log(pod):
         line = parse(raw, pod.attempt, pod.rank)
@@ -62,11 +94,14 @@ def _lines(cluster: Cluster, pod: Pod) -> Iterator[Line]:
             yield line
 
 
-def _kept(files: Files, attempt: int, selection: Selection) -> Iterator[Line]:
-    ranks = {_rank(path): path for path in files.names(wire.log_folder(attempt))}
-    for rank in sorted(rank for rank in ranks if rank is not None):
+def _kept(
+    files: Files, attempt: int, selection: Selection, others: Collection[int]
+) -> Iterator[Line]:
+    """What the run keeps of an attempt, but for the ranks `others`."""
+    paths = {_rank(path): path for path in files.names(wire.log_folder(attempt))}
+    for rank in sorted(rank for rank in paths if rank is not None and rank not in others):
         if selection.includes(attempt, rank):
-            yield from (Line(0, attempt, rank, text) for text in files.lines(ranks[rank]))
+            yield from (Line(0, attempt, rank, text) for text in files.lines(paths[rank]))
 
 
 def _rank(path: str) -> int | None:

@@ -1,7 +1,8 @@
 """`mlflow run --backend trainingjob`: a project of MLflow as a TrainingJob.
 
 The backend's configuration has the options of `tj run`: `image` (or the project's `docker_env`),
-`nodes`, `gpus`, `cpu`, `memory`, `queue`, `name`, `env`, `packages`; and `namespace`, `context`.
+`runtime`, `nodes`, `gpus`, `cpu`, `memory`, `queue`, `name`, `env`, `packages`; and `namespace`,
+`context`.
 """
 
 # Functions of MLflow have no annotations.
@@ -26,13 +27,13 @@ from mlflow.projects.utils import (
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from trainingjob.client import Client
-from trainingjob.core.job import FAILED, SUCCEEDED
+from trainingjob.core.job import FAILED, STOPPED, SUCCEEDED
 from trainingjob.errors import JobFailed, UserError
 from trainingjob.run import Run
 
 _IMAGE = "TRAININGJOB_IMAGE"
 _PLACE = ("namespace", "context")
-_OPTIONS = ("name", "nodes", "gpus", "cpu", "memory", "queue", "env", "packages")
+_OPTIONS = ("name", "runtime", "nodes", "gpus", "cpu", "memory", "queue", "env", "packages")
 # What MLflow adds to the configuration.
 _MLFLOWS = frozenset(
     {"ENV_MANAGER", "SYNCHRONOUS", "DOCKER_ARGS", "STORAGE_DIR", "build_image", "docker_auth"}
@@ -123,12 +124,14 @@ class SubmittedJob(SubmittedRun):
 
     def get_status(self) -> str:
         """Name of the status, as of now."""
-        ended = {SUCCEEDED: RunStatus.FINISHED, FAILED: RunStatus.FAILED}
+        ended = {
+            SUCCEEDED: RunStatus.FINISHED, FAILED: RunStatus.FAILED, STOPPED: RunStatus.KILLED
+        }  # fmt: skip
         return str(RunStatus.to_string(ended.get(self._job.refresh().state, RunStatus.RUNNING)))
 
     def cancel(self) -> None:
-        """Delete the job; its run becomes KILLED."""
-        self._job.delete()
+        """Stop the job; its run becomes KILLED."""
+        self._job.stop()
 
 
 def options(backend_config: Mapping[str, Any], docker_env: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,11 +148,12 @@ def options(backend_config: Mapping[str, Any], docker_env: Mapping[str, Any]) ->
             f"the backend's configuration has {', '.join(others)}", f"it takes {', '.join(known)}"
         )
     image = given.get("image") or docker_env.get("image") or os.environ.get(_IMAGE)
-    if not image:
+    if not image and not given.get("runtime"):
         raise UserError(
-            "no image", f"name one as image of the backend's configuration, or by {_IMAGE}"
+            "no image",
+            f"name one as image of the backend's configuration or by {_IMAGE}, or a runtime",
         )
-    return {**given, "image": image}
+    return {**given, "image": image or ""}
 
 
 def _run_id(job: Run) -> str:

@@ -59,16 +59,16 @@ class Run(ABC):
         """Wait until the job has succeeded; returns itself.
 
         Raises:
-            JobFailed: it failed, with the cause.
+            JobFailed: it failed, with the cause, or was stopped.
             TimeoutError: it has not ended in time.
             UserError: it was deleted, or the server does not answer.
         """
         self._job = self._wait(timeout_seconds)
         failure = self._job.failure
-        if self._job.state == jobs.FAILED:
+        if self._job.state != jobs.SUCCEEDED:
             raise JobFailed(
                 self.name,
-                failure.reason if failure else jobs.FAILED,
+                failure.reason if failure else self._job.state,
                 failure.message if failure else "",
                 rank=failure.rank if failure else None,
                 frame=failure.frame if failure else None,
@@ -112,6 +112,10 @@ class Run(ABC):
     @abstractmethod
     def resume(self) -> None:
         """Start the next attempt of a suspended job."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the job for good: it becomes Stopped and its run KILLED; `logs` and `state` stay."""
 
     @abstractmethod
     def delete(self) -> None:

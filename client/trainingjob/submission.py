@@ -47,10 +47,14 @@ def code_of(directory: Path, *more: snapshot.File) -> Snapshot:
     return snapshot.pack([*files, *more], commit)
 
 
-def code_tags(directory: Path) -> dict[str, str]:
-    """The tags of a directory's code for a run that needs no archive of it."""
+def code_tags(directory: Path, command: tuple[str, ...]) -> dict[str, str]:
+    """The tags of a command and of a directory's code for a run that needs no archive of it.
+
+    Raises:
+        UserError: the directory is none.
+    """
     commit = workdir.commit_of(directory)
-    return commit.tags if commit else {}
+    return {**(commit.tags if commit else {}), **manifests.tag_command(command)}
 
 
 def of_request(request: Request, code: Snapshot | None) -> Submission:

@@ -97,8 +97,10 @@ def prune(key: str) -> None:
     pruned = directory() / "pruned-for"
     if pruned.exists() and pruned.read_text() == key:
         return
-    with command("rmi", "--prune") as argv:
-        output(argv)
+    # The container of a build that was interrupted keeps its image: then nothing can be pruned.
+    for arguments in (("rm", "--all"), ("rmi", "--prune")):
+        with command(*arguments) as argv:
+            output(argv)
     pruned.write_text(key)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -34,6 +35,18 @@ for number in range(50):
 if attempt == 1:
     time.sleep(600 if node == 0 else 2)
 sys.exit(3 if (rank, attempt) == (3, 1) else 0)
+"""
+# Four workers in one pod, which torchrun starts again when the last one has failed.
+WORKERS = r"""
+import os, sys, time
+
+rank, start = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1
+for number in range(50):
+    os.write(1, f"attempt {start} rank {rank} line {number}\n".encode())
+    time.sleep(0.01)
+if start == 1:
+    time.sleep(2 if rank == 3 else 600)
+    sys.exit(3)
 """
 FAILING = """
 import sys
@@ -79,6 +92,9 @@ def seconds_to_first_line(tj: Tj, cluster: Cluster, name: str, line: str) -> tup
 
 
 def test_a_script_is_run_edited_and_run_again(tj: Tj, cluster: Cluster) -> None:
+    began = time.time()
+    subprocess.run([tj.programs / "tj", "--help"], check=True, stdout=subprocess.DEVNULL)
+    print(f"tj --help: {time.time() - began:.2f} s")
     script = tj.directory / "train.py"
     for number, word in enumerate(("hello", "goodbye"), 1):
         script.write_text(GREETING.replace("hello", word))
@@ -138,13 +154,36 @@ def test_the_output_of_four_processes_through_a_restart(tj: Tj, cluster: Cluster
     unreachable = tj(
         "logs", "ranks", MLFLOW_TRACKING_URI=address, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
     )
-    [error, remedy] = unreachable.stderr.splitlines()
-    assert error.startswith(f"error: MLflow at {address} does not answer as it should: ")
-    assert remedy == (
-        "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that of a "
-        "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
+    assert (unreachable.returncode, unreachable.stderr.splitlines()) == (
+        1,
+        [
+            (
+                f"error: MLflow at {address} does not answer as it should: [Errno 111] Connection "
+                "refused"
+            ),
+            (
+                "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that "
+                "of a kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
+            ),
+        ],
     )
-    assert unreachable.returncode == 1
+
+
+def test_the_output_of_workers_that_torchrun_starts_again(tj: Tj, cluster: Cluster) -> None:
+    (tj.directory / "workers.py").write_text(WORKERS)
+    options = ("--nproc-per-node", "4", "--max-restarts", "1")
+    done = tj("run", "--name", "workers", "--", "torchrun", *options, "workers.py")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    [pod] = pods(cluster, "workers")
+    written = log(cluster, pod.metadata.name).splitlines()
+    # Ours are no lines of the pod.
+    ours = (f"workers created in namespace {tj.namespace}", "tj: ")
+    assert [line for line in done.stdout.splitlines() if not line.startswith(ours)] == written
+    assert of_each_rank(iter(written)) == {
+        rank: [f"attempt {start} rank {rank} line {n}" for start in (1, 2) for n in range(50)]
+        for rank in range(4)
+    }
+    assert tj("logs", "workers").stdout.splitlines() == written
 
 
 def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
@@ -155,12 +194,12 @@ def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
         )
         assert started.stdout.splitlines()[-1] == (
             f"tj logs exits-{code} --follow --namespace {tj.namespace} comes back, "
-            f"tj delete exits-{code} --namespace {tj.namespace} ends it"
+            f"tj stop exits-{code} --namespace {tj.namespace} ends it"
         )
     failed = tj("run", "--name", "fails", "--", "python", "train.py")
     assert failed.returncode == 1
     assert "Traceback (most recent call last):" in failed.stdout
-    told = [
+    expected = [
         "fails failed.",
         "  cause    FileNotFound, a data set, a checkpoint or another file is not there",
         (
@@ -170,7 +209,7 @@ def test_exit_codes_and_causes(tj: Tj, cluster: Cluster) -> None:
         "  line     /trainingjob/workdir/train.py:5 in load",
     ]
     why = tj("why", "fails").stdout.splitlines()
-    assert why[:4] == told
+    assert why[:4] == expected
     assert failed.stdout.splitlines()[-len(why) :] == why
     assert tj("wait", "exits-0").returncode == 0
     waited = tj("wait", "exits-7")
@@ -184,16 +223,24 @@ def test_ctrl_c_detaches(tj: Tj, cluster: Cluster) -> None:
     running = tj.start("run", "--name", "long", "--", "python", "train.py")
     assert running.stdout is not None
     assert "on\n" in iter(running.stdout.readline, "")
+    [pod] = pods(cluster, "long")
+    uri = cluster.status("long")["mlflow"]["trackingUri"]
+    assert tj("doctor").stdout.splitlines()[-1] == (
+        f"✓ MLflow at {uri} answers in pod {pod.metadata.name}"
+    )
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=60)
     assert (running.returncode, error) == (
         130,
         (
             f"\ndetached, long goes on: tj logs long --follow --namespace {tj.namespace} "
-            f"comes back, tj delete long --namespace {tj.namespace} ends it\n"
+            f"comes back, tj stop long --namespace {tj.namespace} ends it\n"
         ),
     )
     assert cluster.state("long") == "Running"
+    assert tj("stop", "long").returncode == 0
+    assert tj("wait", "long").stdout == "long Stopped\n"
+    assert tj("logs", "long").stdout.splitlines()[0] == "on"
 
 
 def test_what_is_said_when_something_is_wrong(tj: Tj, cluster: Cluster, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,9 @@ def test_a_directory_of_50_megabytes(tj: Tj, cluster: Cluster) -> None:
     (tj.directory / "weights.bin").write_bytes(content)
     (tj.directory / "train.py").write_text(CHECKING)
     read = f"read {hashlib.sha256(content).hexdigest()}"
+    began = time.time()
     done = tj("run", "--name", "large", "--", "python", "train.py")
+    print(f"50 MB: {time.time() - began:.0f} s from the call to the job's end")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, (lines, done.stderr)
     assert lines[0] == "tj: code: 2 files, 50 MiB (50 MiB packed), through MLflow"
@@ -187,10 +190,10 @@ def test_a_function_of_a_notebook(tj: Tj, cluster: Cluster) -> None:
 
 def test_a_package_that_is_not_there(tj: Tj, cluster: Cluster) -> None:
     done = tj.python(SUBMITTING.format(namespace=tj.namespace, image=IMAGE))
-    told = "the packages cannot be installed: ERROR: No matching distribution found for nope"
-    ended = f"the container exited with code 1: {told}"
+    message = "the packages cannot be installed: ERROR: No matching distribution found for nope"
+    ended = f"the container exited with code 1: {message}"
     assert done.stdout == f"nope failed: NonZeroExitCode: {ended}\n", done.stderr
     assert f"  message  {ended}" in tj("why", "nope").stdout.splitlines()
     shown = tj("logs", "nope").stdout.splitlines()
     assert "tj: installing nope" in shown
-    assert shown[-1] == f"tj: {told}"
+    assert shown[-1] == f"tj: {message}"

@@ -5,44 +5,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.cluster import ROOT, SYSTEM_NAMESPACE
+from demo.cluster import SYSTEM_NAMESPACE
 from tests.support.api import Cluster
 from tests.support.node import Installed, script_job, wait_for_end
+from tests.support.releases import NAME, a_release
 from tests.support.training import kubectl
 from tests.support.waiting import wait_for
 
-RELEASE = "team"
-MLFLOW = f"http://mlflow.{SYSTEM_NAMESPACE}.svc:5000"
-DEPLOYMENT = f"deployment/{RELEASE}-trainingjob-operator"
+DEPLOYMENT = f"deployment/{NAME}"
 
 
 @pytest.fixture
 def system(cluster: Cluster) -> Iterator[str]:
     """The namespace of a release that serves the test's namespace."""
-    name = f"{cluster.namespace}-system"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-    chart = str(ROOT / "helm" / "trainingjob-operator")
-    helm(
-        *("install", RELEASE, chart, f"--namespace={name}", "--wait", "--timeout=5m"),
-        f"--set=watchNamespaces={{{cluster.namespace}}},crds.install=false,image.tag=dev",
-        f"--set=mlflow.trackingUri={MLFLOW}",
-    )
-    yield name
-    cluster.delete_all()
-    wait_for("its jobs are gone", lambda: not cluster.jobs(), 120)
-    helm("uninstall", RELEASE, f"--namespace={name}", "--wait", "--timeout=5m")
-    cluster.core.delete_namespace(name)
-
-
-def helm(*arguments: str) -> None:
-    subprocess.run(["helm", *arguments], check=True)
+    with a_release(cluster) as release:
+        yield release.namespace
 
 
 def test_the_release_of_a_namespace_serves_it(
     installed: Installed, cluster: Cluster, system: str
 ) -> None:
-    account = f"system:serviceaccount:{system}:{RELEASE}-trainingjob-operator"
+    account = f"system:serviceaccount:{system}:{NAME}"
     asked = ("auth", "can-i", "list", "pods", f"--as={account}")
     assert kubectl(*asked, f"--namespace={cluster.namespace}").strip() == "yes"
     refused = subprocess.run(
@@ -64,7 +47,7 @@ def test_the_release_of_a_namespace_serves_it(
         *("get", "lease", "trainingjobs.trainingjob.dev", f"--namespace={cluster.namespace}"),
         "--output=jsonpath={.spec.holderIdentity}",
     )
-    assert lease == f"{system}/{RELEASE}-trainingjob-operator"
+    assert lease == f"{system}/{NAME}"
     told = f"namespace {cluster.namespace} is served by another installation"
     assert told not in kubectl("logs", DEPLOYMENT, f"--namespace={system}")
     wait_for(

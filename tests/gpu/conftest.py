@@ -3,7 +3,7 @@
 import pytest
 
 from tests.gpu.machine import Gpu, gpus, why_no_gpu
-from tests.unit.trainer.conftest import mlflow_server, run_id, trainer
+from tests.support.pod_process import mlflow_server, run_id, trainer
 
 __all__ = ["mlflow_server", "run_id", "trainer"]
 

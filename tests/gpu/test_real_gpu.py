@@ -15,8 +15,8 @@ from trainingjob_agent.monitor.gpu import quantities as q
 
 from tests.bench.report import report
 from tests.gpu.machine import Gpu
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 MEBIBYTE = 1 << 20
 SECONDS = 180

@@ -13,19 +13,25 @@ from tests.support.api import Cluster, manifest
 from tests.support.fixtures import Kwok
 
 FIXED = (
-    "spec cannot be changed but for suspend, activeDeadlineSeconds, preRunningDeadlineSeconds, "
-    "ttlSecondsAfterFinished, attemptHistoryLimit, a higher backoffLimit and, while the job is "
-    "suspended, queueName: delete the TrainingJob and create it again; the claim of "
-    "checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "
-    "claimRetention is Keep"
+    "spec cannot be changed but for suspend, stop, activeDeadlineSeconds, "
+    "preRunningDeadlineSeconds, ttlSecondsAfterFinished, attemptHistoryLimit, a higher "
+    "backoffLimit and, while the job is suspended, queueName: delete the TrainingJob and create "
+    "it again; the claim of checkpoint.claimTemplate is deleted with it unless it has "
+    "a checkpoint.claimName or claimRetention is Keep"
 )
 LOWERED = (
     "spec.backoffLimit: Forbidden: spec.backoffLimit can be raised, not lowered: to make no "
-    "further attempt, set spec.suspend or delete the TrainingJob"
+    "further attempt, set spec.suspend or spec.stop"
 )
 NOT_SUSPENDED = (
     "spec.queueName: Forbidden: spec.queueName can be changed while the job is suspended: set "
     "spec.suspend to true first"
+)
+
+
+STOPPED = (
+    "spec.stop: Forbidden: spec.stop cannot be taken back: create a new TrainingJob, or use "
+    "spec.suspend to pause one"
 )
 
 
@@ -87,6 +93,13 @@ def test_what_steers_the_life_of_a_job_can_be_changed(job: partial[Any]) -> None
 def test_the_backoff_limit_can_be_raised(job: partial[Any]) -> None:
     job({"spec": {"backoffLimit": 3}})
     assert LOWERED in refusal(job, backoffLimit=2)
+
+
+def test_a_stop_is_final(job: partial[Any]) -> None:
+    for spec in ({"stop": False}, {"stop": None}, {"stop": True}, {"stop": True, "suspend": True}):
+        job({"spec": spec})
+    assert STOPPED in refusal(job, stop=False)
+    assert STOPPED in refusal(job, stop=None)
 
 
 def test_the_queue_can_be_changed_while_the_job_is_suspended(job: partial[Any]) -> None:

@@ -11,6 +11,7 @@ def test_columns(kwok: Kwok, cluster: Cluster) -> None:
     cluster.apply(manifest("columns"))
     status = {
         "state": "Failed",
+        "numNodes": 3,
         "attempt": 1,
         "progress": {"percentage": 42, "completed": "42%", "remaining": "3m20s"},
         "mlflow": {"runId": "0123", "status": "FAILED", "url": "http://mlflow/0123"},
@@ -29,7 +30,7 @@ def test_columns(kwok: Kwok, cluster: Cluster) -> None:
     assert row[:-1] == ["columns", "Failed", "42%", "3m20s", "1", "0123"]
     header, row = table(kwok, cluster, "trainingjobs", "--output=wide")
     assert header[-7:] == ["NODES", "RUN", "STATUS", "RUN", "URL", "REASON", "MESSAGE"]
-    assert row[7:11] == ["1", "FAILED", "http://mlflow/0123", "OOMKilled"]
+    assert row[7:11] == ["3", "FAILED", "http://mlflow/0123", "OOMKilled"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from tests.support.waiting import beside, wait_for
 
 GROUP, VERSION, PLURAL = "trainingjob.dev", "v1alpha1", "trainingjobs"
-TERMINAL_STATES = ("Succeeded", "Failed")
+TERMINAL_STATES = ("Succeeded", "Failed", "Stopped")
 TERMINAL_RUNS = ("FINISHED", "FAILED", "KILLED")
 WRITES = ("create", "patch", "update", "delete", "deletecollection")
 Manifest = dict[str, Any]
@@ -143,10 +143,14 @@ class Cluster:
         """Ask for a TrainingJob's deletion."""
         self.objects.delete_namespaced_custom_object(**self._scope, name=name)
 
-    def suspend(self, name: str) -> None:
-        """Set spec.suspend."""
-        body = {"spec": {"suspend": True}}
+    def change(self, name: str, **spec: Any) -> None:
+        """Change fields of a TrainingJob's spec."""
+        body = {"spec": spec}
         self.objects.patch_namespaced_custom_object(**self._scope, name=name, body=body)
+
+    def wait_for_state(self, name: str, state: str) -> None:
+        """Wait until the TrainingJob is in this state."""
+        wait_for(f"{name} is {state}", lambda: self.state(name) == state, 60)
 
     def delete_all(self) -> None:
         """Ask for the deletion of all TrainingJobs of the namespace."""

@@ -46,7 +46,6 @@ class Tj:
             "KUBECONFIG": str(self.kubeconfig),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "TRAININGJOB_IMAGE": IMAGE,
-            "PYTHONUNBUFFERED": "1",
             "COLUMNS": "200",
             **self.variables,
         }

@@ -29,6 +29,8 @@ class FakePod:
     log: list[str] = field(default_factory=list)
     break_after: int | None = None
     log_status: int = HTTPStatus.OK
+    sidecar: bool = False
+    """Whether a container runs on when the trainer has ended: the pod's phase is then Running."""
 
     def body(self) -> dict[str, Any]:
         return {
@@ -42,8 +44,15 @@ class FakePod:
                 },
                 "annotations": {"batch.kubernetes.io/job-completion-index": str(self.rank)},
             },
-            "status": {"phase": self.phase},
+            "status": self._status(),
         }
+
+    def _status(self) -> dict[str, Any]:
+        if not self.sidecar or self.phase not in ("Succeeded", "Failed"):
+            return {"phase": self.phase}
+        ended = {"terminated": {"exitCode": int(self.phase == "Failed")}}
+        trainer = {"name": CONTAINER, "state": ended, "image": "", "imageID": "", "ready": False}
+        return {"phase": "Running", "containerStatuses": [{**trainer, "restartCount": 0}]}
 
 
 @dataclass
@@ -56,6 +65,10 @@ class FakeApiServer:
     """Whether every call is answered with 503."""
     log_reads: list[str] = field(default_factory=list)
     """`sinceTime` of each reading of a log, empty without."""
+    unknown: tuple[str, ...] = ()
+    """Fields of the spec that its TrainingJobs do not have: it drops them, as the real one does."""
+    writes: list[tuple[str, str, Any]] = field(default_factory=list)
+    """Method, path and body of each call that changes something."""
     changed: threading.Condition = field(default_factory=threading.Condition)
     version: int = 1
     ended: bool = False
@@ -113,6 +126,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._log(path.removeprefix(f"{PODS}/").removesuffix("/log"), query)
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"kind": "Status", "message": path})
+
+    def do_PATCH(self) -> None:
+        """A merge patch of the job's spec."""
+        patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.state.writes.append(("PATCH", self.path, patch))
+        if self.state.job is not None:
+            fields = {
+                key: value for key, value in patch["spec"].items() if key not in self.state.unknown
+            }
+            with self.state.change():
+                job = self.state.job
+                self.state.job = {**job, "spec": {**job["spec"], **fields}}
+        self._answer_job()
+
+    def do_DELETE(self) -> None:
+        """A deletion that is only asked for: the job stays."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.state.writes.append(("DELETE", self.path, None))
+        self._answer_job()
 
     def _answer_job(self) -> None:
         if self.state.job is None:

@@ -123,14 +123,18 @@ class FaultyServer:
                     self.send_response(reply.status)
                     for name, value in reply.headers.items():
                         self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(reply.body)))
+                    if "Content-Length" not in reply.headers:
+                        self.send_header("Content-Length", str(len(reply.body)))
                     self.end_headers()
-                    self.wfile.write(reply.body)
+                    if self.command != "HEAD":
+                        self.wfile.write(reply.body)
+                    # A script may announce more than it sends: the transfer breaks off.
+                    self.close_connection = "Content-Length" in reply.headers
                 except ConnectionError:
                     self.close_connection = True  # the client has given up
 
             # The names that the base class looks for.
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the base class
                 """Keep the test's output free of a line for each request."""

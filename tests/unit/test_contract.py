@@ -9,9 +9,10 @@ import pytest
 from trainingjob_agent.causes.termination import Termination
 from trainingjob_agent.contract import OPENED_BY_TAG, Contract
 from trainingjob_agent.delivery import connection
+from trainingjob_agent.initializers.progress import PREPARING_TAG
 from trainingjob_agent.monitor.gpu.identity import sharing_of
 from trainingjob_agent.supervisor.node_watch import NODES_NOT_JOINED, WARNING_TAG
-from trainingjob_operator.core import conditions, contract, injection, manifests
+from trainingjob_operator.core import conditions, contract, initializers, injection, manifests
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.observe import ContainerEnd
 from trainingjob_operator.core.policies.failure import cause_of
@@ -81,6 +82,10 @@ def test_the_runs_that_the_pods_open_have_the_tag_by_which_the_operator_finds_th
 
 def test_the_operator_knows_the_warning_of_an_agent() -> None:
     assert (contract.TAG_WARNING, conditions.NODES_NOT_JOINED) == (WARNING_TAG, NODES_NOT_JOINED)
+
+
+def test_the_operator_reads_how_far_an_initializer_is() -> None:
+    assert contract.TAG_PREPARING == PREPARING_TAG
 
 
 def test_tags_that_the_user_gives_to_runs_of_the_pods_stay() -> None:
@@ -161,8 +166,10 @@ def test_the_operator_knows_the_progress_metrics_by_name() -> None:
 
 
 def test_the_agents_image_is_made_for_where_the_operator_mounts_it() -> None:
-    spec = {"agent": "Inject", "command": ["train"]}
+    data = {"name": "data", "source": "https://host/set", "path": "/data"}
+    spec = {"agent": "Inject", "command": ["train"], "initializers": [data]}
     job = manifests.child_job(training_job(spec), 1, RUN, Tracking("http://mlflow"))
+    job = initializers.with_initializers(job, training_job(spec).spec, injection.AGENT_IMAGE)
     made = injection.with_agent(job, training_job(spec).spec, injection.AGENT_IMAGE)
     pod = made["spec"]["template"]["spec"]
     directory = pod["containers"][0]["volumeMounts"][-1]["mountPath"]

@@ -37,6 +37,26 @@ def ask_for_stacks(pod: str, namespace: str, context: str | None) -> None:
         )
 
 
+def python(pod: str, namespace: str, context: str | None, source: str) -> str:
+    """What Python code prints in a pod.
+
+    Raises:
+        UserError: there is no kubectl here, or it fails.
+    """
+    command = _exec(pod, namespace, context, command=("python3", "-c", source))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"{pod} does not run python3: {_last_line(done.stderr)}",
+            "the role must have create on pods/exec, and the image python3",
+        )
+    return done.stdout.strip()
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
+
+
 def _exec(
     pod: str, namespace: str, context: str | None, *flags: str, command: tuple[str, ...]
 ) -> list[str]:

@@ -1,5 +1,6 @@
 """An MLflow server of this machine, for as long as it is needed."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from trainingjob.errors import UserError
 # MLflow's own names: `mlflow ui` in the same directory shows what is there.
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _LOG = "mlflow-server.log"
+# Its jobs are for evaluations in the UI: seven processes more, which poll.
+_LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 _START_SECONDS = 120.0
 _END_SECONDS = 15.0
 _POLL_SECONDS = 0.2
@@ -46,6 +49,7 @@ def serving(directory: Path) -> Iterator[str]:
                 f"--artifacts-destination={directory / ARTIFACTS}",
                 *("--host=127.0.0.1", f"--port={port}", "--workers=1"),
             ),
+            env={**os.environ, **_LEAN},
             stdout=log,
             stderr=subprocess.STDOUT,
             # Ctrl-C is for the training; what it logs at its end still has to arrive.

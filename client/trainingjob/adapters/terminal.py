@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from trainingjob.core import telling
+from trainingjob.core import updates
 from trainingjob.core.checkup import Finding
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
@@ -18,6 +18,7 @@ _COLOURS = {
     "Succeeded": "green",
     "Running": "cyan",
     "Failed": "red",
+    "Stopped": "yellow",
     "Restarting": "yellow",
     "Suspended": "yellow",
     "Queued": "yellow",
@@ -66,7 +67,7 @@ def findings(found: Iterable[Finding]) -> bool:
     out, well = console(), True
     for one in found:
         mark, colour = _MARKS[one.good]
-        out.print(Text.assemble((f"{mark} ", colour), one.told))
+        out.print(Text.assemble((f"{mark} ", colour), one.text))
         if one.remedy:
             out.print(Text.assemble(("  → ", "green"), one.remedy))
         well &= one.good is not False
@@ -100,7 +101,7 @@ class Screen:
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
             console=self._console,
             transient=True,
         )
@@ -109,11 +110,11 @@ class Screen:
 
     def job(self, job: Job) -> None:
         """Show what has changed about the job."""
-        for text in telling.news(self._before, job):
+        for text in updates.news(self._before, job):
             self.say(text)
         if self._bar is not None:
             self._show_bar(self._bar, job)
-        elif (done := telling.progress_line(self._before, job)) is not None:
+        elif (done := updates.progress_line(self._before, job)) is not None:
             self.say(done)
         self._before = job
 
@@ -134,7 +135,7 @@ class Screen:
     def _show_bar(self, bar: Progress, job: Job) -> None:
         if job.progress.percentage is None:
             return
-        told = telling.progress(job)
+        text = updates.progress(job)
         if not bar.tasks:
-            bar.add_task(job.name, total=100, told="")
-        bar.update(bar.task_ids[0], completed=job.progress.percentage, told=told)
+            bar.add_task(job.name, total=100, text="")
+        bar.update(bar.task_ids[0], completed=job.progress.percentage, text=text)

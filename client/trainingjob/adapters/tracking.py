@@ -1,6 +1,7 @@
 """What the run of a job keeps, read from its MLflow server."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 URI = "MLFLOW_TRACKING_URI"
 _DEFAULT_EXPERIMENT = "0"
+_OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+] [A-Za-z ]+")
+_SHOWN = 300
 _CLIENT_DEFAULTS = {
     # MLflow's own defaults try a server that is away for four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -171,9 +174,15 @@ class _Explained:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
-            cause = " ".join(str(error).split())[:300]
             raise UserError(
-                f"MLflow at {self._uri} does not answer as it should: {cause}",
+                f"MLflow at {self._uri} does not answer as it should: {_cause(error)}",
                 f"set {URI} to an address that this machine reaches, such as that of a "
                 "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login",
             ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the system says where it is that; MLflow's client puts a page around it."""
+    text = " ".join(str(error).split())
+    found = _OF_THE_SYSTEM.search(text)
+    return found[0] if found else text[:_SHOWN]

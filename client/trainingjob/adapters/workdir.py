@@ -16,8 +16,7 @@ def read(directory: Path) -> tuple[list[File], Commit | None]:
     Raises:
         UserError: the directory, or a file of it, cannot be read; or a link leads out of it.
     """
-    if not directory.is_dir():
-        raise UserError(f"--workdir {directory} is no directory", "name the one with the code")
+    _check(directory)
     listed = _git(directory, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     ignored = [_text(directory / IGNORE_FILE)]
     if listed is None:
@@ -79,7 +78,12 @@ def _file(directory: Path, path: str) -> File:
 
 
 def commit_of(directory: Path) -> Commit | None:
-    """The git commit of a directory; None where there is none."""
+    """The git commit of a directory; None where there is none.
+
+    Raises:
+        UserError: it is no directory.
+    """
+    _check(directory)
     sha = _git(directory, "rev-parse", "--verify", "HEAD")
     if sha is None:
         return None
@@ -90,6 +94,11 @@ def commit_of(directory: Path) -> Commit | None:
     # As text: a name or a line in another encoding than UTF-8 is only shown.
     shown = (diff or "").encode(errors="surrogateescape").decode(errors="replace")
     return Commit(sha.strip(), dirty, shown)
+
+
+def _check(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UserError(f"--workdir {directory} is no directory", "name the one with the code")
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -40,6 +40,7 @@ COMMANDS = (
     inside.stacks,
     steering.suspend,
     steering.resume,
+    steering.stop,
     steering.delete,
     looking.doctor,
 )

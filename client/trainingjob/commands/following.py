@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _DETACHED = 130
 _TIMED_OUT = 124
-_GONE = 1
 _RANKS = "all"
 
 Rank = Annotated[str, typer.Option(help="Node rank, or all.")]
@@ -45,11 +44,16 @@ def logs(
 
     selection = Selection(_rank(rank), attempt)
     found = cluster(context, namespace)
-    if to_the_end:
-        follow(found, name, selection, explained=False)
-        return
     job = jobs.read(found.get(name))
     screen = terminal.Screen(with_ranks=job.num_nodes > 1 and selection.rank is None)
+    if to_the_end:
+        try:
+            for line in output.of_gone_pods(found, job, selection):
+                screen.line(line)
+        except UserError as error:
+            screen.say(f"the output of pods that are gone cannot be read: {error.message}")
+        follow(found, name, selection, explained=False)
+        return
     current: int | None = None
     for line in output.read(found, job, selection):
         if job.attempt > 1 and line.attempt != current:
@@ -87,7 +91,7 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
     from trainingjob.adapters import advice, terminal
 
     last: Job | None = None
-    told_outage = False
+    outage_shown = gone = False
     nodes = _nodes(found, name) if selection.rank is None else 1
     screen = terminal.Screen(with_ranks=nodes > 1)
     try:
@@ -95,10 +99,10 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
             for one in following.follow(found, name, selection):
                 match one:
                     case Job():
-                        last, told_outage = one, False
+                        last, outage_shown = one, False
                         screen.job(one)
-                    case following.Outage() if not told_outage:
-                        told_outage = True
+                    case following.Outage() if not outage_shown:
+                        outage_shown = True
                         screen.say(f"{one.error.message}; trying again")
                     case following.Outage():
                         continue
@@ -107,14 +111,15 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
                             f"the output of rank {one.pod.rank} cannot be read: {one.error.message}"
                         )
                     case following.Gone():
-                        raise UserError(f"{name} was deleted", "its run is KILLED")
+                        # What its pods wrote before is still to come.
+                        gone = True
                     case _:
                         screen.line(one)
     except KeyboardInterrupt:
         typer.echo(f"\ndetached, {name} goes on: {hint(found, name)}", err=True)
         raise typer.Exit(_DETACHED) from None
-    if last is None:
-        raise typer.Exit(_GONE)
+    if gone or last is None:
+        raise UserError(f"{name} was deleted", "its run is KILLED")
     if explained and last.exit_code:
         terminal.explanation(explain(last, datetime.now(UTC), advice.known(), found.calls))
     raise typer.Exit(last.exit_code)
@@ -122,8 +127,8 @@ def follow(found: "Cluster", name: str, selection: Selection, *, explained: bool
 
 def hint(found: "Cluster", name: str) -> str:
     """How to come back to a job that goes on by itself, and how to end it."""
-    follow, delete = found.calls("logs", name, "--follow"), found.calls("delete", name)
-    return f"{follow} comes back, {delete} ends it"
+    follow, stop = found.calls("logs", name, "--follow"), found.calls("stop", name)
+    return f"{follow} comes back, {stop} ends it"
 
 
 def _nodes(found: "Cluster", name: str) -> int:

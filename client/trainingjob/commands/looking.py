@@ -37,8 +37,8 @@ def ls(
 
     found = cluster(context, namespace)
     if as_json:
-        told = [tables.summary(job) for job in _all(found, all_namespaces)]
-        typer.echo(json.dumps(told, indent=2))
+        summaries = [tables.summary(job) for job in _all(found, all_namespaces)]
+        typer.echo(json.dumps(summaries, indent=2))
     elif watch:
         _watch(lambda: _table(found, all_namespaces))
     else:
@@ -143,16 +143,16 @@ def _watch(table: Callable[[], list[str]]) -> None:
 
     from trainingjob.adapters import terminal
 
-    told = shown = table()
+    last = shown = table()
     try:
         with Live(console=terminal.console(), auto_refresh=False) as live:
             while True:
                 live.update(terminal.coloured("\n".join(shown)), refresh=True)
                 time.sleep(_POLL_SECONDS)
                 try:
-                    told = shown = table()
+                    last = shown = table()
                 except UserError as error:
-                    shown = [*told, "", f"{error.message}; trying again"]
+                    shown = [*last, "", f"{error.message}; trying again"]
     except KeyboardInterrupt:
         return
 

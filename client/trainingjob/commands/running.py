@@ -104,6 +104,7 @@ def run(
     from trainingjob.adapters import terminal
 
     if local:
+        _check_local({"--file": file, "--detach": detach, "--dry-run": dry_run})
         _run_here(_given(command), workdir, name, experiment, env or [])
     if file is not None:
         if command:
@@ -152,6 +153,13 @@ def rerun(
     _start(found, wanted, detach=detach)
 
 
+def _check_local(others: dict[str, object]) -> None:
+    """Options that need a cluster; image and resources may stay in a command that gets --local."""
+    for option, value in others.items():
+        if value:
+            raise UserError(f"--local and {option} exclude each other", "leave one out")
+
+
 def _run_here(
     command: list[str], workdir: Path, name: str | None, experiment: str | None, env: list[str]
 ) -> NoReturn:
@@ -166,12 +174,12 @@ def _run_here(
             workdir,
             experiment,
             env=tuple(manifests.variable(one) for one in env),
-            code={**submission.code_tags(workdir), **manifests.tag_command(tuple(command))},
+            code=submission.code_tags(workdir, tuple(command)),
         )
     )
     if ended.failure:
-        told = advice.known().get(ended.failure["reason"])
-        remedies = (told.remedy,) if told else ()
+        known = advice.known().get(ended.failure["reason"])
+        remedies = (known.remedy,) if known else ()
         facts = tuple(ended.failure.items())
         terminal.explanation(Explanation(f"run {ended.run_id} failed.", facts, remedies))
     raise typer.Exit(ended.exit_code)
@@ -203,6 +211,8 @@ def _read(file: Path) -> str:
         return file.read_text()
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}", "name another file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not text in UTF-8", "name another file") from error
 
 
 def _given(command: list[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ class Finding:
     """One answer; `good` is None where this login may not see it."""
 
     good: bool | None
-    told: str
+    text: str
     remedy: str = ""
 
 
@@ -98,7 +98,7 @@ def of_mlflow(uri: str | None, problem: str | None) -> Finding:
     if uri is None:
         return Finding(
             None,
-            "where MLflow is, no job of the namespace tells yet",
+            "where MLflow is, no job of the namespace says yet",
             "set MLFLOW_TRACKING_URI, or ask again after the first job",
         )
     if problem is None:
@@ -108,4 +108,25 @@ def of_mlflow(uri: str | None, problem: str | None) -> Finding:
         f"MLflow at {uri} does not answer from here: {problem}",
         "only logs of pods that are gone, and results, need it: set MLFLOW_TRACKING_URI to an "
         "address that this machine reaches",
+    )
+
+
+def of_mlflow_in_a_pod(pod: str, uri: str, problem: str) -> Finding:
+    """Whether the server of the runs answers in a pod of a job; an empty problem: it does."""
+    if not problem:
+        return Finding(True, f"MLflow at {uri} answers in pod {pod}")
+    return Finding(
+        False,
+        f"MLflow at {uri} does not answer in pod {pod}: {problem}",
+        "look at the network policies of the namespace and at mlflow.trackingUri of the operator "
+        "(docs/install.md)",
+    )
+
+
+def of_pods_unasked(error: UserError | None = None) -> Finding:
+    """Whether MLflow answers in pods, where none could be asked; for an error, or as none runs."""
+    return Finding(
+        None,
+        f"whether MLflow answers in pods: {error.message if error else 'no pod of a job runs'}",
+        error.remedy if error else "ask again while a job runs",
     )

@@ -47,10 +47,12 @@ def place(module: str, name: str, file: PurePosixPath) -> Place:
     return Place(str(root), module, name)
 
 
-def command(where: Place, calling: str, arguments: str, *, processes: bool) -> tuple[str, ...]:
+def command(
+    where: Place, calling: str, arguments: str, *, processes: bool = False, python: str = "python"
+) -> tuple[str, ...]:
     """The command that calls it with pod/calling.py's source; `processes`: one for each rank."""
     launcher = ("torchrun", "--no-python") if processes else ()
-    return (*launcher, "python", "-c", calling, where.root, where.module, where.name, arguments)
+    return (*launcher, python, "-c", calling, where.root, where.module, where.name, arguments)
 
 
 def arguments(name: str, positional: Sequence[Any], named: Mapping[str, Any]) -> str:
@@ -82,9 +84,9 @@ def result(text: str) -> Any:
         found = None
     if isinstance(found, dict) and "value" in found:
         return found["value"]
-    told = found.get("error") if isinstance(found, dict) else None
+    problem = found.get("error") if isinstance(found, dict) else None
     raise UserError(
-        str(told or f"{RESULT} of the run is not what a function returned"),
+        str(problem or f"{RESULT} of the run is not what a function returned"),
         "return numbers, strings, lists and dicts, or log it as an artifact of the run",
     )
 

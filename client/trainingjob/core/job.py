@@ -9,8 +9,8 @@ from typing import Any
 
 from trainingjob.core import wire
 
-SUCCEEDED, FAILED = "Succeeded", "Failed"
-TERMINAL = (SUCCEEDED, FAILED)
+SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
+TERMINAL = (SUCCEEDED, FAILED, STOPPED)
 UNSEEN = "Unseen"
 """State of a job that no operator has acted on."""
 _EXIT_CODES = range(1, 256)
@@ -89,7 +89,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it is Succeeded or Failed, which never changes again."""
+        """Whether it is Succeeded, Failed or Stopped, which never changes again."""
         return self.state in TERMINAL
 
     @property

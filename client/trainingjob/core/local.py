@@ -9,12 +9,12 @@ EXIT_TERMINATED, EXIT_INTERRUPTED = 143, 130
 _ATTEMPT = "1"
 _TAG = "trainingjob."
 # As in a termination message of the agent (trainingjob_agent/causes/termination.py).
-_TOLD = ("reason", "message", "frame", "epoch", "step")
+_PARTS = ("reason", "message", "frame", "epoch", "step")
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRun:
-    """The run of one command on this machine."""
+class Identity:
+    """Who a command on this machine is: as a job, and as a run of an MLflow server."""
 
     name: str
     uid: str
@@ -25,7 +25,7 @@ class LocalRun:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How it ended: status of the run, and the failure as the agent has told it, if it did."""
+    """How it ended: status of the run, and the failure as the agent has described it, if it did."""
 
     status: str
     outcome: str
@@ -43,7 +43,7 @@ def run_tags(name: str, uid: str, code: dict[str, str]) -> dict[str, str]:
     }
 
 
-def environment(run: LocalRun, termination_log: str) -> dict[str, str]:
+def environment(run: Identity, termination_log: str) -> dict[str, str]:
     """The variables of the contract (docs/concepts.md) that mean something on one machine."""
     return {
         "TRAININGJOB_NAME": run.name,
@@ -64,12 +64,12 @@ def ending(exit_code: int, termination_message: str) -> Ending:
     if exit_code == 0:
         return Ending("FINISHED", "Succeeded", {})
     if exit_code in (EXIT_TERMINATED, EXIT_INTERRUPTED):
-        return Ending("KILLED", "Deleted", {})
+        return Ending("KILLED", "Stopped", {})
     found = _read(termination_message)
-    told = {name: str(found[name]) for name in _TOLD if found.get(name) not in (None, "")}
-    told.setdefault("reason", "NonZeroExitCode")
-    told.setdefault("message", f"exit code {exit_code}")
-    return Ending("FAILED", "Failed", told)
+    failure = {name: str(found[name]) for name in _PARTS if found.get(name) not in (None, "")}
+    failure.setdefault("reason", "NonZeroExitCode")
+    failure.setdefault("message", f"exit code {exit_code}")
+    return Ending("FAILED", "Failed", failure)
 
 
 def end_tags(end: Ending, exit_code: int) -> dict[str, str]:

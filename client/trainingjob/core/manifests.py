@@ -159,12 +159,26 @@ def from_yaml(text: str, source: str) -> tuple[Manifest, list[Manifest]]:
     [found] = jobs
     if not job.read(found).name:
         raise UserError(f"{source} has no metadata.name", "give the TrainingJob a name")
+    if not isinstance(found.get("spec"), dict):
+        raise UserError(f"{source} has no spec", "kubectl explain trainingjob.spec has its fields")
+    for one in config_maps:
+        _check_config_map(one, source)
     return found, config_maps
 
 
 def literal(word: str) -> str:
     """A word that reaches the program as it is: Kubernetes expands $(NAME) and $$ elsewhere."""
     return word.replace("$", "$$")
+
+
+def _check_config_map(body: Manifest, source: str) -> None:
+    if not job.read(body).name:
+        raise UserError(f"{source} has a ConfigMap without metadata.name", "give it a name")
+    for part in ("data", "binaryData"):
+        if not isinstance(body.get(part) or {}, dict):
+            raise UserError(
+                f"{source} has a ConfigMap whose {part} is no map", "write it as names and values"
+            )
 
 
 def _is_config_map(body: Any) -> bool:

@@ -8,6 +8,8 @@ from trainingjob.core.wire import MAX_NAME_LENGTH
 from trainingjob.errors import UserError
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+# Of any object that kubectl can create (RFC 1123), whatever TrainingJobs may be called.
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _FALLBACK = "job"
 
 
@@ -22,6 +24,19 @@ def checked(name: str) -> str:
             f"--name {name!r} is no name of a TrainingJob",
             f"at most {MAX_NAME_LENGTH} characters, only a-z, 0-9 and '-', starting with a letter "
             "and ending with a letter or digit",
+        )
+    return name
+
+
+def existing(name: str) -> str:
+    """Return a name that an object may have.
+
+    Raises:
+        UserError: no object has such a name: it is empty, has a slash.
+    """
+    if not _OBJECT_NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name of a TrainingJob", "tj ls shows the names of those that are there"
         )
     return name
 

@@ -90,6 +90,8 @@ def no_namespace(namespace: str, server: str) -> UserError:
 
 
 def _forbidden(message: str, namespace: str) -> str:
+    if '"system:anonymous"' in message:
+        return "log in again, as for kubectl: this call had no login"
     if "exceeded quota" in message:
         return "ask for less, wait until other jobs end, or have the quota raised"
     if "being terminated" in message:

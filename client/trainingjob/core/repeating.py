@@ -15,7 +15,7 @@ TAG_REPEATS = "code.repeats"
 FOLDER = "code"
 """Of the artifacts of a run: what the ConfigMap of its job had, and an archive too large for it."""
 # What was a decision about the other job, not about what it trains.
-_NOT_REPEATED = ("suspend",)
+_NOT_REPEATED = ("suspend", "stop")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -27,9 +27,9 @@ def is_run_id(text: str) -> bool:
 def code_name(job: Manifest) -> str | None:
     """Name of the ConfigMap with the code of a job that `tj` has started; None without code."""
     for volume in job["spec"].get("volumes") or []:
-        if volume.get("name") == snapshot.VOLUME:
-            name: str = volume["configMap"]["name"]
-            return name
+        match volume:
+            case {"name": snapshot.VOLUME, "configMap": {"name": str(name)}}:
+                return name
     return None
 
 

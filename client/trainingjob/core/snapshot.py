@@ -77,11 +77,11 @@ class Snapshot:
 
     def __str__(self) -> str:
         count = "1 file" if self.files == 1 else f"{self.files} files"
-        told = f"{count}, {size(self.unpacked_bytes)} ({size(len(self.archive))} packed)"
+        text = f"{count}, {size(self.unpacked_bytes)} ({size(len(self.archive))} packed)"
         if self.commit:
             changes = " with changes" if self.commit.dirty else ""
-            told += f", commit {self.commit.sha[:8]}{changes}"
-        return told if self.fits else f"{told}, through MLflow"
+            text += f", commit {self.commit.sha[:8]}{changes}"
+        return text if self.fits else f"{text}, through MLflow"
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:

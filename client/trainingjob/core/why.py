@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trainingjob.core.calls import BY_DEFAULT, Calls
 from trainingjob.core.durations import duration
-from trainingjob.core.job import FAILED, SUCCEEDED, UNSEEN, Attempt, Failure, Job
+from trainingjob.core.job import FAILED, STOPPED, SUCCEEDED, UNSEEN, Attempt, Failure, Job
 from trainingjob.core.wire import MANAGER
 
 # Conditions that are news when they have this status; the others follow from the state.
@@ -103,6 +103,11 @@ def _failed(job: Job, _: datetime, calls: Calls) -> _Sentence:
     return f"{job.name} failed{_after_attempts(job)}.", look
 
 
+def _stopped(job: Job, _: datetime, calls: Calls) -> _Sentence:
+    look = (f"{calls('logs', job.name)} shows its output",) if job.attempt else ()
+    return f"{job.name} was stopped{_after_attempts(job)}.", look
+
+
 _EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {
     UNSEEN: _unseen,
     "Queued": _queued,
@@ -112,6 +117,7 @@ _EXPLAINED: dict[str, Callable[[Job, datetime, Calls], _Sentence]] = {
     "Restarting": _restarting,
     SUCCEEDED: _succeeded,
     FAILED: _failed,
+    STOPPED: _stopped,
 }
 
 
@@ -120,12 +126,12 @@ def _after_attempts(job: Job) -> str:
 
 
 def _progress(job: Job) -> str:
-    told = []
+    parts = []
     if job.progress.percentage is not None:
-        told.append(f"{job.progress.percentage}% done")
+        parts.append(f"{job.progress.percentage}% done")
     if job.progress.remaining_seconds is not None:
-        told.append(f"{duration(job.progress.remaining_seconds)} to go")
-    return f", {', '.join(told)}" if told else ""
+        parts.append(f"{duration(job.progress.remaining_seconds)} to go")
+    return f", {', '.join(parts)}" if parts else ""
 
 
 def _next_attempt(job: Job, now: datetime) -> str:
@@ -156,19 +162,19 @@ def _failure(failure: Failure | None, advice: Mapping[str, Advice]) -> Iterator[
 def _attempts(job: Job) -> Iterator[tuple[str, str]]:
     """Every attempt that is over; one that says no more than the failure is left out."""
     over = [one for one in job.attempts if one.outcome]
-    if len(over) > 1 or (over and job.state not in (FAILED, SUCCEEDED)):
+    if len(over) > 1 or (over and not job.ended):
         yield from ((f"attempt {one.number}", _outcome(one)) for one in over)
 
 
 def _outcome(attempt: Attempt) -> str:
-    told = attempt.outcome or ""
+    text = attempt.outcome or ""
     if attempt.reason:
-        told += f", {attempt.reason}"
+        text += f", {attempt.reason}"
     if attempt.exit_code is not None:
-        told += f", exit code {attempt.exit_code}"
+        text += f", exit code {attempt.exit_code}"
     if attempt.rank is not None:
-        told += f" of rank {attempt.rank}"
-    return told
+        text += f" of rank {attempt.rank}"
+    return text
 
 
 def _conditions(job: Job) -> Iterator[tuple[str, str]]:

@@ -35,9 +35,9 @@ def keep(result: Any, name: str) -> None:
     try:
         text = json.dumps({"value": result}, allow_nan=False)
     except (TypeError, ValueError) as error:
-        told = f"{name} returned what JSON cannot hold: {error}"
-        text = json.dumps({"error": told})
-        print(f"{_SAYS}{told}", file=sys.stderr)
+        problem = f"{name} returned what JSON cannot hold: {error}"
+        text = json.dumps({"error": problem})
+        print(f"{_SAYS}{problem}", file=sys.stderr)
     try:
         run_id = os.environ.get("TRAININGJOB_MLFLOW_RUN_ID") or os.environ["MLFLOW_RUN_ID"]
         from mlflow import MlflowClient

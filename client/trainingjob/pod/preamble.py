@@ -76,11 +76,11 @@ def become(command: list[str], environment: dict[str, str]) -> None:
         fail(f"cannot run {command[0]}: {error.strerror}", _NOT_FOUND)
 
 
-def fail(told: str, code: int = 1) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
     """End the pod, and say why in its log and as its termination message."""
-    print(f"{_SAYS}{told}", file=sys.stderr)
+    print(f"{_SAYS}{message}", file=sys.stderr)
     with contextlib.suppress(OSError):  # outside of a pod
-        pathlib.Path(os.environ.get(_TERMINATION_LOG) or "/dev/termination-log").write_text(told)
+        pathlib.Path(os.environ.get(_TERMINATION_LOG) or "/dev/termination-log").write_text(message)
     sys.exit(code)
 
 

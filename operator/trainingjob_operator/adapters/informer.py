@@ -255,13 +255,13 @@ class Informer(Generic[T]):
         self._store[key] = value
         if owner:
             self._owned[owner][key] = value
-            self._tell(self._on_news, value)
-            self._tell(self._on_change, owner)
+            self._notify(self._on_news, value)
+            self._notify(self._on_change, owner)
 
     def _forget(self, key: ObjectKey) -> None:
         value = self._store.get(key)
         if value is not None:
-            self._tell(self._on_gone, value)
+            self._notify(self._on_gone, value)
         self._remove(key)
 
     def _remove(self, key: ObjectKey) -> None:
@@ -273,9 +273,9 @@ class Informer(Generic[T]):
         owned.pop(key, None)
         if not owned:
             del self._owned[owner]
-        self._tell(self._on_change, owner)
+        self._notify(self._on_change, owner)
 
-    def _tell(self, callback: Callable[[V], None], value: V) -> None:
+    def _notify(self, callback: Callable[[V], None], value: V) -> None:
         try:
             callback(value)
         except Exception:

@@ -7,6 +7,7 @@ from trainingjob_operator.api.base import (
     VERSION,
     ApiModel,
 )
+from trainingjob_operator.api.initializers import Initializer
 from trainingjob_operator.api.lifecycle import (
     MANAGER,
     Checkpoint,
@@ -57,6 +58,7 @@ __all__ = [
     "Condition",
     "Failure",
     "Goodput",
+    "Initializer",
     "Mlflow",
     "MlflowStatus",
     "Monitoring",

@@ -17,7 +17,7 @@ from trainingjob_operator.api.container_rules import (
     SPREAD_RULES,
 )
 from trainingjob_operator.api.pod_rules import TOLERATION_RULES
-from trainingjob_operator.api.rules import BYTES_RULES, QUANTITY_RULES, VARIABLE_RULES, VOLUME_RULES
+from trainingjob_operator.api.rules import BYTES_RULES, QUANTITY_RULES, VOLUME_RULES, variable_rules
 
 _INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True, "maxLength": 64}
 QUANTITY_SCHEMA: dict[str, Any] = {**_INT_OR_STRING, **QUANTITY_RULES}
@@ -59,10 +59,16 @@ ClaimTemplate = Annotated[KubernetesObject, _reference("PersistentVolumeClaimSpe
 Affinity = Annotated[KubernetesObject, _reference("Affinity")]
 DNSConfig = Annotated[KubernetesObject, _reference("PodDNSConfig")]
 EnvFromSources = Annotated[list[KubernetesObject], _list("EnvFromSource", 64)]
-EnvVars = Annotated[list[KubernetesObject], _list("EnvVar", 256, "name", item_rules=VARIABLE_RULES)]
+EnvVars = Annotated[
+    list[KubernetesObject], _list("EnvVar", 256, "name", item_rules=variable_rules("spec.env"))
+]
 HostAliases = Annotated[list[KubernetesObject], _list("HostAlias", 64, "ip")]
 InitContainers = Annotated[
     list[KubernetesObject], _list("Container", 16, "name", item_rules=INIT_CONTAINER_RULES)
+]
+InitializerEnvVars = Annotated[
+    list[KubernetesObject],
+    _list("EnvVar", 16, "name", item_rules=variable_rules("spec.initializers.env")),
 ]
 LocalObjectReferences = Annotated[list[KubernetesObject], _list("LocalObjectReference", 16, "name")]
 PodSecurityContext = Annotated[KubernetesObject, _reference("PodSecurityContext")]

@@ -131,6 +131,11 @@ class Lifecycle(ApiModel):
         description="True stops the pods by SIGTERM and starts no more; false starts the next "
         "attempt. Can be changed at any time.",
     )
+    stop: bool | None = Field(
+        default=None,
+        description="True ends the job for good: its pods are stopped by SIGTERM and kept, its "
+        "state becomes Stopped and its run KILLED. Cannot be taken back.",
+    )
     queue_name: str | None = Field(
         default=None,
         min_length=1,

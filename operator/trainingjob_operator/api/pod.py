@@ -3,6 +3,7 @@ from typing import Literal
 from pydantic import Field
 
 from trainingjob_operator.api.base import ApiModel
+from trainingjob_operator.api.initializers import Initializer
 from trainingjob_operator.api.kubernetes_types import (
     DNSConfig,
     HostAliases,
@@ -22,6 +23,16 @@ class PodExtras(ApiModel):
         "0, images run that would run as root; HOME is /tmp and USER is trainer then, unless env "
         "sets them. What it leaves out or has as null is not set: the operator's default, fsGroup "
         "65532, is for jobs without a securityContext.",
+    )
+    initializers: list[Initializer] = Field(
+        default=[],
+        max_length=8,
+        description="Data sets and models that are fetched, one after the other, before "
+        "initContainers and the trainer start.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
     )
     init_containers: InitContainers = Field(
         default=[],

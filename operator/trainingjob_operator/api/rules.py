@@ -1,16 +1,14 @@
-"""The CEL rules of the CRD: what the API server refuses, and what it answers then."""
+"""The CEL rules of single fields: what the API server refuses, and what it answers then."""
 
 from pydantic.config import JsonDict
 
 from trainingjob_operator.api.cel import rule, validations
-from trainingjob_operator.api.container_rules import CONTAINER_RULES, TEMPORARY_VOLUME
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - a mount point in the container, not a file of ours
 SHARED_MEMORY_VOLUME = "shared-memory"
 CHECKPOINT_VOLUME = "trainingjob-checkpoints"
 TOKEN_VOLUME = "trainingjob-mlflow-token"  # noqa: S105 - the name of a volume
 AGENT_VOLUME = "trainingjob-agent"
-MAX_NAME_LENGTH = 50
 VOLUME_SOURCES = (
     "configMap",
     "csi",
@@ -21,169 +19,12 @@ VOLUME_SOURCES = (
     "projected",
     "secret",
 )
-# All that these change is what the operator does next; the pods stay as they were made.
-MUTABLE = (
-    "suspend",
-    "activeDeadlineSeconds",
-    "preRunningDeadlineSeconds",
-    "ttlSecondsAfterFinished",
-    "attemptHistoryLimit",
-)
 _RESERVED_VARIABLES = (
     "MLFLOW_RUN_ID",
     "MLFLOW_TRACKING_URI",
     "MLFLOW_EXPERIMENT_ID",
     "MLFLOW_WORKSPACE",
 )
-
-
-def _same(field: str) -> str:
-    new, old = f"self.{field}", f"oldSelf.{field}"
-    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
-
-
-# The multi-node Service has the job's name, and Service names start with a letter.
-NAME_RULE = rule(
-    f"self.metadata.name.size() <= {MAX_NAME_LENGTH}"
-    # format.dns1035Label() costs more than a rule may before Kubernetes 1.37.
-    " && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    f"metadata.name must have at most {MAX_NAME_LENGTH} characters, only a-z, 0-9 and '-', "
-    "start with a letter and end with a letter or digit",
-)
-
-_RAISED_OR_WHILE_SUSPENDED = ("backoffLimit", "queueName")
-_CHANGES = (
-    rule(
-        "(has(self.backoffLimit) ? self.backoffLimit : 0)"
-        " >= (has(oldSelf.backoffLimit) ? oldSelf.backoffLimit : 0)",
-        "spec.backoffLimit can be raised, not lowered: to make no further attempt, set "
-        "spec.suspend or delete the TrainingJob",
-        "backoffLimit",
-        "FieldValueForbidden",
-    ),
-    rule(
-        f"(has(oldSelf.suspend) && oldSelf.suspend) || {_same('queueName')}",
-        "spec.queueName can be changed while the job is suspended: set spec.suspend to true first",
-        "queueName",
-        "FieldValueForbidden",
-    ),
-)
-
-# A runtime may give the backoffLimit.
-_RESTART_RULE = rule(
-    "!has(self.stallPolicy) || !has(self.stallPolicy.action)"
-    " || self.stallPolicy.action != 'Restart'"
-    " || (has(self.backoffLimit) ? self.backoffLimit > 0 : has(self.runtimeRef))",
-    "spec.stallPolicy.action Restart needs a spec.backoffLimit of at least 1: raise it, or "
-    "choose Fail",
-    "stallPolicy",
-)
-
-# They hold for the defaults of a runtime, too.
-DEFAULTS_RULES = (
-    rule(
-        "!has(self.volumeMounts) || self.volumeMounts.all(m,"
-        " has(self.volumes) && self.volumes.exists(v, v.name == m.name))",
-        "spec.volumeMounts must each name an entry of spec.volumes: add the volume or correct "
-        "the name",
-        "volumeMounts",
-    ),
-    rule(
-        "!has(self.sharedMemory) || !has(self.volumeMounts)"
-        f" || self.volumeMounts.all(m, m.mountPath != '{SHARED_MEMORY_PATH}')",
-        f"spec.volumeMounts must not mount {SHARED_MEMORY_PATH} when spec.sharedMemory is set: "
-        "remove one of the two",
-        "volumeMounts",
-    ),
-    rule(
-        "!has(self.sharedMemory) || !has(self.checkpoint)"
-        f" || self.checkpoint.path != '{SHARED_MEMORY_PATH}'",
-        f"spec.checkpoint.path must not be {SHARED_MEMORY_PATH} when spec.sharedMemory is set: "
-        "choose another path",
-        "checkpoint",
-    ),
-    rule(
-        "!has(self.sharedMemory) || !has(self.volumes)"
-        f" || self.volumes.all(v, v.name != '{SHARED_MEMORY_VOLUME}')",
-        f"spec.volumes must not have the name {SHARED_MEMORY_VOLUME} when spec.sharedMemory is "
-        "set: choose another name",
-        "volumes",
-    ),
-    rule(
-        "!has(self.checkpoint) || !has(self.checkpoint.volume)"
-        " || (has(self.volumes) && self.volumes.exists(v, v.name == self.checkpoint.volume"
-        " && (has(v.persistentVolumeClaim) || has(v.csi))))",
-        "spec.checkpoint.volume must name an entry of spec.volumes that outlives the pods, a "
-        "persistentVolumeClaim or csi: add the volume or correct the name",
-        "checkpoint",
-    ),
-    rule(
-        "!has(self.checkpoint) || !has(self.volumeMounts) || self.volumeMounts.all(m,"
-        " m.mountPath != self.checkpoint.path"
-        " || (has(self.checkpoint.volume) && m.name == self.checkpoint.volume))",
-        "spec.volumeMounts must not mount another volume at spec.checkpoint.path: remove the mount",
-        "volumeMounts",
-    ),
-    rule(
-        f"!has(self.volumes) || self.volumes.all(v, v.name != '{TOKEN_VOLUME}')",
-        f"spec.volumes must not have the name {TOKEN_VOLUME}, which is the operator's: choose "
-        "another name",
-        "volumes",
-    ),
-    rule(
-        f"!has(self.volumes) || self.volumes.all(v, v.name != '{AGENT_VOLUME}')",
-        f"spec.volumes must not have the name {AGENT_VOLUME}, which is the operator's: choose "
-        "another name",
-        "volumes",
-    ),
-    rule(
-        "!has(self.agent) || self.agent != 'Inject' || has(self.command)",
-        "spec.command must be there when spec.agent is Inject: the agent runs it, and cannot know "
-        "what the image runs; write down the image's ENTRYPOINT and CMD",
-        "agent",
-    ),
-    rule(
-        "!has(self.agent) || self.agent != 'Inject' || !has(self.command)"
-        " || !self.command.exists(word,"
-        " word == 'trainingjob-exec' || word.endsWith('/trainingjob-exec'))",
-        "spec.command must not name trainingjob-exec when spec.agent is Inject, which runs the "
-        "command by it: leave it out, or choose Image",
-        "command",
-    ),
-    rule(
-        "!has(self.checkpoint) || !has(self.volumes)"
-        f" || self.volumes.all(v, v.name != '{CHECKPOINT_VOLUME}')",
-        f"spec.volumes must not have the name {CHECKPOINT_VOLUME} when spec.checkpoint is set: "
-        "choose another name",
-        "volumes",
-    ),
-    rule(
-        "!has(self.readOnlyRootFilesystem) || !self.readOnlyRootFilesystem || !has(self.volumes)"
-        f" || self.volumes.all(v, v.name != '{TEMPORARY_VOLUME}')",
-        f"spec.volumes must not have the name {TEMPORARY_VOLUME} when spec.readOnlyRootFilesystem "
-        "is true: choose another name",
-        "volumes",
-    ),
-    *CONTAINER_RULES,
-)
-
-
-def spec_rules(schema: JsonDict) -> None:
-    """Add the rules across fields to the schema of the spec, and those against changes."""
-    properties = schema["properties"]
-    assert isinstance(properties, dict)  # noqa: S101 - pydantic gives an object
-    free = (*MUTABLE, *_RAISED_OR_WHILE_SUSPENDED)
-    fixed = [name for name in properties if name not in free]
-    unchanged = rule(
-        " && ".join(_same(name) for name in fixed),
-        f"spec cannot be changed but for {', '.join(MUTABLE)}, a higher backoffLimit and, while "
-        "the job is suspended, queueName: delete the TrainingJob and create it again; the claim "
-        "of checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "
-        "claimRetention is Keep",
-        reason="FieldValueForbidden",
-    )
-    schema.update(validations(unchanged, *_CHANGES, _RESTART_RULE, *DEFAULTS_RULES))
-
 
 CHECKPOINT_PATH_RULES = validations(
     rule(
@@ -238,14 +79,17 @@ def free_variable(name: str) -> str:
     )
 
 
-VARIABLE_RULES = validations(
-    rule(
-        free_variable("self.name"),
-        "spec.env must not set TRAININGJOB_* (but TRAININGJOB_OPTION_*, TRAININGJOB_SETTING_*), "
-        f"PET_*, {', '.join(_RESERVED_VARIABLES)}: the operator sets them; remove the entry",
-        reason="FieldValueForbidden",
+def variable_rules(field: str) -> JsonDict:
+    """Rules of a variable of the trainer's environment; `field` is how messages name it."""
+    return validations(
+        rule(
+            free_variable("self.name"),
+            f"{field} must not set TRAININGJOB_* (but TRAININGJOB_OPTION_*, TRAININGJOB_SETTING_*),"
+            f" PET_*, {', '.join(_RESERVED_VARIABLES)}: the operator sets them; remove the entry",
+            reason="FieldValueForbidden",
+        )
     )
-)
+
 
 VOLUME_RULES = validations(
     rule(

@@ -8,7 +8,7 @@ from trainingjob_operator.api.pod_rules import object_name_rules
 
 MAX_NAME_LENGTH = 253
 # What a job says for itself only: a runtime has no default for it, and every job may set it.
-OF_THE_JOB = ("runtimeRef", "suspend", "managedBy")
+OF_THE_JOB = ("runtimeRef", "suspend", "stop", "managedBy")
 # The names of fields in `allow`, with those inside of them: `mlflow.tags`.
 ALLOWED_LENGTH = 253
 MAX_ALLOWED = 128
@@ -55,7 +55,8 @@ class TrainingRuntimeSpec(ApiModel):
         default=None,
         max_length=MAX_ALLOWED,
         description="Fields that a job with this runtime may set, e.g. [args, mlflow.tags]; it has "
-        "Failed if it sets another one. runtimeRef, suspend and managedBy are always allowed. "
+        "Failed if it sets another one. runtimeRef, suspend, stop and managedBy are always "
+        "allowed. "
         "Default: all fields.",
     )
     template: PodTemplate = Field(

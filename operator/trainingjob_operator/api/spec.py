@@ -6,8 +6,9 @@ from trainingjob_operator.api.container import TrainerContainer
 from trainingjob_operator.api.lifecycle import Lifecycle
 from trainingjob_operator.api.placement import PodPlacement
 from trainingjob_operator.api.pod import PodExtras
-from trainingjob_operator.api.rules import PROCESS_COUNT_RULES, spec_rules
+from trainingjob_operator.api.rules import PROCESS_COUNT_RULES
 from trainingjob_operator.api.runtime import RuntimeRef
+from trainingjob_operator.api.spec_rules import spec_rules
 from trainingjob_operator.api.tracking import Mlflow, Monitoring
 
 NumProcPerNode = Annotated[

@@ -26,6 +26,7 @@ class State(StrEnum):
     RESTARTING = "Restarting"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    STOPPED = "Stopped"
 
 
 class Condition(ApiModel):
@@ -33,8 +34,8 @@ class Condition(ApiModel):
 
     type: str = Field(
         max_length=316,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
-        "RunConflict or NodesJoined.",
+        description="Running, Succeeded, Failed, Stopped, Suspended, Stalled, MLflowSynced, "
+        "Readable, RunConflict or NodesJoined.",
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(
@@ -60,6 +61,7 @@ class Outcome(StrEnum):
     FAILED = "Failed"
     DISRUPTED = "Disrupted"
     SUSPENDED = "Suspended"
+    STOPPED = "Stopped"
 
 
 class Attempt(ApiModel):
@@ -72,7 +74,7 @@ class Attempt(ApiModel):
     completion_time: Timestamp | None = Field(default=None, description="When it ended.")
     outcome: Outcome | None = Field(
         default=None,
-        description="How it ends: Succeeded, Failed, Disrupted or Suspended. Without a "
+        description="How it ends: Succeeded, Failed, Disrupted, Suspended or Stopped. Without a "
         "completionTime: its pods are being stopped.",
     )
     reason: Reason | None = Field(default=None, description="Why it ended so, e.g. OOMKilled.")
@@ -220,8 +222,8 @@ class TrainingJobStatus(ApiModel):
     conditions: list[Condition] = Field(
         default=[],
         max_length=32,
-        description="Running, Succeeded, Failed, Suspended, Stalled, MLflowSynced, Readable, "
-        "RunConflict and NodesJoined.",
+        description="Running, Succeeded, Failed, Stopped, Suspended, Stalled, MLflowSynced, "
+        "Readable, RunConflict and NodesJoined.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -229,6 +231,11 @@ class TrainingJobStatus(ApiModel):
     )
     observed_generation: int | None = Field(
         default=None, ge=0, description="metadata.generation that this status is about."
+    )
+    num_nodes: int | None = Field(
+        default=None,
+        ge=1,
+        description="spec.numNodes, or its default: how many pods train together.",
     )
     runtime: RuntimeStatus | None = Field(
         default=None,
@@ -268,6 +275,10 @@ class TrainingJobStatus(ApiModel):
     completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
     goodput: Goodput | None = Field(default=None, description="Where the time of the job went.")
     mlflow: MlflowStatus | None = Field(default=None, description="The MLflow run of the job.")
+    preparing: Message | None = Field(
+        default=None,
+        description="Which of spec.initializers runs, and how far it is, before the pods run.",
+    )
     progress: Progress | None = Field(default=None, description="How far the training is.")
     failure: Failure | None = Field(
         default=None,

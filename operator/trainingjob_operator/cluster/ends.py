@@ -5,7 +5,9 @@ import logging
 from trainingjob_operator.adapters.kube import JOBS, PODS, Kube, NotFound
 from trainingjob_operator.cluster.caches import Caches
 from trainingjob_operator.core import contract
+from trainingjob_operator.core.decode import pod_view
 from trainingjob_operator.core.intent import Action, ActionKind
+from trainingjob_operator.core.observe import PodView
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +34,37 @@ class Ends:
             case ActionKind.RELEASE_JOB:
                 await self._release(namespace, action.name, action.uid)
             case ActionKind.END_JOB:
-                await self._kube.patch(JOBS, namespace, action.name, NOW)
-                self._caches.remember_ended(namespace, action.name)
+                await self._end_job(namespace, action.name)
             case ActionKind.END_POD:
                 await self._end_pod(namespace, action.name)
             case ActionKind.DELETE_POD:
                 await self._kube.delete(PODS, namespace, action.name)
+
+    async def _end_job(self, namespace: str, name: str) -> None:
+        """End a Job that has no pod on a node.
+
+        Its controller deletes its live pods, and with them what they did. So those that run and
+        that our watch has yet to show are ended instead: the Job fails with them.
+        """
+        pods = await self._running_pods(namespace, name)
+        for pod in pods:
+            if not pod.ending:
+                await self._end_pod(namespace, pod.name)
+        if not pods:
+            await self._kube.patch(JOBS, namespace, name, NOW)
+        self._caches.remember_ended(namespace, name)
+
+    async def _running_pods(self, namespace: str, job: str) -> list[PodView]:
+        """The pods of a Job on nodes, as the API server has them now; they fit in one answer."""
+        found = await self._kube.list_page(
+            PODS,
+            namespace=namespace,
+            label_selector=f"batch.kubernetes.io/job-name={job}",
+            limit=0,
+            continue_token=None,
+        )
+        pods = [pod_view(one) for one in found["items"]]
+        return [pod for pod in pods if pod.live and pod.node and not pod.deleting]
 
     async def _end_pod(self, namespace: str, name: str) -> None:
         try:

@@ -71,7 +71,7 @@ class Executor:
         if plan.status is not None:
             await self._store(job, plan.status)
         for event in plan.events:
-            await self._tell(job, plan, event)
+            await self._report(job, plan, event)
 
     async def _act(self, job: TrainingJob, action: Action) -> None:
         logger.info("%s", action.kind)
@@ -151,7 +151,7 @@ class Executor:
         namespace, manifest = job.metadata.namespace, action.manifest or {}
         name = manifest["metadata"]["name"]
         try:
-            # What is mistyped in a runtime's pod template is told, and not left out.
+            # A mistyped field of a runtime's pod template is an error, and not left out.
             strict = job.status.runtime is not None
             answer = await self._create(JOBS, namespace, manifest, strict=strict)
         except Conflict:
@@ -211,7 +211,7 @@ class Executor:
         if status.state != job.status.state:
             logger.info("%s -> %s", job.status.state or "new", status.state)
 
-    async def _tell(self, job: TrainingJob, plan: Plan, event: EventIntent) -> None:
+    async def _report(self, job: TrainingJob, plan: Plan, event: EventIntent) -> None:
         subject = Subject(*_place(job), job.metadata.uid)
         attempt = plan.status.attempt if plan.status else job.status.attempt
         await self._events.write(subject, event.type, event.reason, event.message, attempt=attempt)

@@ -178,7 +178,7 @@ class Reconciler:
         if _ends_badly(job, plan) and await self._executor.namespace_goes(job):
             going = replace(observed, terminating=True)
             plan = decide(job, going, run, now, self._uris, self._defaults)
-        await self._tell_wait(job, plan, deleting.waits_for(job, observed, run, now))
+        await self._report_wait(job, plan, deleting.waits_for(job, observed, run, now))
         if plan.run is not None:
             self._runs.want(key, plan.run, new=self._caches.is_new(job))
             ends = plan.run.status.terminal
@@ -202,7 +202,7 @@ class Reconciler:
             return "changed", 0.0
         return "changed", min(plan.requeue_after or ECHO_SECONDS, ECHO_SECONDS)
 
-    async def _tell_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
+    async def _report_wait(self, job: TrainingJob, plan: Plan, event: EventIntent | None) -> None:
         """Report a pending deletion in an Event; its TrainingJob may be gone already."""
         waits = not plan.actions and plan.requeue_after is not None
         if event is None or not waits or (job.metadata.uid, event.reason) in self._reported:

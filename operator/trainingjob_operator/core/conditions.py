@@ -18,6 +18,7 @@ NewCondition = tuple[str, Truth, str, str]
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
+STOPPED = "Stopped"
 SUSPENDED = "Suspended"
 MLFLOW_SYNCED = "MLflowSynced"
 STALLED = "Stalled"
@@ -29,6 +30,7 @@ RUN_CONFLICT = "RunConflict"
 FOREIGN_RUN = "ForeignRun"
 NODES_JOINED = "NodesJoined"
 NODES_NOT_JOINED = "NodesNotJoined"
+PREPARING = "Preparing"
 
 
 def with_conditions(
@@ -108,8 +110,15 @@ def _of_state(status: TrainingJobStatus) -> list[NewCondition]:
                 (RUNNING, "False", "Ended", "the job has ended"),
                 (FAILED, "True", reason, message),
             ]
+        case State.STOPPED:
+            return [
+                (RUNNING, "False", "Ended", "the job has ended"),
+                (STOPPED, "True", "Stopped", "spec.stop is true"),
+            ]
         case State.PENDING if failure is None:
             return [(RUNNING, "False", "WaitingForRun", "waiting for MLflow to create the run")]
+        case State.STARTING if status.preparing is not None:
+            return [(RUNNING, "False", PREPARING, status.preparing)]
         case State.SUSPENDED:
             return [(RUNNING, "False", "Suspended", "spec.suspend is true")]
         case State.QUEUED if failure is None:

@@ -38,6 +38,8 @@ TAG_REPLACES = "trainingjob.replaces"
 TAG_OPENED_BY = "trainingjob.opened_by"
 # A warning from the agent of a node: "<reason>: <message>".
 TAG_WARNING = "trainingjob.warning"
+# How far the initializer of node 0 is: "<attempt> <name>: <text>".
+TAG_PREPARING = "trainingjob.preparing"
 # What the pods run.
 TAG_IMAGE = "trainingjob.image"
 TAG_COMMAND = "trainingjob.command"

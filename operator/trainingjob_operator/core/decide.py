@@ -13,7 +13,7 @@ from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.hardening import DEFAULTS, PodDefaults
 from trainingjob_operator.core.intent import Action, Plan, RunView
-from trainingjob_operator.core.observe import EVIDENCE_SECONDS, JobView, Observed, PodView
+from trainingjob_operator.core.observe import JobView, Observed, PodView
 from trainingjob_operator.core.plans import (
     cleanup,
     conflict,
@@ -42,6 +42,8 @@ from trainingjob_operator.core.tracking_uris import TrackingUris
 
 # Seconds until the next reconcile in a namespace that is being deleted, and this job with it.
 TERMINATING_RECHECK = 2.0
+# How much later than the Job's failure its failed pod may become visible.
+EVIDENCE_SECONDS = 5.0
 # An attempt that takes longer to run becomes Starting; sooner where the status has no state yet.
 FIRST_RECORDED_AFTER = timedelta(seconds=5)
 STARTING_RECORDED_AFTER = timedelta(seconds=10)
@@ -64,7 +66,7 @@ def decide(
         return replace(plan, actions=(*history.ended_orphans(observed.pods), *plan.actions))
     if job.status.state in TERMINAL_STATES:
         return cleanup.decide_ended(context, observed)
-    unsettled = resolving.resolve(context, observed)
+    unsettled = None if job.spec.stop else resolving.resolve(context, observed)
     if unsettled is not None:
         return unsettled
     refusal = None if job.status.attempts else tenancy.refusal(job, uris)
@@ -110,9 +112,8 @@ def _before_the_first(context: Context, observed: Observed) -> Plan:
     following = _following(context.job, observed)
     if following is not None:
         return _unrecorded(context, observed, following)
-    if context.job.spec.suspend:
-        return outcome.suspended(context)
-    return launch.wait_for_run(context) or _begin(context, observed)
+    at_rest = stopping.at_rest(context)
+    return at_rest or launch.wait_for_run(context) or _begin(context, observed)
 
 
 def _begin(context: Context, observed: Observed) -> Plan:
@@ -137,8 +138,9 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
         return _unrecorded(context, observed, following)
     if observed.live(job.metadata.uid):
         return stopping.wait(context, observed)
-    if job.spec.suspend:
-        return outcome.suspended(context)
+    at_rest = stopping.at_rest(context)
+    if at_rest is not None:
+        return at_rest
     late = deadlines.overdue(context, ())
     if late is not None:
         return outcome.failed_between(context, late)
@@ -146,7 +148,9 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
     wait = (again - context.now).total_seconds()
     if wait > 0:
         return replace(status.plan(context, job.status), requeue_after=wait)
-    return _begin(context, observed)
+    # A successor may have seen the end of the attempt before it found the run.
+    unknown = launch.wait_for_run(context) if context.run_identity is None else None
+    return unknown or _begin(context, observed)
 
 
 def _following(job: TrainingJob, observed: Observed) -> JobView | None:
@@ -235,9 +239,8 @@ def _succeeded(context: Context, child: JobView | None, pods: tuple[PodView, ...
 
 def _to_stop(context: Context, pods: tuple[PodView, ...]) -> Cause | None:
     """Why the operator itself has to end the attempt, if it has."""
-    if context.job.spec.suspend:
-        return stopping.SUSPENDED
-    return deadlines.overdue(context, pods) or stall.to_stop(context)
+    requested = stopping.request(context.job.spec)
+    return requested or deadlines.overdue(context, pods) or stall.to_stop(context)
 
 
 def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> Plan:
@@ -246,7 +249,7 @@ def _failed(context: Context, observed: Observed, pods: tuple[PodView, ...]) -> 
     A restart also waits for the Job to fail: until then its controller might create another pod.
     """
     child = observed.job
-    ends = () if child is not None and child.failing else ending.end_all(context, observed)
+    ends = () if child is not None and child.failing else ending.end_all(context.job, observed)
     held = replace(status.plan(context, context.job.status), actions=ends)
     if not _evidence(context, child, pods):
         return replace(held, requeue_after=EVIDENCE_SECONDS)
@@ -277,7 +280,7 @@ def _evidence(context: Context, child: JobView | None, pods: tuple[PodView, ...]
 
 
 def _waited(context: Context, child: JobView | None) -> bool:
-    """Whether the Job ended, or was deleted, so long ago that the watch of pods must have it, too.
+    """Whether the Job ended, or was deleted, long enough ago for the watch of pods to have it, too.
 
     A pod that was made just before may not be seen yet, and live.
     """

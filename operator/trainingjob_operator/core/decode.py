@@ -11,6 +11,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from trainingjob_operator.api import RuntimeKind, TrainingRuntimeSpec
+from trainingjob_operator.api.initializer_rules import INITIALIZER_PREFIX
 from trainingjob_operator.core import border, contract, names
 from trainingjob_operator.core.metadata import Raw, controller, deleted_at, owner_uid
 from trainingjob_operator.core.observe import (
@@ -72,6 +73,7 @@ def pod_view(raw: Raw) -> PodView:
         disrupted_at=border.instant(disruption.get("lastTransitionTime")),
         ready_to_start=bool(_true(conditions, "PodReadyToStartContainers")),
         init_failure=_init_failure(state, spec, status),
+        initializer=_initializer(status),
     )
 
 
@@ -251,6 +253,15 @@ def _init_failure(state: Raw, spec: Raw, status: Raw) -> InitFailure | None:
         if end is not None and end.exit_code != 0 and one["name"] not in sidecars:
             return InitFailure(border.text(one["name"], NAME_LIMIT), end)
     return None
+
+
+def _initializer(status: Raw) -> str:
+    """The initializer that runs: one after the other does."""
+    for one in status.get("initContainerStatuses", []):
+        name = border.text(one["name"], NAME_LIMIT)
+        if name.startswith(INITIALIZER_PREFIX) and "running" in (one.get("state") or {}):
+            return sys.intern(name.removeprefix(INITIALIZER_PREFIX))
+    return ""
 
 
 def _init_waiting(state: Raw, status: Raw) -> Waiting | None:

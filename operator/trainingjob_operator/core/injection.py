@@ -79,10 +79,10 @@ def _pod(pod: Manifest, spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
     }
 
 
-def _init_container(spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
-    """Copies the agent, within a second.
+def container_of_agent(spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
+    """What is the same for all init containers of the agent's image.
 
-    It asks for what the trainer asks for, which costs the pod nothing: the larger of the two
+    They ask for what the trainer asks for, which costs the pod nothing: the larger of the two
     counts. So the pod keeps its class of service, and fits a quota that wants limits.
     """
     asked = {
@@ -92,10 +92,8 @@ def _init_container(spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
     }
     resources = {kind: amounts for kind, amounts in asked.items() if amounts}
     return {
-        "name": INIT_CONTAINER,
         "image": agent.reference,
         **({"imagePullPolicy": agent.pull_policy} if agent.pull_policy else {}),
-        "command": [f"{DIRECTORY}/bin/install", _COPY_TO],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -103,5 +101,14 @@ def _init_container(spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
             "readOnlyRootFilesystem": True,
         },
         **({"resources": resources} if resources else {}),
+    }
+
+
+def _init_container(spec: TrainingJobSpec, agent: AgentImage) -> Manifest:
+    """Copies the agent, within a second."""
+    return {
+        "name": INIT_CONTAINER,
+        "command": [f"{DIRECTORY}/bin/install", _COPY_TO],
+        **container_of_agent(spec, agent),
         "volumeMounts": [{"name": AGENT_VOLUME, "mountPath": _COPY_TO}],
     }

@@ -102,7 +102,7 @@ class RunView:
     pods is open; `problem` is why the wanted status could not be set; `missing` says that MLflow
     answered and has no run of this job, `deleted` that somebody deleted the run. `foreign` names
     runs with the job's uid that are not its own, `unjoined` is an agent's report about nodes that
-    train without each other.
+    train without each other, `preparing` that of an initializer about its progress.
     """
 
     identity: RunIdentity | None = None
@@ -115,6 +115,7 @@ class RunView:
     steps: StepView | None = None
     foreign: str | None = None
     unjoined: str | None = None
+    preparing: str = ""
 
 
 class ActionKind(StrEnum):

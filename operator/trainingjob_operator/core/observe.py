@@ -4,13 +4,11 @@ The informers keep these instead of whole objects, so that thousands of pods fit
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trainingjob_operator.api import RuntimeKind, TrainingRuntimeSpec
 from trainingjob_operator.core import names
 
-# How much later than a Job, or its failure, the watch of pods may show its pods.
-EVIDENCE_SECONDS = 5.0
 ENDED_PHASES = ("Succeeded", "Failed")
 # The kubelet's reason for a pod that was ended by its spec.activeDeadlineSeconds, as we end pods.
 POD_DEADLINE = "DeadlineExceeded"
@@ -53,7 +51,8 @@ class PodView:
     `end` is that of its trainer container. `job_uid` is the uid of the Job that owns it, "" for an
     orphan. `ending` says that its node ends it: it has an activeDeadlineSeconds, or only native
     sidecars are left in it. `deleted_at` is when its deletion was asked for, `disrupted_at` when
-    its condition DisruptionTarget became true.
+    its condition DisruptionTarget became true. `initializer` is the entry of spec.initializers that
+    runs.
     """
 
     namespace: str
@@ -76,6 +75,7 @@ class PodView:
     disrupted_at: datetime | None
     ready_to_start: bool = False
     init_failure: InitFailure | None = None
+    initializer: str = ""
 
     @property
     def live(self) -> bool:
@@ -150,10 +150,6 @@ class JobView:
     def ended(self) -> bool:
         """Whether it is over: the Job controller says so only when none of its pods is live."""
         return self.complete or self.failed
-
-    def new(self, now: datetime) -> bool:
-        """Whether it was created so recently that the watch of pods may not show its pods yet."""
-        return now - (self.created_at or now) < timedelta(seconds=EVIDENCE_SECONDS)
 
     @property
     def cleared(self) -> bool:

@@ -15,6 +15,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "hostAliases": ("ip",),
     "imagePullSecrets": ("name",),
     "initContainers": ("name",),
+    "initializers": ("name",),
     "ports": ("containerPort", "protocol"),
     "resourceClaims": ("name",),
     "sidecars": ("name",),

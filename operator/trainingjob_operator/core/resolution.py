@@ -6,6 +6,7 @@ runtime.
 """
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from trainingjob_operator.api import OF_THE_JOB, TrainingJob, TrainingJobSpec, TrainingRuntimeSpec
@@ -38,8 +39,8 @@ def own(job: TrainingJob) -> Raw:
     """What the job itself sets, as on the wire; Kueue's label of a queue is its queueName."""
     spec = job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
     label = job.metadata.labels.get(contract.LABEL_QUEUE)
-    told = {name: value for name, value in spec.items() if value not in (None, "")}
-    return {"queueName": label, **told} if label else told
+    given = {name: value for name, value in spec.items() if value not in (None, "")}
+    return {"queueName": label, **given} if label else given
 
 
 def resolved(wanted: Raw, runtime: TrainingRuntimeSpec) -> TrainingJobSpec:
@@ -135,14 +136,14 @@ def _split(wanted: Raw, allow: list[str] | None, path: str = "") -> tuple[Raw, l
 def _of_template(template: Raw) -> Raw:
     """The part of a pod template that the spec of a job has fields for."""
     metadata, trainer = template.get("metadata") or {}, _trainer(template)
-    told = {
+    given = {
         **{name: value for name, value in _pod(template).items() if _in_spec(name)},
         **{name: value for name, value in trainer.items() if _in_spec(name)},
         "resourcesPerNode": trainer.get("resources"),
         "podLabels": metadata.get("labels"),
         "podAnnotations": metadata.get("annotations"),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _fixed(template: Raw) -> Raw:
@@ -159,6 +160,9 @@ def _intrusions(wanted: Raw, template: Raw) -> Iterator[tuple[str, str]]:
     for field in CONTAINER_LISTS:
         for name in _names(wanted.get(field, ())) & containers:
             yield f"{field}[{name}]", "spec.template has a container of that name"
+    for one in wanted.get("initializers", ()):
+        if any(_holds(mount, one["path"]) for mount in _trainer(template).get("volumeMounts", ())):
+            yield f"initializers[{one['name']}].path", "it is in a volume of spec.template"
     for path, container in _containers(wanted):
         for mount in container.get("volumeMounts", ()):
             if mount["name"] in volumes:
@@ -194,6 +198,10 @@ def _pod(template: Raw) -> Raw:
 def _trainer(template: Raw) -> Raw:
     containers = _pod(template).get("containers", ())
     return next((one for one in containers if one["name"] == contract.CONTAINER_NAME), {})
+
+
+def _holds(mount: Raw, path: str) -> bool:
+    return PurePosixPath(path).is_relative_to(mount["mountPath"])
 
 
 def _names(entries: Any) -> set[str]:

@@ -12,8 +12,9 @@ RUN_STATUS: dict[State, RunStatus] = {
     State.RUNNING: RunStatus.RUNNING,
     State.SUCCEEDED: RunStatus.FINISHED,
     State.FAILED: RunStatus.FAILED,
+    State.STOPPED: RunStatus.KILLED,
 }
 
-TERMINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED})
+TERMINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
 # The job waits on purpose: its deadline stands still.
 WAITING_STATES = frozenset({State.SUSPENDED, State.QUEUED})

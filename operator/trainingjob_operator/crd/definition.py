@@ -6,7 +6,7 @@ from trainingjob_operator.api import (
     TrainingJobSpec,
     TrainingJobStatus,
 )
-from trainingjob_operator.api.rules import NAME_RULE
+from trainingjob_operator.api.spec_rules import NAME_RULE
 from trainingjob_operator.crd.kubernetes import Schema
 from trainingjob_operator.crd.schema import (
     expand_kubernetes_types,
@@ -54,7 +54,7 @@ PRINTER_COLUMNS: list[Schema] = [
     {
         "name": "Nodes",
         "type": "integer",
-        "jsonPath": ".spec.numNodes",
+        "jsonPath": ".status.numNodes",
         "description": "Number of pods that train together.",
         "priority": 1,
     },
@@ -132,7 +132,7 @@ def status_schema() -> Schema:
 def custom_resource_definition() -> Schema:
     """Return the CustomResourceDefinition of the TrainingJob.
 
-    Without defaults: the API server would write them into each job, and nobody could tell what its
+    Without defaults: the API server would write them into each job, and nobody could see what its
     author has chosen from what a runtime may give.
     """
     schema = expand_kubernetes_types(without_defaults(training_job_schema()))

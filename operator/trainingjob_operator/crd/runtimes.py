@@ -4,7 +4,6 @@ from typing import Any
 
 from trainingjob_operator.api import GROUP, OF_THE_JOB, VERSION, RuntimeKind, TrainingRuntimeSpec
 from trainingjob_operator.api.cel import validations
-from trainingjob_operator.api.rules import DEFAULTS_RULES
 from trainingjob_operator.api.runtime_rules import (
     ANNOTATION_RULES,
     CONTAINER_RULES,
@@ -13,6 +12,7 @@ from trainingjob_operator.api.runtime_rules import (
     POD_RULES,
     allow_rules,
 )
+from trainingjob_operator.api.spec_rules import DEFAULTS_RULES
 from trainingjob_operator.crd.definition import job_spec_schema
 from trainingjob_operator.crd.kubernetes import Schema
 from trainingjob_operator.crd.schema import (

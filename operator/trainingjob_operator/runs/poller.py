@@ -238,7 +238,11 @@ class RunPoller:
             self._sync(key)
             if record.recovered():
                 self._changed(key)
-        news = [record.take_metrics(info.metrics), record.take_warning(info.tags)]
+        news = [
+            record.take_metrics(info.metrics),
+            record.take_warning(info.tags),
+            record.take_preparing(info.tags),
+        ]
         if any(news):
             self._changed(key)
 

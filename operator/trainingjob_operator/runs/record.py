@@ -20,7 +20,8 @@ class RunRecord:
     the run was answered, `unread` how many were not answered since. `held_up` counts the tries to
     write the tags of an end; `closed` says that no other run or model of the pods is open, None if
     that was not checked yet; `foreign` names runs that carry the job's uid and are not its own,
-    `unjoined` is an agent's report about nodes that train without each other.
+    `unjoined` is an agent's report about nodes that train without each other, `preparing` that of
+    an initializer about its progress.
     """
 
     intent: RunIntent
@@ -40,6 +41,7 @@ class RunRecord:
     closed: bool | None = None
     foreign: str | None = None
     unjoined: str | None = None
+    preparing: str = ""
 
     @property
     def settled(self) -> bool:
@@ -75,6 +77,7 @@ class RunRecord:
             steps=self.steps.view(since) if since and self.intent.watch else None,
             foreign=self.foreign,
             unjoined=self.unjoined,
+            preparing=self.preparing,
         )
 
     def _identity(self) -> RunIdentity | None:
@@ -164,6 +167,11 @@ class RunRecord:
             return False
         self.unjoined = message
         return True
+
+    def take_preparing(self, tags: dict[str, str]) -> bool:
+        """Keep how far an initializer reports to be; return whether that is new."""
+        before, self.preparing = self.preparing, tags.get(contract.TAG_PREPARING, "")
+        return self.preparing != before
 
     def take_metrics(self, metrics: dict[str, float]) -> bool:
         """Keep the metrics that the status shows; return whether the progress changed."""

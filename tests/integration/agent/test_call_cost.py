@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.conftest import Trainer, job, mlflow_server, trainer
-from tests.unit.trainer.executing import ended
+from tests.integration.agent.executing import ended
+from tests.support.pod_process import Trainer, job, mlflow_server, trainer
 
 __all__ = ["job", "mlflow_server", "trainer"]
 

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.agent.executing import ended, termination, torchrun
+from tests.support.pod_process import Trainer
 from tests.support.processes import free_port
-from tests.unit.trainer.conftest import Trainer, trainer
-from tests.unit.trainer.executing import ended, termination, torchrun
-
-__all__ = ["trainer"]
 
 TOLERATED = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1 / 0'])\n"
 """A helper's error that the script goes on after: never the cause."""

@@ -72,12 +72,13 @@ def test_an_mlflow_that_does_not_answer_here(
     away = {"MLFLOW_TRACKING_URI": address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     done = tj(*RUN, "--", "python", "train.py", environment=away)
     assert done.returncode == 1
-    error, remedy = done.stderr.splitlines()
-    assert error.startswith(f"error: MLflow at {address} does not answer as it should: ")
-    assert remedy == (
-        "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that of a "
-        "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
-    )
+    assert done.stderr.splitlines() == [
+        f"error: MLflow at {address} does not answer as it should: [Errno 111] Connection refused",
+        (
+            "→ set MLFLOW_TRACKING_URI to an address that this machine reaches, such as that of a "
+            "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login"
+        ),
+    ]
     wait_for("the job is gone", lambda: cluster.get("train") is None, 60)
 
 

@@ -123,10 +123,10 @@ def test_a_failure_is_explained_and_its_exit_code_passed_on(
     ]
     waited = tj("wait", "oom")
     assert (waited.returncode, waited.stdout) == (137, "oom Failed\n")
-    told = tj("events", "oom").stdout
-    assert "OOMKilled" in told
-    assert "TrainingJob/oom" in told
-    assert "Pod/oom-1-0" in told  # the scheduler's
+    shown = tj("events", "oom").stdout
+    assert "OOMKilled" in shown
+    assert "TrainingJob/oom" in shown
+    assert "Pod/oom-1-0" in shown  # the scheduler's
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(
@@ -136,7 +136,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     wait_for("it runs", lambda: cluster.state("long") == "Running", 60)
     following = subprocess.Popen(
         tj.command("logs", "long", "--follow"),
-        env={**tj.environment, "PYTHONUNBUFFERED": "1"},
+        env=tj.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -150,7 +150,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     place = f"--namespace {tj.namespace}"
     assert error == (
         f"\ndetached, long goes on: tj logs long --follow {place} comes back, "
-        f"tj delete long {place} ends it\n"
+        f"tj stop long {place} ends it\n"
     )
     assert cluster.state("long") == "Running"
 
@@ -169,6 +169,20 @@ def test_a_job_is_suspended_and_resumed(
     wait_for("it runs again", lambda: cluster.state("job") == "Running", 60)
     timed_out = tj("wait", "job", "--timeout", "1")
     assert (timed_out.returncode, timed_out.stderr) == (124, "job has not ended within 1 s\n")
+
+
+def test_a_job_is_stopped(tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
+    cluster.apply(manifest("job", annotations=FOREVER))
+    wait_for("it runs", lambda: cluster.state("job") == "Running", 60)
+    assert tj("stop", "job").stdout == (
+        f"job is being stopped; tj wait job --namespace {tj.namespace} waits for its end\n"
+    )
+    waited = tj("wait", "job")
+    assert waited.stdout == "job Stopped\n"
+    assert waited.returncode != 0
+    assert tj("why", "job").stdout.splitlines()[0] == "job was stopped."
+    wait_for("its run ends", lambda: runs.by_job()["job"][0].info.status == "KILLED", 60)
+    assert tj("stop", "job").stdout == "job has ended already: Stopped\n"
 
 
 def test_jobs_are_listed(tj: Tj, cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:

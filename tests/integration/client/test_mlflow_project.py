@@ -67,6 +67,8 @@ def test_a_project(
 def test_a_configuration_that_is_refused(tj: Tj, mlflow: MlflowServer, cluster: Cluster) -> None:
     done = mlflow_run(tj, mlflow, {"image": "fake:1", "namespace": tj.namespace, "gpu": 1})
     assert done.returncode != 0
-    assert "the backend's configuration has gpu: it takes image, name, nodes" in done.stderr
+    assert (
+        "the backend's configuration has gpu: it takes image, name, runtime, nodes" in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert cluster.states() == {}

@@ -251,7 +251,7 @@ def test_pods_stay_readable_when_their_attempt_is_ended(
     set_status(cluster, pods(cluster, "paused")[0], ended_status(0))
     set_status(cluster, pods(cluster, "broken")[1], ended_status(3))
     for name in ("paused", "stuck"):
-        cluster.suspend(name)
+        cluster.change(name, suspend=True)
     wait_for("it is suspended", lambda: cluster.state("paused") == "Suspended", 60)
     status = ended(cluster, runs, "broken", "Failed", "FAILED")
     assert (status["failure"]["rank"], status["attempts"][0]["exitCode"]) == (1, 3)

@@ -8,25 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import Cluster, Manifest, Runs, manifest, recorded_ends
+from tests.support.api import Cluster, Runs, recorded_ends
+from tests.support.many import EXPECTED_RUN, at_least_ended, many
 from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
-
-EXPECTED_RUN = {"Succeeded": "FINISHED", "Failed": "FAILED"}
-
-
-def many(count: int) -> list[Manifest]:
-    """Jobs of which every tenth fails."""
-    return [
-        manifest(
-            f"job-{number}",
-            annotations={
-                "kwok.trainingjob.dev/run-seconds": str(2 + number % 5),
-                "kwok.trainingjob.dev/exit-code": "1" if number % 10 == 0 else "0",
-            },
-        )
-        for number in range(count)
-    ]
 
 
 def ended(cluster: Cluster, count: int) -> bool:
@@ -81,10 +66,6 @@ def test_200_jobs_end_right_though_the_operator_is_killed_three_times(
         operator.start()
     wait_for("all jobs ended", lambda: ended(cluster, 200), 300)
     assert_true_ends(cluster, runs, 200)
-
-
-def at_least_ended(cluster: Cluster, count: int) -> bool:
-    return sum(state in EXPECTED_RUN for state in cluster.states().values()) >= count
 
 
 @pytest.mark.timeout(900)

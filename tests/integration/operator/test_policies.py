@@ -78,12 +78,6 @@ def job(name: str) -> dict[str, Any]:
     return made
 
 
-def change(cluster: Cluster, name: str, **spec: Any) -> None:
-    cluster.objects.patch_namespaced_custom_object(
-        "trainingjob.dev", "v1alpha1", cluster.namespace, "trainingjobs", name, {"spec": spec}
-    )
-
-
 def admit(cluster: Cluster, name: str, admitted: bool) -> None:
     """What Kueue does to the Job of a queue."""
     wait_for(f"{name} is queued or runs", lambda: cluster.state(name) in ("Queued", "Running"), 120)
@@ -146,8 +140,8 @@ def test_the_history_of_each_run_is_that_of_its_job(
         end_pods(cluster, "resumes", 143, disruption="EvictionByEvictionAPI")
         end_pods(cluster, "short", 0)
         cluster.delete("deleted")
-        change(cluster, "pauses", suspend=True)
-        change(cluster, "late", activeDeadlineSeconds=1)
+        cluster.change("pauses", suspend=True)
+        cluster.change("late", activeDeadlineSeconds=1)
         admit(cluster, "queues", admitted=False)
 
         wait_for_states(cluster, pauses="Suspended", queues="Queued", deleted=None, short=None)
@@ -155,7 +149,7 @@ def test_the_history_of_each_run_is_that_of_its_job(
         wait_for("its pods have ended", lambda: not live_pods(cluster, "deleted"), 120)
         wait_for_states(cluster, raises="Failed", nowhere="Failed", late="Failed")
         wait_for("the runs wait", lambda: told(histories, "SCHEDULED", "pauses", "queues"), 120)
-        change(cluster, "pauses", suspend=False)
+        cluster.change("pauses", suspend=False)
         admit(cluster, "queues", admitted=True)
 
         # The second ones.

@@ -41,12 +41,6 @@ def wait_for_state(cluster: Cluster, name: str, state: str) -> None:
     wait_for(f"{name} is {state}", lambda: cluster.state(name) == state, 60)
 
 
-def change(cluster: Cluster, name: str, **spec: Any) -> None:
-    cluster.objects.patch_namespaced_custom_object(
-        "trainingjob.dev", "v1alpha1", cluster.namespace, "trainingjobs", name, {"spec": spec}
-    )
-
-
 def labelled(name: str) -> Manifest:
     made = manifest(name, annotations=FOREVER)
     made["metadata"] |= {"labels": LABELS, "annotations": APPLIED}
@@ -76,9 +70,9 @@ def test_a_suspended_job_resumes_in_another_queue(
 ) -> None:
     cluster.apply(labelled("moved"))
     wait_for_state(cluster, "moved", "Queued")
-    change(cluster, "moved", suspend=True)
+    cluster.change("moved", suspend=True)
     wait_for_state(cluster, "moved", "Suspended")
-    change(cluster, "moved", queueName="other", suspend=False)
+    cluster.change("moved", queueName="other", suspend=False)
     wait_for_state(cluster, "moved", "Queued")
     child = cluster.created_job("moved", 2)
     assert child.metadata.labels[QUEUE] == "other"

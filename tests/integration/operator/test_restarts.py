@@ -23,18 +23,8 @@ def outcomes(cluster: Cluster, name: str) -> list[tuple[str | None, str | None]]
     return [(one["outcome"], one.get("reason")) for one in cluster.status(name)["attempts"]]
 
 
-def in_state(cluster: Cluster, name: str, state: str, seconds: float = 60) -> None:
-    wait_for(f"{name} is {state}", lambda: cluster.state(name) == state, seconds)
-
-
 def run_says(runs: Runs, name: str, expected: str) -> None:
     wait_for(f"the run is {expected}", lambda: runs.by_job()[name][0].info.status == expected, 60)
-
-
-def change(cluster: Cluster, name: str, **spec: Any) -> None:
-    cluster.objects.patch_namespaced_custom_object(
-        "trainingjob.dev", "v1alpha1", cluster.namespace, "trainingjobs", name, {"spec": spec}
-    )
 
 
 def test_a_retry_and_a_disruption_and_then_success(
@@ -46,7 +36,7 @@ def test_a_retry_and_a_disruption_and_then_success(
         wait_for_attempt(cluster, "again", 1)
         offset = audit.stat().st_size
         end_pods(cluster, "again", 139)
-        in_state(cluster, "again", "Restarting")
+        cluster.wait_for_state("again", "Restarting")
         assert cluster.status("again")["failedAttempts"] == 1
         wait_for_attempt(cluster, "again", 2)
         [run] = runs.by_job()["again"]
@@ -61,7 +51,7 @@ def test_a_retry_and_a_disruption_and_then_success(
         end_pods(cluster, "again", 143, disruption="EvictionByEvictionAPI")
         wait_for_attempt(cluster, "again", 3)
         end_pods(cluster, "again", 0)
-        in_state(cluster, "again", "Succeeded")
+        cluster.wait_for_state("again", "Succeeded")
         run_says(runs, "again", "FINISHED")
     end = cluster.status("again")
     assert (end["failedAttempts"], end["disruptions"]) == (1, 1)
@@ -83,7 +73,7 @@ def test_the_backoff_limit_ends_it(cluster: Cluster, runs: Runs, operator: Opera
     operator.end()
     operator.start()
     end_pods(cluster, "never", 137)
-    in_state(cluster, "never", "Failed")
+    cluster.wait_for_state("never", "Failed")
     assert cluster.status("never")["failure"]["reason"] == "BackoffLimitExceeded"
     assert outcomes(cluster, "never") == [("Failed", "Signal"), ("Failed", "Signal")]
     run_says(runs, "never", "FAILED")
@@ -95,7 +85,7 @@ def test_a_deadline_stops_the_pods_and_then_the_job_has_failed(
     with run_histories(mlflow, cluster.namespace) as histories:
         cluster.apply(job("late", activeDeadlineSeconds=10, podAnnotations=SLOW))
         wait_for_attempt(cluster, "late", 1)
-        in_state(cluster, "late", "Failed")
+        cluster.wait_for_state("late", "Failed")
         assert live_pods(cluster, "late") == []
         run_says(runs, "late", "FAILED")
     assert cluster.status("late")["failure"]["reason"] == "DeadlineExceeded"
@@ -107,7 +97,7 @@ def test_a_pod_that_finds_no_node_ends_the_job(
 ) -> None:
     limits = {"nvidia.com/gpu": 1000}
     cluster.apply(job("nowhere", preRunningDeadlineSeconds=5, resourcesPerNode={"limits": limits}))
-    in_state(cluster, "nowhere", "Failed")
+    cluster.wait_for_state("nowhere", "Failed")
     failure = cluster.status("nowhere")["failure"]
     assert failure["reason"] == "Unschedulable"
     assert "Insufficient nvidia.com/gpu" in failure["message"]
@@ -120,14 +110,14 @@ def test_suspend_and_resume(
     with run_histories(mlflow, cluster.namespace) as histories:
         cluster.apply(job("pause", nodes=2, podAnnotations=SLOW))
         wait_for_attempt(cluster, "pause", 1)
-        change(cluster, "pause", suspend=True)
-        in_state(cluster, "pause", "Suspended")
+        cluster.change("pause", suspend=True)
+        cluster.wait_for_state("pause", "Suspended")
         assert live_pods(cluster, "pause") == []
         run_says(runs, "pause", "SCHEDULED")
-        change(cluster, "pause", suspend=False)
+        cluster.change("pause", suspend=False)
         wait_for_attempt(cluster, "pause", 2)
         end_pods(cluster, "pause", 0)
-        in_state(cluster, "pause", "Succeeded")
+        cluster.wait_for_state("pause", "Succeeded")
         run_says(runs, "pause", "FINISHED")
     assert outcomes(cluster, "pause") == [("Suspended", "Suspended"), ("Succeeded", None)]
     assert list(histories.values()) == [
@@ -135,16 +125,52 @@ def test_suspend_and_resume(
     ]
 
 
+def test_a_job_is_stopped_for_good(
+    cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
+) -> None:
+    with run_histories(mlflow, cluster.namespace) as histories:
+        cluster.apply(job("halt", nodes=2, podAnnotations=SLOW, backoffLimit=3))
+        wait_for_attempt(cluster, "halt", 1)
+        cluster.change("halt", stop=True)
+        cluster.wait_for_state("halt", "Stopped")
+        assert live_pods(cluster, "halt") == []
+        run_says(runs, "halt", "KILLED")
+    assert outcomes(cluster, "halt") == [("Stopped", "Stopped")]
+    assert list(histories.values()) == [["SCHEDULED", "RUNNING", "KILLED"]]
+    stopped = cluster.condition("halt", "Stopped")
+    assert stopped is not None
+    assert (stopped["status"], stopped["message"]) == ("True", "spec.stop is true")
+
+
+def test_a_job_without_pods_is_stopped_at_once(
+    cluster: Cluster, runs: Runs, operator: OperatorProcess
+) -> None:
+    cluster.apply(
+        job("halt-queued", queueName="gpus"),
+        job("halt-suspended", suspend=True),
+        job("halt-pending", runtimeRef={"kind": "TrainingRuntime", "name": "not-there"}),
+        job("halt-new", stop=True),
+    )
+    for name, state in (("queued", "Queued"), ("suspended", "Suspended"), ("pending", "Pending")):
+        cluster.wait_for_state(f"halt-{name}", state)
+        cluster.change(f"halt-{name}", stop=True)
+    cluster.wait_for_state("halt-pending", "Stopped")
+    for name in ("queued", "suspended", "new"):
+        cluster.wait_for_state(f"halt-{name}", "Stopped")
+        run_says(runs, f"halt-{name}", "KILLED")
+        assert live_pods(cluster, f"halt-{name}") == []
+
+
 def test_a_queue_admits_the_job(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
     cluster.apply(job("queue", queueName="gpus"))
-    in_state(cluster, "queue", "Queued")
+    cluster.wait_for_state("queue", "Queued")
     run_says(runs, "queue", "SCHEDULED")
     child = cluster.created_job("queue", 1)
     assert child.metadata.labels["kueue.x-k8s.io/queue-name"] == "gpus"
     cluster.batch.patch_namespaced_job("queue-1", cluster.namespace, {"spec": {"suspend": False}})
     wait_for_attempt(cluster, "queue", 1)
     cluster.batch.patch_namespaced_job("queue-1", cluster.namespace, {"spec": {"suspend": True}})
-    in_state(cluster, "queue", "Queued")
+    cluster.wait_for_state("queue", "Queued")
     assert live_pods(cluster, "queue") == []
     run_says(runs, "queue", "SCHEDULED")
 
@@ -163,7 +189,7 @@ def test_an_ended_job_is_cleared_up(
     end_pods(cluster, "clean", 139)
     wait_for_attempt(cluster, "clean", 2)
     end_pods(cluster, "clean", 0)
-    in_state(cluster, "clean", "Succeeded")
+    cluster.wait_for_state("clean", "Succeeded")
     wait_for("short is gone", lambda: cluster.get("short") is None, 30)
     wait_for("its pods too", lambda: not pods_left(cluster), 30)
     assert {name: run.info.status for name, [run] in runs.by_job().items()} == {

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import Cluster, Manifest, Runs, manifest, operator_writes
+from tests.support.api import Cluster, Runs, operator_writes
 from tests.support.fixtures import Kwok
+from tests.support.many import EXPECTED_RUN, at_least_ended, many
 from tests.support.processes import MlflowServer, OperatorProcess
 from tests.support.waiting import wait_for
 
 JOBS = 200
-EXPECTED_RUN = {"Succeeded": "FINISHED", "Failed": "FAILED"}
 NewReplica = Callable[[str], OperatorProcess]
 
 
@@ -35,26 +35,11 @@ def new_replica(
         one.end()
 
 
-def job(number: int) -> Manifest:
-    """Every tenth fails; the others succeed."""
-    return manifest(
-        f"job-{number}",
-        annotations={
-            "kwok.trainingjob.dev/run-seconds": str(2 + number % 5),
-            "kwok.trainingjob.dev/exit-code": "1" if number % 10 == 0 else "0",
-        },
-    )
-
-
-def at_least_ended(cluster: Cluster, count: int) -> bool:
-    return sum(state in EXPECTED_RUN for state in cluster.states().values()) >= count
-
-
 def test_a_rollout_in_the_middle_of_200_jobs_loses_and_repeats_nothing(
     kwok: Kwok, cluster: Cluster, runs: Runs, new_replica: NewReplica
 ) -> None:
     replica = new_replica("old-a")
-    cluster.apply(*(job(number) for number in range(JOBS)))
+    cluster.apply(*many(JOBS))
     for name, done in (("new-a", 40), ("new-b", 110)):
         wait_for(f"{done} jobs ended", partial(at_least_ended, cluster, done), 300)
         # The new one is ready before the old one is asked to go, as a Deployment does it.

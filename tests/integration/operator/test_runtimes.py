@@ -46,10 +46,6 @@ def images(cluster: Cluster, name: str) -> list[str]:
     return [one.spec.template.spec.containers[0].image for one in jobs]
 
 
-def in_state(cluster: Cluster, name: str, state: str) -> None:
-    wait_for(f"{name} is {state}", lambda: cluster.state(name) == state, 60)
-
-
 def reason(cluster: Cluster, name: str) -> str | None:
     found = cluster.condition(name, "Running")
     return found["reason"] if found else None
@@ -105,7 +101,7 @@ def test_an_edited_runtime_changes_no_attempt_of_a_job_that_has_it(
     end_pods(cluster, "edited", 139)
     wait_for_attempt(cluster, "edited", 4)
     end_pods(cluster, "edited", 0)
-    in_state(cluster, "edited", "Succeeded")
+    cluster.wait_for_state("edited", "Succeeded")
     assert images(cluster, "edited") == ["fake:1"] * 4
     assert cluster.status("edited")["failedAttempts"] == 3
 
@@ -122,14 +118,16 @@ def test_nor_of_one_that_is_queued_or_suspended(
         job("queued", runtimeRef=ref("gpu")),
         job("suspended", runtimeRef=ref("gpu"), suspend=True),
     )
-    in_state(cluster, "queued", "Queued")
-    in_state(cluster, "suspended", "Suspended")
+    cluster.wait_for_state("queued", "Queued")
+    cluster.wait_for_state("suspended", "Suspended")
+    runtimes.replace("gpu", {"defaults": {"image": "fake:2"}, "allow": []})
     runtimes.delete("gpu")
+    runtimes.create("gpu", {"defaults": {"image": "fake:3", "queueName": "others"}})
     cluster.objects.patch_namespaced_custom_object(
         *("trainingjob.dev", "v1alpha1", cluster.namespace, "trainingjobs", "suspended"),
         {"spec": {"suspend": False}},
     )
-    in_state(cluster, "suspended", "Queued")
+    cluster.wait_for_state("suspended", "Queued")
     for name in ("queued", "suspended"):
         child = cluster.batch.read_namespaced_job(f"{name}-1", cluster.namespace)
         assert child.metadata.labels["kueue.x-k8s.io/queue-name"] == "gpus"
@@ -211,7 +209,7 @@ def test_a_job_that_sets_what_it_may_not_has_failed_at_once(
         job("refused", runtimeRef=ref("locked"), command=["sh"], ttlSecondsAfterFinished=600),
         job("allowed", runtimeRef=ref("locked"), args=["run"]),
     )
-    in_state(cluster, "refused", "Failed")
+    cluster.wait_for_state("refused", "Failed")
     failure = cluster.status("refused")["failure"]
     assert failure["reason"] == "RuntimeOverrideForbidden"
     assert failure["message"].startswith(

@@ -55,6 +55,15 @@ async def _suspension(stage: Stage) -> None:
     await stage.state("Succeeded")
 
 
+async def _stop(stage: Stage) -> None:
+    """Ended by its owner in the middle of a restart."""
+    await stage.running(1)
+    await stage.end_pods(139)
+    await stage.running(2)
+    await stage.change(stop=True)
+    await stage.state("Stopped")
+
+
 async def _haste(stage: Stage) -> None:
     """Suspended as soon as its Job is there, and resumed as soon as that is told."""
     await stage.until("the first Job is there", lambda: stage.objects("jobs").keys() - {BYSTANDER})
@@ -108,6 +117,8 @@ DISRUPTION = Scenario("disruption", {"podAnnotations": FOREVER}, _disruption, "F
 SUSPENSION = Scenario(
     "suspension", {"podAnnotations": FOREVER, "numNodes": 2}, _suspension, "FINISHED"
 )
+# One node: of two ranks that fail in the same second either may be seen first.
+STOP = Scenario("stop", {"podAnnotations": FOREVER, "backoffLimit": 2}, _stop, "KILLED")
 RUNTIME = Scenario(
     "runtime",
     {
@@ -126,4 +137,4 @@ TIME_TO_LIVE = Scenario(
 )
 # Only with faults that hit it: how far the first attempt comes is a matter of chance.
 HASTE = Scenario("haste", {"podAnnotations": FOREVER}, _haste, "FINISHED")
-ALL = (SUCCESS, FAILURE, RETRY, DISRUPTION, SUSPENSION, RUNTIME, DELETION, TIME_TO_LIVE)
+ALL = (SUCCESS, FAILURE, RETRY, DISRUPTION, SUSPENSION, STOP, RUNTIME, DELETION, TIME_TO_LIVE)

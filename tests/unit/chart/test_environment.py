@@ -1,12 +1,11 @@
 """What the operator is told by its environment, and the files that it names."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+from tests.unit.chart.conftest import Render
 
 NAME = "trainingjob-operator"
 

@@ -1,9 +1,8 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+from tests.unit.chart.conftest import Render
 
 DEMO = "mlflow.demo.enabled=true"
 # Each request of MLflow's runs in one of anyio's threads.

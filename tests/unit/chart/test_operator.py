@@ -1,11 +1,10 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+from tests.unit.chart.conftest import Render
 
 NAME = "trainingjob-operator"
 SELECTOR = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-Render = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+from tests.unit.chart.conftest import Render
 
 PREFIX = "TRAININGJOB_OPERATOR_MLFLOW_"
 TOKEN = '{"enabled":true,"audience":"mlflow","expirationSeconds":1200}'

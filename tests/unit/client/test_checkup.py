@@ -56,10 +56,35 @@ MLFLOW = (
             Finding(False, "MLflow at http://m does not answer from here: refused", MLFLOW),
         ),
         (
+            checkup.of_mlflow_in_a_pod("train-1-0", "http://m", ""),
+            Finding(True, "MLflow at http://m answers in pod train-1-0"),
+        ),
+        (
+            checkup.of_mlflow_in_a_pod("train-1-0", "http://m", "timed out"),
+            Finding(
+                False,
+                "MLflow at http://m does not answer in pod train-1-0: timed out",
+                "look at the network policies of the namespace and at mlflow.trackingUri of the "
+                "operator (docs/install.md)",
+            ),
+        ),
+        (
+            checkup.of_pods_unasked(),
+            Finding(
+                None,
+                "whether MLflow answers in pods: no pod of a job runs",
+                "ask again while a job runs",
+            ),
+        ),
+        (
+            checkup.of_pods_unasked(UserError("no kubectl", "install it")),
+            Finding(None, "whether MLflow answers in pods: no kubectl", "install it"),
+        ),
+        (
             checkup.of_mlflow(None, None),
             Finding(
                 None,
-                "where MLflow is, no job of the namespace tells yet",
+                "where MLflow is, no job of the namespace says yet",
                 "set MLFLOW_TRACKING_URI, or ask again after the first job",
             ),
         ),

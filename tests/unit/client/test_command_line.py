@@ -77,6 +77,10 @@ def test_a_dry_run_needs_no_cluster_and_prints_what_would_be_created(tmp_path: P
             ["error: --file and a command exclude each other", "→ leave one out"],
         ),
         (
+            ("--local", "--dry-run", "--", "true"),
+            ["error: --local and --dry-run exclude each other", "→ leave one out"],
+        ),
+        (
             ("--file", "nope.yaml"),
             ["error: nope.yaml cannot be read: No such file or directory", "→ name another file"],
         ),
@@ -123,3 +127,20 @@ def test_a_rank_that_is_none(tmp_path: Path) -> None:
 def test_the_image_may_be_named_once_for_all_in_the_environment(tmp_path: Path) -> None:
     done = tj(tmp_path, "run", "--no-code", "--dry-run", "--", "true", TRAININGJOB_IMAGE="i:1")
     assert yaml.safe_load(done.stdout)["spec"]["image"] == "i:1"
+
+
+@pytest.mark.parametrize(
+    ("shell", "variables"),
+    [
+        ("bash", {"COMP_WORDS": "tj st", "COMP_CWORD": "1"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "tj st"}),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "tj st", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_completions(tmp_path: Path, shell: str, variables: dict[str, str]) -> None:
+    """`tj --install-completion` writes what the shell sources; it then asks for the words."""
+    source = tj(tmp_path, _TJ_COMPLETE=f"source_{shell}").stdout
+    assert f"_TJ_COMPLETE=complete_{shell}" in source
+    done = tj(tmp_path, _TJ_COMPLETE=f"complete_{shell}", **variables)
+    offered = [word for word in ("status", "stacks", "stop", "suspend") if word in done.stdout]
+    assert offered == ["status", "stacks", "stop"]

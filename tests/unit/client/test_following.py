@@ -4,10 +4,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from trainingjob import following, logs
-from trainingjob.adapters.kube import Cluster
+from trainingjob import following
+from trainingjob.adapters.kube import Cluster, Streams
 from trainingjob.adapters.kube.connection import Connection
-from trainingjob.core import job as jobs
 from trainingjob.core.job import Job
 from trainingjob.core.merging import Line
 from trainingjob.core.pods import Selection
@@ -75,8 +74,8 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
         first[0].log = [stamped(1, "a"), stamped(3, "c")]
         first[1].log = [stamped(2, "b")]
     follower = Follower(server)
-    told = [(1, 0, "a"), (1, 1, "b"), (1, 0, "c")]
-    wait_for("the first lines", lambda: follower.lines == told, 30)
+    expected = [(1, 0, "a"), (1, 1, "b"), (1, 0, "c")]
+    wait_for("the first lines", lambda: follower.lines == expected, 30)
     with server.change():
         first[1].log.append(stamped(4, "killed"))
         for pod in first:
@@ -86,8 +85,8 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
     with server.change():
         server.pods += second
         server.job = body("Running", attempt=2)
-    told += [(1, 1, "killed"), (2, 0, "on"), (2, 1, "on")]
-    wait_for("the next attempt", lambda: sorted(follower.lines) == sorted(told), 30)
+    expected += [(1, 1, "killed"), (2, 0, "on"), (2, 1, "on")]
+    wait_for("the next attempt", lambda: sorted(follower.lines) == sorted(expected), 30)
     with server.change():
         second[0].log.append(stamped(10, "done"))
         for pod in second:
@@ -95,7 +94,7 @@ def test_two_ranks_through_a_restart(server: FakeApiServer) -> None:
         server.job = body("Succeeded", attempt=2)
     wait_for("the end", follower.over, 30)
     assert follower.lines[-1] == (2, 0, "done")
-    assert sorted(follower.lines) == sorted([*told, (2, 0, "done")])
+    assert sorted(follower.lines) == sorted([*expected, (2, 0, "done")])
     assert (follower.states[0], follower.states[-1]) == ("Running", "Succeeded")
 
 
@@ -117,6 +116,38 @@ def test_nothing_is_lost_or_repeated_when_connections_break(server: FakeApiServe
     assert [line[2] for line in follower.lines] == texts
 
 
+def test_pods_that_write_on_after_the_end_of_the_job(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there are lines there is no end, however long it takes to read them."""
+    monkeypatch.setattr(following, "_DRAIN_SECONDS", 1.0)
+    pod = FakePod("mnist-1-0", log=[stamped(0, "0")])
+    with server.change():
+        server.pods = [pod]
+        server.job = body("Failed", attempt=1)
+    follower = Follower(server)
+    for number in range(1, 8):
+        wait_for("the line before", lambda: len(follower.lines) == number, 30)  # noqa: B023 - at once
+        with server.change():
+            pod.log.append(stamped(number, str(number)))
+    with server.change():
+        pod.phase = "Failed"
+    wait_for("the end", follower.over, 30)
+    assert [line[2] for line in follower.lines] == [str(number) for number in range(8)]
+
+
+def test_a_sidecar_that_runs_on_holds_nothing_up(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_DRAIN_SECONDS", 600.0)
+    with server.change():
+        server.pods = [FakePod("mnist-1-0", phase="Failed", log=[stamped(1, "a")], sidecar=True)]
+        server.job = body("Failed", attempt=1)
+    follower = Follower(server)
+    wait_for("the end", follower.over, 30)
+    assert follower.lines == [(1, 0, "a")]
+
+
 def test_an_api_server_that_is_away_for_a_moment(server: FakeApiServer) -> None:
     pod = FakePod("mnist-1-0", log=[stamped(1, "a")])
     with server.change():
@@ -126,7 +157,7 @@ def test_an_api_server_that_is_away_for_a_moment(server: FakeApiServer) -> None:
     with server.change():
         server.failing = True
     wait_for(
-        "the outage is told",
+        "the outage is reported",
         lambda: any(isinstance(one, following.Outage) for one in follower.news),
         30,
     )
@@ -144,11 +175,17 @@ def test_a_job_that_is_deleted_meanwhile(server: FakeApiServer) -> None:
     follower = Follower(server)
     wait_for("it is seen", lambda: follower.states == ["Running"], 30)
     with server.change():
+        server.pods = [FakePod("mnist-1-0", log=[stamped(1, "a")])]
+    wait_for("the first line", lambda: follower.lines == [(1, 0, "a")], 30)
+    with server.change():
+        server.pods[0].log.append(stamped(2, "killed"))
+        server.pods[0].phase = "Failed"
         server.job = None
     wait_for("the end", follower.over, 30)
-    assert follower.news[-1] == following.Gone()
+    assert following.Gone() in follower.news
+    assert follower.lines == [(1, 0, "a"), (1, 0, "killed")]
     with pytest.raises(UserError, match="there is no TrainingJob mnist in namespace ml"):
-        next(following.changes(cluster(server), "mnist"))
+        next(following.changes(cluster(server), "mnist", Streams()))
 
 
 def test_a_pod_whose_node_does_not_answer_holds_nothing_up(server: FakeApiServer) -> None:
@@ -176,51 +213,24 @@ def test_only_one_rank(server: FakeApiServer) -> None:
     assert follower.lines == [(1, 2, "x")]
 
 
+def readers() -> list[str]:
+    """The threads that follow a job; the server has its own."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("tj follows ")]
+
+
 def test_wait_ends_after_its_time(server: FakeApiServer) -> None:
     with pytest.raises(TimeoutError, match=r"mnist has not ended within 0\.2 s"):
         following.wait(cluster(server), "mnist", timeout_seconds=0.2)
+    assert readers() == []
 
 
-class Kept:
-    """What a run keeps: files by path."""
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.files = files
-
-    def names(self, folder: str) -> list[str]:
-        return [path for path in self.files if path.startswith(f"{folder}/")]
-
-    def lines(self, path: str) -> Iterator[str]:
-        yield from self.files[path].splitlines()
-
-
-KEPT = {
-    "logs/attempt-1/node-0.txt": "one\ntwo\n",
-    "logs/attempt-1/node-10.txt": "ten\n",
-    "logs/attempt-1/node-2.txt": "three\n",
-    "logs/attempt-1/other.json": "{}",
-}
-
-
-@pytest.mark.parametrize(
-    ("selection", "texts"),
-    [
-        (Selection(), ["one", "two", "three", "ten", "a", "b", "c"]),
-        (Selection(attempt=2), ["a", "b", "c"]),
-        (Selection(attempt=1, rank=2), ["three"]),
-        (Selection(rank=0), ["one", "two", "a", "c"]),
-        (Selection(attempt=3), []),
-    ],
-)
-def test_attempts_without_pods_are_read_from_the_run(
-    server: FakeApiServer, selection: Selection, texts: list[str]
-) -> None:
+def test_who_has_read_enough_leaves_no_thread(server: FakeApiServer) -> None:
+    """The interpreter would abort at its end, where a thread waits for its server."""
     with server.change():
-        server.pods = [
-            FakePod("m-2-1", 2, 1, "Failed", [stamped(2, "b")]),
-            FakePod("m-2-0", 2, 0, "Failed", [stamped(1, "a"), "no time", stamped(3, "c")]),
-            FakePod("m-3-0", 3, 0, "Pending"),
-        ]
-    job = jobs.read(body("Failed", attempt=2, mlflow={"runId": "f00d"}))
-    found = logs.read(cluster(server), job, selection, lambda _run, _uri: Kept(KEPT))
-    assert [line.text for line in found] == texts
+        server.pods = [FakePod("mnist-1-0", log=[stamped(1, "a")])]
+    news = following.follow(cluster(server), "mnist", Selection())
+    assert next(one.text for one in news if isinstance(one, Line)) == "a"
+    assert len(readers()) == 2
+    news.close()  # type: ignore[attr-defined]  # it is a generator
+    assert readers() == []

@@ -93,6 +93,8 @@ def test_a_job_that_no_operator_has_seen() -> None:
         ("Failed", [{"attempt": 1, "exitCode": 3}, {"attempt": 2, "exitCode": 137}], 137),
         ("Failed", [{"attempt": 1}], 1),  # its node refused the pod
         ("Failed", [], 1),
+        ("Stopped", [{"attempt": 1, "exitCode": 143}], 143),
+        ("Stopped", [], 1),
         ("Failed", [{"attempt": 1, "exitCode": 0}], 1),  # a failure is never 0
         ("Failed", [{"attempt": 1, "exitCode": 3221225477}], 1),  # no shell has such a code
     ],

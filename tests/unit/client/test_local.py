@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from trainingjob.core import local
-from trainingjob.core.local import Ending, LocalRun
+from trainingjob.core.local import Ending, Identity
 from trainingjob_agent.contract import Contract
 from trainingjob_operator.core import contract
 
@@ -31,8 +31,12 @@ with mlflow.start_run():
 """
 
 
+# The server of the tests is there for other modules, too.
+NAMED = "tags.`trainingjob.name` = 'train' and tags.`code.command` ="
+
+
 def test_the_agent_reads_what_the_client_sets(tmp_path: Path) -> None:
-    run = LocalRun("train", "u-1", "http://mlflow", "7", "f00d")
+    run = Identity("train", "u-1", "http://mlflow", "7", "f00d")
     log = tmp_path / "termination-log"
     assert Contract.from_environment(local.environment(run, str(log))) == Contract(
         name="train",
@@ -68,16 +72,16 @@ def test_the_tags_are_those_of_the_operator() -> None:
     }
 
 
-TOLD = json.dumps({"reason": "UserException", "message": "boom", "frame": "", "step": 0})
+DESCRIBED = json.dumps({"reason": "UserException", "message": "boom", "frame": "", "step": 0})
 
 
 @pytest.mark.parametrize(
     ("code", "message", "ending"),
     [
         (0, "", Ending("FINISHED", "Succeeded", {})),
-        (130, TOLD, Ending("KILLED", "Deleted", {})),
-        (143, TOLD, Ending("KILLED", "Deleted", {})),
-        (1, TOLD, Ending("FAILED", "Failed",
+        (130, DESCRIBED, Ending("KILLED", "Stopped", {})),
+        (143, DESCRIBED, Ending("KILLED", "Stopped", {})),
+        (1, DESCRIBED, Ending("FAILED", "Failed",
                          {"reason": "UserException", "message": "boom", "step": "0"})),
         (3, "", Ending("FAILED", "Failed",
                        {"reason": "NonZeroExitCode", "message": "exit code 3"})),
@@ -100,37 +104,44 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "trainingjob", "run", *options, "python", *arguments]
 
 
-def test_a_training_without_any_server(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
-    done = subprocess.run(
-        command("train.py", "now"),
-        cwd=tmp_path,
-        env=environment(),
+def run_here(
+    directory: Path, *arguments: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """What `tj run --local` prints of SCRIPT, and its exit code."""
+    (directory / "train.py").write_text(SCRIPT)
+    return subprocess.run(
+        command("train.py", *arguments),
+        cwd=directory,
+        env=environment(**variables),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_trainings_without_any_server(tmp_path: Path) -> None:
+    done = run_here(tmp_path, "now")
     assert (done.returncode, done.stdout) == (0, "trained now\n"), done.stderr
+    failed = run_here(tmp_path, "fail")
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[2:4] == [
+        "  reason   UserException",
+        "  message  no such data",
+    ]
     client = MlflowClient(f"sqlite:///{tmp_path}/.trainingjob/mlflow.db")
-    [run] = client.search_runs(["0"])
-    assert (run.info.run_name, run.info.status) == ("train", "FINISHED")
-    assert run.data.metrics["train/loss"] == pytest.approx(1 / 3)
-    assert run.data.tags["code.command"] == "python train.py now"
-    assert run.data.tags["trainingjob.outcome"] == "Succeeded"
+    second, first = client.search_runs(["0"], order_by=["attributes.start_time DESC"])
+    assert (first.info.run_name, first.info.status) == ("train", "FINISHED")
+    assert first.data.metrics["train/loss"] == pytest.approx(1 / 3)
+    assert first.data.tags["code.command"] == "python train.py now"
+    assert first.data.tags["trainingjob.outcome"] == "Succeeded"
+    assert second.info.status == "FAILED"
+    assert second.data.tags["trainingjob.failure.message"] == "no such data"
 
 
 def test_a_failure_is_explained_here_and_in_the_run(tmp_path: Path, mlflow: MlflowServer) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
-    done = subprocess.run(
-        command("train.py", "fail"),
-        cwd=tmp_path,
-        env=environment(MLFLOW_TRACKING_URI=mlflow.uri),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_here(tmp_path, "fail", MLFLOW_TRACKING_URI=mlflow.uri)
     assert done.returncode == 1
-    [run] = mlflow.client.search_runs(["0"], "tags.`code.command` = 'python train.py fail'")
+    [run] = mlflow.client.search_runs(["0"], f"{NAMED} 'python train.py fail'")
     assert run.info.status == "FAILED"
     frame = f"{tmp_path}/train.py:11 in <module>"
     assert {
@@ -166,7 +177,7 @@ def test_ctrl_c_ends_the_training_and_its_run(tmp_path: Path, mlflow: MlflowServ
     assert started.returncode in (130, 143)
 
     def status() -> str:
-        [run] = mlflow.client.search_runs(["0"], "tags.`code.command` = 'python train.py wait'")
+        [run] = mlflow.client.search_runs(["0"], f"{NAMED} 'python train.py wait'")
         return str(run.info.status)
 
     wait_for("its run has ended", lambda: status() == "KILLED", 10)

@@ -1,6 +1,11 @@
 """`Client(local=True)`: the same calls without a cluster."""
 
+import importlib
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from trainingjob import Client, JobFailed, Run, UserError
@@ -42,8 +47,8 @@ def test_one_that_fails_and_one_that_is_ended(client: Client, tmp_path: Path) ->
     with pytest.raises(TimeoutError, match=r"waits has not ended within 0\.1 s"):
         waiting.wait(0.1)
     assert "trained wait" in _first_lines(waiting)
-    waiting.delete()
-    with pytest.raises(JobFailed):
+    waiting.stop()
+    with pytest.raises(JobFailed, match="waits failed: Stopped"):
         waiting.wait()
 
 
@@ -55,6 +60,60 @@ def _first_lines(run: Run) -> list[str]:
         if line.startswith("trained"):
             break
     return lines
+
+
+LEAVING = """
+from trainingjob import Client
+
+Client(local=True).submit(["python", "train.py", "left"], name="left")
+"""
+
+
+def test_a_program_that_does_not_wait(client: Client, mlflow: MlflowServer, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVING], cwd=tmp_path, check=True)
+    [run] = mlflow.client.search_runs(["0"], "tags.`trainingjob.name` = 'left'")
+    assert run.info.status == "FINISHED"
+
+
+MODULE = """
+from trainingjob import job
+
+SCALE = 2
+
+@job(image="torch:1", nodes=2, packages=["nothing"])
+def scaled(value, *, by=SCALE):
+    print("scaling", value)
+    return {"value": value * by}
+"""
+
+
+def test_a_function_of_a_module(
+    client: Client, mlflow: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scaling.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run = importlib.import_module("scaling").scaled.on(client).submit(4, by=3)
+    assert run.result() == {"value": 12}
+    assert "scaling 4" in list(run.logs())
+    assert run.name.startswith("scaled-")
+    kept = mlflow.client.get_run(run.mlflow_run_id)
+    assert kept.data.tags["code.command"] == "scaled"
+
+
+def test_a_function_of_a_notebook(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(MODULE, names)  # noqa: S102 - as a notebook does
+    shell = SimpleNamespace(history_manager=SimpleNamespace(input_hist_parsed=["", MODULE]))
+    notebook = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    run = names["scaled"].on(client).submit(4)
+    assert run.result() == {"value": 8}
+    # The module that went along is nobody's file.
+    assert not list(tmp_path.rglob("trainingjob_notebook*"))
 
 
 def test_what_needs_a_cluster() -> None:

@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from trainingjob.core import manifests, naming, snapshot
+from trainingjob.core import manifests, naming, repeating, snapshot
 from trainingjob.core.manifests import Request
 from trainingjob.errors import UserError
 from trainingjob_operator.core.contract import API_VERSION
@@ -99,7 +101,8 @@ def test_any_text_survives_yaml(text: str) -> None:
     assert yaml.safe_load(manifests.to_yaml([{"text": text}])) == {"text": text}
 
 
-JOB = f"apiVersion: {API_VERSION}\nkind: TrainingJob\nmetadata: {{name: one}}\n"
+JOB = f"apiVersion: {API_VERSION}\nkind: TrainingJob\nmetadata: {{name: one}}\nspec: {{}}\n"
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: code}\ndata: {}\n"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,18 @@ JOB = f"apiVersion: {API_VERSION}\nkind: TrainingJob\nmetadata: {{name: one}}\n"
             "tj takes one TrainingJob of trainingjob.dev/v1alpha1",
         ),
         (JOB.replace("name: one", ""), "job.yaml has no metadata.name", "a name"),
+        (JOB.replace("spec: {}", ""), "job.yaml has no spec", "kubectl explain trainingjob.spec"),
+        (JOB.replace("spec: {}", "spec: []"), "job.yaml has no spec", "has its fields"),
+        (
+            f"{JOB}---\n{CONFIG_MAP.replace('name: code', '')}",
+            "job.yaml has a ConfigMap without metadata.name",
+            "give it a name",
+        ),
+        (
+            f"{JOB}---\n{CONFIG_MAP.replace('{}', '[1]')}",
+            "job.yaml has a ConfigMap whose data is no map",
+            "write it as names and values",
+        ),
         (
             "a: [",
             ("job.yaml is not YAML: while parsing a flow node expected the node content, but found "
@@ -132,6 +147,29 @@ def test_what_a_file_must_not_have(text: str, message: str, remedy: str) -> None
         manifests.from_yaml(text, "job.yaml")
     assert refused.value.message == message
     assert remedy in refused.value.remedy
+
+
+FOREIGN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "configMap", "metadata", "data", "spec"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(FOREIGN, FOREIGN, FOREIGN)
+def test_any_file_is_read_or_refused(spec: Any, volume: Any, config_map: Any) -> None:
+    """What it has beyond a name and a spec, the API server looks at."""
+    written = yaml.safe_load(JOB) | {"spec": {"volumes": [volume], "more": spec}}
+    code = yaml.safe_load(CONFIG_MAP) | {"metadata": config_map, "data": spec}
+    try:
+        job, config_maps = manifests.from_yaml(yaml.safe_dump_all([written, code]), "job.yaml")
+    except UserError:
+        return
+    assert isinstance(repeating.code_name(job), str | None)
+    assert snapshot.with_job(config_maps[0], "job")["data"]["job.yaml"] == "job"
 
 
 def test_variables() -> None:

@@ -23,6 +23,7 @@ MLFLOWS = json.loads('{"ENV_MANAGER": "local", "SYNCHRONOUS": true, "STORAGE_DIR
         ({"image": "a", "nodes": 2}, {"image": "b"}, "c", {"image": "a", "nodes": 2}),
         ({"namespace": "ml"}, {"image": "b"}, "c", {"image": "b", "namespace": "ml"}),
         ({}, {}, "c", {"image": "c"}),
+        ({"runtime": "nvidia"}, {}, "", {"runtime": "nvidia", "image": ""}),
     ],
 )
 def test_options(

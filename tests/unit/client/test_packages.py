@@ -80,7 +80,9 @@ def test_they_are_there_for_every_python_of_the_command(image: Path, tmp_path: P
 
 def test_one_that_cannot_be_installed_ends_the_pod(image: Path, tmp_path: Path) -> None:
     done = in_the_pod(image, tmp_path, ["greeting>=2"], ["echo", "trained"])
-    told = "the packages cannot be installed: ERROR: No matching distribution found for greeting>=2"
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"tj: {told}")
-    assert (tmp_path / "termination-log").read_text() == told
+    message = (
+        "the packages cannot be installed: ERROR: No matching distribution found for greeting>=2"
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"tj: {message}")
+    assert (tmp_path / "termination-log").read_text() == message
     assert "trained" not in done.stdout

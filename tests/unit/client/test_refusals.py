@@ -47,6 +47,13 @@ TABLE: list[tuple[int, str, type[UserError], str, str]] = [
         "the namespace is being deleted: choose another by --namespace",
     ),
     (
+        403,
+        status("Forbidden", 'User "system:anonymous" cannot list resource "trainingjobs"'),
+        UserError,
+        'User "system:anonymous" cannot list resource "trainingjobs"',
+        "log in again, as for kubectl: this call had no login",
+    ),
+    (
         404,
         "404 page not found\n",
         UserError,

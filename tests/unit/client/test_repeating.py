@@ -21,7 +21,7 @@ def as_stored(body: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_same_again() -> None:
     job = as_stored(manifests.training_job(REQUEST, "source", CODE))
-    job["spec"]["suspend"] = True
+    job["spec"] |= {"suspend": True, "stop": True}
     code = as_stored(snapshot.config_map("train-1a2b", CODE))
     assert repeating.code_name(job) == code["metadata"]["name"]
     made, config_maps = repeating.repeated(job, code, "train-3c4d", ())

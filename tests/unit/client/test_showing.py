@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from trainingjob.core import gauges, tables, telling
+from trainingjob.core import gauges, tables, updates
 from trainingjob.core.durations import duration, size
 from trainingjob.core.job import read
 
@@ -129,7 +129,7 @@ STALLED = [{"type": "Stalled", "status": "True", "message": "no step for 600 s"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "lines"),
     [
         (None, body(), ["waits for the operator"]),
         (body(), body("Starting"), ["Starting"]),
@@ -148,16 +148,16 @@ STALLED = [{"type": "Stalled", "status": "True", "message": "no step for 600 s"}
         (body("Running"), body("Failed", failure=UNSCHEDULABLE), ["Failed"]),
     ],
 )
-def test_news(before: Any, after: Any, told: list[str]) -> None:
+def test_news(before: Any, after: Any, lines: list[str]) -> None:
 
-    assert telling.news(read(before) if before else None, read(after)) == told
+    assert updates.news(read(before) if before else None, read(after)) == lines
 
 
 def test_progress_is_that_of_the_training_with_its_loss() -> None:
-    assert telling.progress(job("Running", progress=HALF)) == (
+    assert updates.progress(job("Running", progress=HALF)) == (
         "epoch 3, step 120, train/loss 0.02134, 3m20s to go"
     )
-    assert telling.progress(job("Running")) == ""
+    assert updates.progress(job("Running")) == ""
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_without_a_terminal_each_tenth_is_a_line(
 ) -> None:
     last = None if before is None else job("Running", progress={"percentage": before})
     now = job("Running", progress={"percentage": percentage})
-    assert telling.progress_line(last, now) == line
+    assert updates.progress_line(last, now) == line

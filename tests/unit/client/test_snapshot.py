@@ -171,9 +171,9 @@ def test_the_pod_refuses_other_code_than_was_sent(tmp_path: Path) -> None:
     other = Snapshot(packed.archive, "0" * 64, packed.files, packed.unpacked_bytes)
     done = in_the_pod(tmp_path, other, [sys.executable, "train.py"])
     assert done.returncode == 1
-    told = f"the code is not what was sent: its hash is {packed.sha256}, not {'0' * 64}"
-    assert done.stderr == f"tj: {told}\n"
-    assert (tmp_path / "termination-log").read_text() == told
+    message = f"the code is not what was sent: its hash is {packed.sha256}, not {'0' * 64}"
+    assert done.stderr == f"tj: {message}\n"
+    assert (tmp_path / "termination-log").read_text() == message
     assert list((tmp_path / "workdir").iterdir()) == []
 
 

@@ -143,6 +143,14 @@ remedies=(OPERATOR,),
                 ("tj logs mnist shows its output",),
             ),
         ),
+        (
+            "Stopped",
+            {"attempt": 2, "attempts": [{"attempt": 2, "outcome": "Stopped", "exitCode": 143}]},
+            Explanation(
+                "mnist was stopped after 2 attempts.",
+                remedies=("tj logs mnist shows its output",),
+            ),
+        ),
     ],
 )  # fmt: skip
 def test_each_state_is_explained(

@@ -14,7 +14,7 @@ from trainingjob_agent.supervisor import jobs_run
 from trainingjob_operator import api
 from trainingjob_operator.api import State, TrainingJob
 from trainingjob_operator.api.lifecycle import MANAGER
-from trainingjob_operator.api.rules import MAX_NAME_LENGTH
+from trainingjob_operator.api.spec_rules import MAX_NAME_LENGTH
 from trainingjob_operator.core import contract, names, run_status
 
 from tests.unit.client.test_snapshot import FILES

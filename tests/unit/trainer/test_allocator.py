@@ -5,7 +5,7 @@ import torch
 from prometheus_client import CollectorRegistry, generate_latest
 from trainingjob_trainer.allocator import AllocatorReader
 
-from tests.unit.trainer.gpus import metrics
+from tests.support.gpu_metrics import metrics
 
 STATISTICS = {
     "allocated_bytes.all.current": 2_000_000,

@@ -8,8 +8,8 @@ import pytest
 from mlflow.entities import LoggedModel
 
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 ARGUMENTS = ("wine", "--epochs", "2")
 AGAIN = 203

@@ -9,11 +9,11 @@ import pytest
 from requests import Request as Outgoing
 from trainingjob_agent.login import TokenFileLogin, login_variables
 
+from tests.integration.agent.delivering import history
+from tests.integration.agent.executing import ended
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer, wait_until
-from tests.unit.trainer.delivering import history
-from tests.unit.trainer.executing import ended
 
 SCRIPT = """
 import mlflow

@@ -16,7 +16,7 @@ from trainingjob_agent.monitor.gpu import quantities as gpu
 from trainingjob_trainer.checkpoint import checkpoint_duration, checkpoint_errors
 from trainingjob_trainer.samples import sample_errors
 
-from tests.unit.trainer.test_exporter import CONTRACT, JOB, exposition
+from tests.unit.agent.test_exporter import CONTRACT, JOB, exposition
 
 
 def declared_quantities() -> list[Quantity]:

@@ -18,8 +18,8 @@ from trainingjob_trainer.model_logging import TrainedModel, log_model
 from trainingjob_trainer.model_logging.saving import save_model
 from trainingjob_trainer.results import example_of, models_of
 
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 
 class Named(nn.Linear):

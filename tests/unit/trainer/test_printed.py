@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 
 def test_what_the_trainer_prints_is_in_the_run_and_in_the_pods_log(

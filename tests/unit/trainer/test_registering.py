@@ -15,8 +15,8 @@ from trainingjob_trainer.model_logging import (
 from trainingjob_trainer.services import Services
 
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.conftest import Trainer
 
 EXAMPLE = torch.rand(2, 1, 4, 4)
 

@@ -10,8 +10,8 @@ import mlflow.pytorch
 import pytest
 from trainingjob_trainer.tasks.mnist import load_digits
 
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer, free_port
-from tests.unit.trainer.conftest import Trainer, wait_until
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from trainingjob_agent.stacks.collecting import collect, stacks_file
 from trainingjob_agent.stacks.on_signal import write_stacks_when_asked
 from trainingjob_trainer.watchdog import Watchdog
 
+from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
-from tests.unit.trainer.conftest import Trainer, wait_until
 
 
 @dataclass

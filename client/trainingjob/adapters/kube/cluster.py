@@ -11,11 +11,13 @@ from urllib3.exceptions import HTTPError
 
 from trainingjob.adapters.kube.connection import CALL_SECONDS, Connection, connect
 from trainingjob.adapters.kube.pod_log import read_log
+from trainingjob.adapters.kube.streams import Streams
 from trainingjob.adapters.kube.survey import Survey
-from trainingjob.core import refusals, wire
+from trainingjob.core import naming, refusals, wire
 from trainingjob.core.calls import Calls
 from trainingjob.core.pods import Event, Pod
 from trainingjob.core.refusals import NotFoundError
+from trainingjob.errors import UserError
 
 Body = dict[str, Any]
 _WATCH_SECONDS = 60
@@ -71,7 +73,7 @@ class Cluster:
         """
         with self._connection.errors_explained():
             found: Body = self._jobs.get_namespaced_custom_object(
-                **self._scope, name=name, _request_timeout=CALL_SECONDS
+                **self._named(name), _request_timeout=CALL_SECONDS
             )
         return found
 
@@ -91,7 +93,21 @@ class Cluster:
         """Change fields of a TrainingJob's spec."""
         with self._connection.errors_explained():
             changed: Body = self._jobs.patch_namespaced_custom_object(
-                **self._scope, name=name, body={"spec": fields}, _request_timeout=CALL_SECONDS
+                **self._named(name), body={"spec": fields}, _request_timeout=CALL_SECONDS
+            )
+        return changed
+
+    def stop(self, name: str) -> Body:
+        """End a TrainingJob for good (`spec.stop`); one that has ended stays as it is.
+
+        Raises:
+            UserError: the TrainingJobs of this cluster have no such field.
+        """
+        changed = self.patch_spec(name, stop=True)
+        if changed["spec"].get("stop") is not True:
+            raise UserError(
+                f"the TrainingJobs of {self._connection.server} cannot be stopped",
+                f"have the operator upgraded, or end it by {self.calls('delete', name)}",
             )
         return changed
 
@@ -99,10 +115,10 @@ class Cluster:
         """Ask for a TrainingJob's deletion."""
         with self._connection.errors_explained():
             self._jobs.delete_namespaced_custom_object(
-                **self._scope, name=name, _request_timeout=CALL_SECONDS
+                **self._named(name), _request_timeout=CALL_SECONDS
             )
 
-    def changes(self, name: str) -> Iterator[Body | None]:
+    def changes(self, name: str, streams: Streams) -> Iterator[Body | None]:
         """A TrainingJob now and after each change, None at last when it is gone; for a minute.
 
         Then, or when the connection breaks, the caller asks again.
@@ -113,7 +129,8 @@ class Cluster:
             yield None
             return
         yield found
-        stream = watch.Watch().stream(
+        watcher = watch.Watch()
+        stream = watcher.stream(
             self._jobs.list_namespaced_custom_object,
             **self._scope,
             field_selector=f"metadata.name={name}",
@@ -121,7 +138,7 @@ class Cluster:
             timeout_seconds=_WATCH_SECONDS,
             _request_timeout=_WATCH_SECONDS + CALL_SECONDS,
         )
-        with self._connection.errors_explained():
+        with self._connection.errors_explained(), streams.reading(watcher.stop):
             for event in stream:
                 if event["type"] == "DELETED":
                     yield None
@@ -173,13 +190,16 @@ class Cluster:
             )
         return [one.metadata.uid for one in found.items]
 
-    def log(self, pod: Pod, since: str | None = None, *, follow: bool = False) -> Iterator[str]:
+    def log(
+        self, pod: Pod, since: str | None = None, follow: Streams | None = None
+    ) -> Iterator[str]:
         """The lines of a pod's trainer with their times, as the kubelet stamps them.
 
-        A log that is gone, or not there yet, has none. `since` is an RFC 3339 time.
+        A log that is gone, or not there yet, has none. `since` is an RFC 3339 time. With `follow`,
+        which may end it, those to come, too.
         """
         with self._connection.errors_explained():
-            yield from read_log(self._connection, pod.name, since, follow=follow)
+            yield from read_log(self._connection, pod.name, since, follow)
 
     def events(self, uids: set[str]) -> list[Event]:
         """The Events about objects with these uids, oldest first."""
@@ -195,8 +215,12 @@ class Cluster:
                 if not token:
                     return sorted(found, key=lambda event: event.time)
 
+    def _named(self, name: str) -> dict[str, Any]:
+        """The place of one TrainingJob; without a name, a deletion would be one of all jobs."""
+        return {**self._scope, "name": naming.existing(name)}
+
     def _check_namespace(self) -> None:
-        """Tell a namespace without TrainingJobs from one that is not there."""
+        """Refuse a namespace that is not there: its list is as empty as that of another."""
         try:
             self._core.read_namespace(self.namespace, _request_timeout=CALL_SECONDS)
         except ApiException as error:
@@ -215,8 +239,16 @@ def _pod(found: Any) -> Pod:
         _number(annotations.get(wire.INDEX_ANNOTATION)),
         found.metadata.name,
         found.metadata.uid,
-        found.status.phase or "",
+        _phase(found.status),
     )
+
+
+def _phase(status: Any) -> str:
+    """The phase of a pod; that of its trainer once it has ended, which a sidecar may outlive."""
+    for one in status.container_statuses or []:
+        if one.name == wire.CONTAINER_NAME and one.state and one.state.terminated:
+            return "Failed" if one.state.terminated.exit_code else "Succeeded"
+    return status.phase or ""
 
 
 def _number(text: str | None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError, MaxRetryError
@@ -18,6 +19,8 @@ from trainingjob.errors import UserError
 CALL_SECONDS = 30
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _DEFAULT_NAMESPACE = "default"
+# How reading anything else than a kubeconfig ends: the client of Kubernetes does not check first.
+_UNREADABLE = (yaml.YAMLError, OSError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,7 @@ def connect(context: str | None, namespace: str | None) -> Connection:
         found = _from_kubeconfig(configuration, context)
     except config.ConfigException as error:
         if context is not None or not _OWN_NAMESPACE.is_file():
-            raise UserError(
-                f"no cluster: {' '.join(str(error).split())}",
-                "name a kubeconfig by KUBECONFIG, as for kubectl, and one of its contexts by "
-                "--context",
-            ) from error
+            raise _no_cluster(" ".join(str(error).split())) from error
         config.load_incluster_config(client_configuration=configuration)
         found = _OWN_NAMESPACE.read_text().strip()
     return Connection(
@@ -79,12 +78,23 @@ def connect(context: str | None, namespace: str | None) -> Connection:
     )
 
 
+def _no_cluster(cause: str) -> UserError:
+    return UserError(
+        f"no cluster: {cause}",
+        "name a kubeconfig by KUBECONFIG, as for kubectl, and one of its contexts by --context",
+    )
+
+
 def _from_kubeconfig(configuration: Any, context: str | None) -> str:
     """Fill the configuration; return the namespace of the context."""
     # As it is now: the client's own default is that of its import.
     file = os.environ.get("KUBECONFIG") or None
-    config.load_kube_config(file, context, client_configuration=configuration)
-    contexts, active = config.list_kube_config_contexts(file)
+    try:
+        config.load_kube_config(file, context, client_configuration=configuration)
+        contexts, active = config.list_kube_config_contexts(file)
+    except _UNREADABLE as error:
+        cause = " ".join(str(error).split())
+        raise _no_cluster(f"{file or '~/.kube/config'} is no kubeconfig: {cause}") from error
     if context is not None:
         active = next(one for one in contexts if one["name"] == context)
     return str(active["context"].get("namespace") or _DEFAULT_NAMESPACE)

@@ -7,13 +7,16 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from trainingjob.adapters.kube.connection import CALL_SECONDS, Connection
+from trainingjob.adapters.kube.streams import Streams
 from trainingjob.core import wire
 
 # A container that has not begun has no log: the kubelet's answer is a bad request.
 _NONE_YET = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
 
 
-def read_log(connection: Connection, pod: str, since: str | None, *, follow: bool) -> Iterator[str]:
+def read_log(
+    connection: Connection, pod: str, since: str | None, follow: Streams | None
+) -> Iterator[str]:
     """Lines with their times. Not by the generated call: that one has no `sinceTime`.
 
     Raises:
@@ -23,7 +26,7 @@ def read_log(connection: Connection, pod: str, since: str | None, *, follow: boo
     query = [("container", wire.CONTAINER_NAME), ("timestamps", "true")]
     if since:
         query.append(("sinceTime", since))
-    if follow:
+    if follow is not None:
         query.append(("follow", "true"))
     request = connection.api.param_serialize(
         method="GET",
@@ -34,7 +37,7 @@ def read_log(connection: Connection, pod: str, since: str | None, *, follow: boo
         auth_settings=["BearerToken"],
     )
     # A program may be silent for as long as it likes.
-    timeout = (CALL_SECONDS, None) if follow else CALL_SECONDS
+    timeout = CALL_SECONDS if follow is None else (CALL_SECONDS, None)
     reply = connection.api.call_api(*request, _request_timeout=timeout)
     if reply.status in _NONE_YET:
         reply.read()
@@ -42,7 +45,8 @@ def read_log(connection: Connection, pod: str, since: str | None, *, follow: boo
     if reply.status != HTTPStatus.OK:
         body = reply.read().decode(errors="replace")
         raise ApiException(status=reply.status, reason=reply.reason, body=body)
-    yield from lines(_chunks(reply))
+    with (follow or Streams()).reading(reply.response.shutdown):
+        yield from lines(_chunks(reply))
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:

@@ -39,7 +39,7 @@ def decide_ended(context: Context, observed: Observed) -> Plan:
 def _ends(context: Context, observed: Observed) -> tuple[Action, ...]:
     if context.job.spec.clean_pod_policy != CleanPodPolicy.ALL:
         old = history.prune(context.job, observed)
-        return (*old, *ending.end_all(context, observed))
+        return (*old, *ending.end_all(context.job, observed))
     children = observed.jobs_of(context.job.metadata.uid)
     deletions = [one for child in children for one in ending.deletion(child, observed.pods)]
     orphans = tuple(pod for pod in observed.pods if not pod.job_uid)

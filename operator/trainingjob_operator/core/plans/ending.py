@@ -5,40 +5,22 @@ kubelet (SIGTERM, the grace period, SIGKILL) and stays. So does a Job whose own 
 controller deletes only the pods that have not ended.
 """
 
-from datetime import datetime
-
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.core import gang
-from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind
 from trainingjob_operator.core.observe import JobView, Observed, PodView
 
 
-def end_all(context: Context, observed: Observed) -> tuple[Action, ...]:
+def end_all(job: TrainingJob, observed: Observed) -> tuple[Action, ...]:
     """End all pods and Jobs of a TrainingJob: those that run first, then those that never ran.
 
     In that order, since ending a Job deletes its live pods.
     """
-    job = context.job
     ends = end_pods(observed, observed.pods)
     if ends or any(_runs(pod, observed) for pod in observed.pods):
         return ends
     jobs = observed.jobs_of(job.metadata.uid)
-    return tuple(
-        action
-        for child in jobs
-        if not unseen(child, observed, context.now)
-        for action in _end_job(job, child, observed.pods)
-    )
-
-
-def unseen(child: JobView, observed: Observed, now: datetime) -> bool:
-    """Whether a new Job may have pods that run already and that the watch of pods has yet to show.
-
-    To end it now would delete them, and with them the log of what they did.
-    """
-    makes_pods = not (child.ended or child.suspended or child.deleting)
-    return makes_pods and child.new(now) and not any(p.job_uid == child.uid for p in observed.pods)
+    return tuple(action for child in jobs for action in _end_job(job, child, observed.pods))
 
 
 def end_pods(observed: Observed, pods: tuple[PodView, ...]) -> tuple[Action, ...]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trainingjob_operator.api import State
-from trainingjob_operator.core import attempts, injection, manifests
+from trainingjob_operator.core import attempts, initializers, injection, manifests
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import Action, ActionKind, Plan
 from trainingjob_operator.core.observe import Observed
@@ -62,6 +62,7 @@ def create(context: Context, observed: Observed) -> Plan:
     child = manifests.child_job(
         job, job.status.attempt, context.run_identity, context.tracking, context.defaults
     )
+    child = initializers.with_initializers(child, job.spec, context.defaults.agent)
     child = injection.with_agent(child, job.spec, context.defaults.agent)
     actions = [Action(ActionKind.CREATE_JOB, manifest=child)]
     actions[:0] = _missing_service(context, observed)

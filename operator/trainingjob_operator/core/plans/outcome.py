@@ -7,13 +7,14 @@ the conditions show the ordinary steps from Starting to Succeeded.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainingjob_operator.api import Failure, Outcome, State
+from trainingjob_operator.api import Failure, Outcome, State, TrainingJobStatus
 from trainingjob_operator.core import attempts, conditions, goodput
 from trainingjob_operator.core.cause import Cause
 from trainingjob_operator.core.context import Context
 from trainingjob_operator.core.intent import EventIntent, Plan
 from trainingjob_operator.core.observe import EventView, JobView, PodView
 from trainingjob_operator.core.plans.status import plan
+from trainingjob_operator.core.policies import preparing
 from trainingjob_operator.core.policies import starting as policy
 from trainingjob_operator.core.policies.retry import Restart
 
@@ -33,20 +34,28 @@ def suspended(context: Context) -> Plan:
     old = context.job.status
     if old.state == State.SUSPENDED:
         return plan(context, old)
-    last = attempts.current(old)
+    event = EventIntent("Normal", "Suspended", "spec.suspend is true")
+    return plan(context, _on_request(context, State.SUSPENDED, running_time=None), event)
+
+
+def stopped(context: Context) -> Plan:
+    """The job has ended, since its owner wants it to; no pod is live and none will start."""
+    event = EventIntent("Normal", "Stopped", "spec.stop is true")
+    wanted = _on_request(context, State.STOPPED, completion_time=context.now)
+    if context.tracking is None:
+        # It waits for a runtime, which would say where its run belongs.
+        return _without_run(context, wanted, event)
+    return plan(context, wanted, event)
+
+
+def _on_request(context: Context, state: State, **update: datetime | None) -> TrainingJobStatus:
+    """What the owner asked for, which is no failure; the last attempt has ended."""
+    old, last = context.job.status, attempts.current(context.job.status)
     record = old.attempts
     if last is not None and last.completion_time is None:
         record = attempts.changed(old, completion_time=context.now)
-    wanted = old.model_copy(
-        update={
-            "state": State.SUSPENDED,
-            "running_time": None,
-            "next_attempt_time": None,
-            "failure": None,
-            "attempts": record,
-        }
-    )
-    return plan(context, wanted, EventIntent("Normal", "Suspended", "spec.suspend is true"))
+    wanted = {"state": state, "next_attempt_time": None, "failure": None, "attempts": record}
+    return old.model_copy(update={**wanted, **update})
 
 
 def starting(
@@ -65,7 +74,8 @@ def starting(
         return plan(context, admitted, EventIntent("Normal", "Admitted", message))
     problem = policy.problem(context.job, child, pods, events, context.now)
     if problem is None:
-        made = plan(context, old.model_copy(update={"failure": None}))
+        text = preparing.text(context.job, pods, context.run)
+        made = plan(context, old.model_copy(update={"failure": None, "preparing": text}))
     elif old.failure is not None and old.failure.reason == problem.reason:
         # The wording of a scheduler changes with every node: the first one is kept.
         made = plan(context, old)
@@ -207,7 +217,7 @@ def restarting(
 
 def refused(context: Context, failure: Failure) -> Plan:
     """The job requests something that is not allowed: create no pod and no run."""
-    return _without_run(context, failure, state=State.FAILED, completion_time=context.now)
+    return _reported(context, failure, state=State.FAILED, completion_time=context.now)
 
 
 def held_back(context: Context, failure: Failure) -> Plan:
@@ -215,16 +225,23 @@ def held_back(context: Context, failure: Failure) -> Plan:
     old = context.job.status
     if old.state == State.PENDING and old.failure == failure:
         return Plan()
-    return _without_run(context, failure, state=State.PENDING)
+    return _reported(context, failure, state=State.PENDING)
 
 
-def _without_run(context: Context, failure: Failure, **update: object) -> Plan:
-    generation = context.job.metadata.generation
-    wanted = context.job.status.model_copy(
-        update={"failure": failure, "observed_generation": generation, **update}
-    )
-    sums = goodput.advanced(context.job, wanted, context.now)
-    wanted = wanted.model_copy(update={"goodput": sums})
-    wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
+def _reported(context: Context, failure: Failure, **update: object) -> Plan:
+    wanted = context.job.status.model_copy(update={"failure": failure, **update})
     event = EventIntent("Warning", failure.reason or "", failure.message or "")
+    return _without_run(context, wanted, event)
+
+
+def _without_run(context: Context, wanted: TrainingJobStatus, event: EventIntent) -> Plan:
+    sums = goodput.advanced(context.job, wanted, context.now)
+    wanted = wanted.model_copy(
+        update={
+            "goodput": sums,
+            "observed_generation": context.job.metadata.generation,
+            "num_nodes": context.job.spec.num_nodes,
+        }
+    )
+    wanted = conditions.with_conditions(wanted, context.job, context.run, None, context.now)
     return Plan(status=wanted, events=(event,))

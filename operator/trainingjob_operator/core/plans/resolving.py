@@ -16,7 +16,7 @@ def resolve(context: Context, observed: Observed) -> Plan | None:
     found = runtimes.verdict(context.job, observed)
     if isinstance(found, RuntimeStatus):
         return _store(context, found)
-    return None if found is None else _tell(context, found)
+    return None if found is None else _report(context, found)
 
 
 def _store(context: Context, runtime: RuntimeStatus) -> Plan:
@@ -34,7 +34,7 @@ def _store(context: Context, runtime: RuntimeStatus) -> Plan:
     return Plan(status=wanted)
 
 
-def _tell(context: Context, failure: Failure) -> Plan:
+def _report(context: Context, failure: Failure) -> Plan:
     if failure.reason not in runtimes.WAITED_FOR:
         return outcome.refused(context, failure)
     return outcome.held_back(context, failure)

@@ -57,6 +57,8 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
             "mlflow": _mlflow(context, wanted),
             "goodput": goodput.advanced(context.job, wanted, context.now),
             "observed_generation": context.job.metadata.generation,
+            "num_nodes": context.job.spec.num_nodes,
+            "preparing": wanted.preparing if _still_starts(wanted) else None,
         }
     )
     intent = run_intent(context, wanted)
@@ -66,6 +68,10 @@ def plan(context: Context, wanted: TrainingJobStatus, *events: EventIntent) -> P
     if wanted == context.job.status:
         return Plan(run=intent)
     return Plan(status=wanted, run=intent, events=(*events, *_of_run(context, wanted)))
+
+
+def _still_starts(wanted: TrainingJobStatus) -> bool:
+    return wanted.state == State.STARTING and wanted.failure is None
 
 
 def _with_suspended_time(context: Context, wanted: TrainingJobStatus) -> TrainingJobStatus:

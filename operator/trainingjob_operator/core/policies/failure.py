@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from trainingjob_operator.api import MAX_WHOLE
+from trainingjob_operator.api.container_rules import OWN_PREFIX
+from trainingjob_operator.api.initializer_rules import INITIALIZER_PREFIX
 from trainingjob_operator.core import border
 from trainingjob_operator.core.cause import EXIT_TERMINATED, SIGNAL_BASE, Cause
 from trainingjob_operator.core.decode import MAX_RANK
@@ -81,8 +83,8 @@ def _terminated(end: ContainerEnd) -> bool:
 
 def _pod_cause(pod: PodView) -> Cause:
     if pod.end is not None:
-        told = _explain(pod.end, _reason(pod, pod.end))
-        cause = replace(told, exit_code=pod.end.exit_code)
+        explained = _explain(pod.end, _reason(pod, pod.end))
+        cause = replace(explained, exit_code=pod.end.exit_code)
     elif pod.init_failure is not None and not pod.reason:
         cause = _init_cause(pod.init_failure)
     else:
@@ -99,13 +101,20 @@ def _reason(pod: PodView, end: ContainerEnd) -> str:
 
 def _init_cause(failure: InitFailure) -> Cause:
     """The same words as of the trainer; what came to its end is no failure of the training."""
-    limit = f"the resources.limits.memory of {failure.container} in spec.initContainers"
+    name = failure.container
+    limit = f"the resources.limits.memory of {name} in spec.initContainers"
+    what, reason = f"init container {name}", Reason.INIT_CONTAINER_FAILED
+    if name.startswith(OWN_PREFIX):
+        limit = TRAINER_MEMORY
+    if name.startswith(INITIALIZER_PREFIX):
+        what = f"initializer {name.removeprefix(INITIALIZER_PREFIX)}"
+        reason = Reason.INITIALIZER_FAILED
     cause = _explain(failure.end, "", limit)
     plain = cause.reason in (Reason.NON_ZERO_EXIT_CODE, Reason.SIGNAL)
     return replace(
         cause,
-        reason=Reason.INIT_CONTAINER_FAILED if plain else cause.reason,
-        message=f"init container {failure.container}: {cause.message}",
+        reason=reason if plain else cause.reason,
+        message=f"{what}: {cause.message}",
         exit_code=failure.end.exit_code,
     )
 

@@ -143,6 +143,7 @@ def test_a_failure_is_told_whole() -> None:
             SYNCED,
         ],
         "observedGeneration": 1,
+        "numNodes": 1,
         "attempt": 1,
         "attempts": [
             {

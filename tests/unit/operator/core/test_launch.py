@@ -57,6 +57,7 @@ def test_a_run_that_takes_long_leaves_the_job_pending() -> None:
             )
         ],
         "observedGeneration": 1,
+        "numNodes": 1,
         "goodput": goodput(queued=15),
         "attempt": 0,
         "attempts": [],
@@ -111,6 +112,7 @@ def test_a_start_that_takes_five_seconds_is_recorded() -> None:
             SYNCED,
         ],
         "observedGeneration": 1,
+        "numNodes": 1,
         "attempt": 1,
         "attempts": [{"attempt": 1, "job": "mnist-1", "startTime": "2026-01-01T00:00:25Z"}],
         "startTime": "2026-01-01T00:00:25Z",

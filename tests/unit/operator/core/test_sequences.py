@@ -21,7 +21,7 @@ from tests.support.documents import documented_transitions
 from tests.support.jobs import SERVERS, START, at, child, pod, run, training_job
 from tests.support.plans import wire
 
-ENDED = (State.SUCCEEDED, State.FAILED)
+ENDED = (State.SUCCEEDED, State.FAILED, State.STOPPED)
 NODES = 2
 # A watch of pods that is behind for so many seconds is what the operator waits for.
 LAG = 5
@@ -80,6 +80,10 @@ class Life(RuleBasedStateMachine):
     @rule(suspend=st.sampled_from([False, False, False, True]))
     def owner_changes_his_mind(self, suspend: bool) -> None:
         self.spec["suspend"] = suspend
+
+    @rule()
+    def owner_stops_it(self) -> None:
+        self.spec["stop"] = True
 
     @rule(looks=st.integers(1, 4), stale=st.booleans())
     def operator_looks(self, looks: int, stale: bool) -> None:
@@ -268,7 +272,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_pod_lives_after_a_terminal_state(self) -> None:
-        if self.job.status.state == State.FAILED:
+        if self.job.status.state in (State.FAILED, State.STOPPED):
             assert not any(one.live for one in self.pods.values())
 
     @invariant()
@@ -281,6 +285,11 @@ class Life(RuleBasedStateMachine):
         told += sums.productive_seconds + sums.lost_seconds
         end = status.completion_time if status.state in ENDED else at(self.second)
         assert told == ((end or at(self.second)) - START).total_seconds()
+
+    @invariant()
+    def only_an_owner_stops_a_job(self) -> None:
+        if self.job.status.state == State.STOPPED:
+            assert (self.spec["stop"], self.run) == (True, RunStatus.KILLED)
 
     @invariant()
     def the_run_says_what_the_state_says(self) -> None:

@@ -82,28 +82,6 @@ def test_a_running_job_is_suspended_when_its_last_pod_has_ended() -> None:
 
 
 STOPPED = Action(ActionKind.END_POD, name="mnist-1-0-x")
-NEW = child(created_at=at(28))
-
-
-@pytest.mark.parametrize(
-    ("observed", "actions", "again"),
-    [
-        pytest.param(Observed(NEW, ()), (), 5.0, id="its-pods-may-run-unseen"),
-        pytest.param(Observed(NEW, (running_pod(),)), (STOPPED,), None, id="its-pod-is-seen"),
-        pytest.param(
-            Observed(child(created_at=at(25)), ()),
-            (Action(ActionKind.END_JOB, name="mnist-1"),),
-            None,
-            id="it-has-none",
-        ),
-    ],
-)
-def test_a_job_that_was_just_created_is_not_ended_before_its_pods_are_seen(
-    observed: Observed, actions: tuple[Action, ...], again: float | None
-) -> None:
-    stopping = wire(decide(job(SUSPEND, RUNNING), RUNS, run("RUNNING"), NOW, SERVERS))
-    plan = decide(job(SUSPEND, stopping), observed, run("RUNNING"), NOW, SERVERS)
-    assert plan == Plan(actions=actions, run=intent("RUNNING"), requeue_after=again)
 
 
 def test_a_job_that_ends_while_it_is_suspended_has_ended() -> None:
@@ -111,6 +89,59 @@ def test_a_job_that_ends_while_it_is_suspended_has_ended() -> None:
     assert wire(decide(job(SUSPEND, RUNNING), done, run(), NOW, SERVERS))["state"] == "Succeeded"
     failed = Observed(child(failed=True, ended_at=at(20)), ())
     assert wire(decide(job(SUSPEND, RUNNING), failed, run(), NOW, SERVERS))["state"] == "Failed"
+
+
+def test_a_running_job_that_its_owner_stops_has_ended_when_its_last_pod_has() -> None:
+    stop = {"stop": True, "backoffLimit": 3, "suspend": True}
+    begin = decide(job(stop, RUNNING), RUNS, run("RUNNING"), NOW, SERVERS)
+    assert (begin.actions, begin.run) == ((), intent("RUNNING"))
+    assert begin.events == (EventIntent("Normal", "Stopping", "attempt 1: spec.stop is true"),)
+    stopping = wire(begin)
+    assert (stopping["state"], stopping["attempts"][0]["outcome"]) == ("Running", "Stopped")
+    assert decide(job(stop, stopping), RUNS, run("RUNNING"), at(31), SERVERS) == Plan(
+        actions=(STOPPED,), run=intent("RUNNING")
+    )
+    ended = Observed(child(failed=True), (failed_pod(code=143, pod_reason="DeadlineExceeded"),))
+    end = decide(job(stop, stopping), ended, run("RUNNING"), at(40), SERVERS)
+    assert end.run is not None
+    assert (end.run.status, end.run.ended_at) == ("KILLED", at(40))
+    assert end.events == (EventIntent("Normal", "Stopped", "spec.stop is true"),)
+    status = wire(end)
+    assert (status["state"], status["completionTime"]) == ("Stopped", "2026-01-01T00:00:40Z")
+    assert "failure" not in status
+    then = "2026-01-01T00:00:40Z"
+    updating = "the run is RUNNING, the operator is setting it to KILLED"
+    assert status["conditions"] == [
+        condition("Running", "False", "Ended", "the job has ended", then),
+        condition("MLflowSynced", "Unknown", "Updating", updating, then),
+        condition("Stopped", "True", "Stopped", "spec.stop is true", then),
+    ]
+
+
+@pytest.mark.parametrize("state", [None, "Pending", "Suspended"])
+def test_a_job_without_an_attempt_is_stopped_at_once(state: str | None) -> None:
+    waiting = job({"stop": True}, {"state": state})
+    plan = decide(waiting, NOTHING, run(), NOW, SERVERS)
+    status = wire(plan)
+    assert (status["state"], status["attempts"]) == ("Stopped", [])
+    assert plan.actions == ()
+    assert plan.run is not None
+    assert plan.run.status == "KILLED"
+
+
+def test_a_job_that_waits_for_its_runtime_is_stopped_without_a_run() -> None:
+    spec = {"stop": True, "runtimeRef": {"name": "gpu"}}
+    failure = {"reason": "RuntimeNotFound", "message": "no such runtime"}
+    plan = decide(job(spec, {"state": "Pending", "failure": failure}), NOTHING, run(), NOW, SERVERS)
+    assert (plan.actions, plan.run) == ((), None)
+    status = wire(plan)
+    assert (status["state"], "failure" in status) == ("Stopped", False)
+
+
+def test_a_stop_that_comes_after_the_end_changes_nothing() -> None:
+    done = Observed(child(complete=True, ended_at=at(30)), ())
+    ended = wire(decide(job({"stop": True}, RUNNING), done, run(), NOW, SERVERS))
+    assert ended["state"] == "Succeeded"
 
 
 def test_between_two_attempts_nothing_has_to_be_stopped() -> None:

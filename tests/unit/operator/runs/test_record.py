@@ -31,3 +31,10 @@ def test_a_call_that_succeeds_starts_anew() -> None:
     tracked.confirm(tracked.intent, None, now=1.0)
     assert not tracked.failed(BROKEN)
     assert tracked.problem is None
+
+
+def test_what_an_initializer_reports_is_news_when_it_changes() -> None:
+    tracked = RunRecord(intent("SCHEDULED"), since=0.0)
+    reports = [{}, {"trainingjob.preparing": "1 data: 1.0 MB"}] * 2
+    assert [tracked.take_preparing(tags) for tags in reports] == [False, True, True, True]
+    assert tracked.view().preparing == "1 data: 1.0 MB"

@@ -6,12 +6,16 @@ _SHOWN = 800
 _ADVICE = {
     "AddressInUse": "Another process of the pod listens on this port: end it, "
     "or set MASTER_PORT in spec.env",
+    "ChecksumMismatch": "Correct spec.initializers.sha256, or the file at the source",
     "CollectiveTimeout": "A rank did not take part in this operation: look for the one that "
     "failed, hangs or was still busy with data; init_process_group(timeout=...) is the limit",
     "CudaOutOfMemory": "Use a smaller batch, gradient accumulation, mixed precision or a larger "
     "GPU; PYTORCH_ALLOC_CONF=expandable_segments:True if much is reserved but not allocated",
     "DataLoaderWorkerDied": "Mostly for want of memory: fewer workers, or a higher "
     "spec.resourcesPerNode.limits.memory",
+    "DataAccessDenied": "Give the login of the source by spec.initializers.env, from a Secret",
+    "DataNotFound": "Correct spec.initializers.source, or bring the data there",
+    "DataUnavailable": "With spec.backoffLimit further attempts try again",
     "DiskFull": "A larger volume, fewer checkpoints, or a higher limit of ephemeral-storage in "
     "spec.resourcesPerNode",
     "FileNotFound": "Check the path, spec.volumeMounts, and what the image has there",

@@ -115,7 +115,7 @@ class RunConnection:
         """Whether the run of this batch is in MLflow's trash (runs/get).
 
         Raises:
-            UnavailableError, HeldError: the server does not tell.
+            UnavailableError, HeldError: the server does not answer that.
         """
         client, run_id = self._for(batch)
         with _told_apart():
@@ -125,7 +125,7 @@ class RunConnection:
         """Return the parameters that the run of this batch has (runs/get).
 
         Raises:
-            UnavailableError, HeldError: the server does not tell.
+            UnavailableError, HeldError: the server does not answer that.
         """
         client, run_id = self._for(batch)
         with _told_apart():

@@ -64,7 +64,7 @@ class Delivery(threading.Thread):
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for so long, unless there is a hurry; 0 ends that."""
+        """Send nothing for these seconds, unless there is a hurry; 0 ends that."""
         with self._changed:
             self._held_until = time.monotonic() + seconds
             self._changed.notify_all()

@@ -92,7 +92,7 @@ class Sender:
         self._delivery.start()
 
     def hold(self, seconds: float) -> None:
-        """Keep all in the spool for so long, unless it is flushed or closed; 0 ends that."""
+        """Keep all in the spool for these seconds, unless it is flushed or closed; 0 ends that."""
         self._delivery.hold(seconds)
 
     def log_metrics(

@@ -188,7 +188,7 @@ def _number(text: str) -> int | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # not even this may be looked at
+    except OSError:  # not even this may be read
         return False
 
 

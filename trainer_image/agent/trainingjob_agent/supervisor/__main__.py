@@ -24,7 +24,7 @@ from trainingjob_agent.supervisor.records import STOP_MARKER
 _USAGE = """usage: trainingjob-exec [--] COMMAND [ARGUMENT ...]
 
 Run a training script as it is, in the pod of a TrainingJob: with system metrics in the job's MLflow
-run and for Prometheus, signals forwarded, and the cause told when it fails.
+run and for Prometheus, signals forwarded, and the cause reported when it fails.
 """
 _EXIT_USAGE = 2
 _EXIT_NOT_EXECUTABLE = 126

@@ -66,7 +66,7 @@ class AdoptedRunStore(RestStore):
         except MlflowException as error:
             if not is_outage(error):
                 raise
-            # Whoever makes a model asks for the history of each metric that is told here.
+            # Whoever makes a model asks for the history of each metric that is listed here.
             return unanswered_run(self._job) if self._kept.makes_model else self._last_known()
         return self._known
 

@@ -35,7 +35,7 @@ _OF_MODEL = {
 
 
 class KeptCalls:
-    """Answers in place of the server what can be told it later.
+    """Answers in place of the server what the server can get later.
 
     That is all that creates a model of the job's run, or changes one, while `away` says that the
     server does not answer, and the inputs and outputs of the job's run at any time.
@@ -53,7 +53,7 @@ class KeptCalls:
         return any(self._bundles.is_open(model_id) for model_id in self._models)
 
     def remember(self, api: Any, response: Any) -> None:
-        """Take in what the server has told of a model."""
+        """Take in what the server has answered about a model."""
         if api.__name__ in _TELL_OF_MODEL:
             self._models[response.model.info.model_id] = response.model
 
@@ -120,9 +120,9 @@ class KeptCalls:
             bundle.add_call(call)
             if name == "FinalizeLoggedModel":
                 bundle.complete()
-        return self._told(api, model_id, body)
+        return self._answered(api, model_id, body)
 
-    def _told(self, api: Any, model_id: str, body: dict[str, Any]) -> Any:
+    def _answered(self, api: Any, model_id: str, body: dict[str, Any]) -> Any:
         """Return the answer to a change of a model: the model, where that is the end of it."""
         response = api.Response()
         if api.__name__ == "FinalizeLoggedModel":

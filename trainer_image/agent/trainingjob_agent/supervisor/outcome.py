@@ -59,7 +59,7 @@ def exit_code(ending: Ending) -> int:
     """Return the code to exit with: 128 + n after a signal, and always so after a stop.
 
     What a program does on SIGTERM differs: some end with 0, some with an error. Neither is the end
-    of a training. torchrun ends with 1 whatever ended its worker; the worker's code tells more. A
+    of a training. torchrun ends with 1 whatever ended its worker; the worker's code says more. A
     shell that hides a failure behind a pipe or a later command ends with 0, which is none, either.
     """
     if ending.stop_signal is not None:
@@ -89,7 +89,7 @@ def explain(ending: Ending) -> Termination | None:
         return replace(cause.termination, rank=_rank(ending))
     # A rank that was killed printed no traceback: the last one is of a peer that missed it.
     killed = cause is not None and (cause.worker_exit_code or 0) < 0
-    return (_printed(ending) if ending.code > 0 and not killed else None) or _told(ending)
+    return (_printed(ending) if ending.code > 0 and not killed else None) or _from_outside(ending)
 
 
 def _cause(ending: Ending) -> Record | None:
@@ -138,15 +138,16 @@ def _printed(ending: Ending) -> Termination | None:
     )
 
 
-def _told(ending: Ending) -> Termination:
-    """Tell the exit code or signal, and the last words."""
+def _from_outside(ending: Ending) -> Termination:
+    """The exit code or signal, and the last words."""
     code = exit_code(ending)
     number = code - 128 if code > 128 else None
     what = f"ended with code {code}" if number is None else f"was ended by {signal_name(number)}"
     words = last_words(own_lines(ending.tail))
     if number == signal.SIGKILL and words.reason in CONSEQUENCES:
         words = LastWords("")  # of a peer that missed it: who is killed says nothing
-    message = f"{_name(ending)} {what}" + (f": {words.text}" if words.text else " and told nothing")
+    explained = f": {words.text}" if words.text else " and reported no error"
+    message = f"{_name(ending)} {what}{explained}"
     if words.reason is not None:
         return Termination(words.reason, advised(words.reason, message), rank=_rank(ending))
     if number is None:
@@ -161,7 +162,7 @@ def _rank(ending: Ending) -> int:
 
 
 def _name(ending: Ending) -> str:
-    """Who ended: a rank that torchrun tells of, or the command."""
+    """Who ended: a rank that torchrun names, or the command."""
     cause = _cause(ending)
     if cause is not None and cause.worker_exit_code is not None:
         return f"rank {cause.rank}"

@@ -49,7 +49,7 @@ class Record:
         termination: what the exception was.
         rank: of the process; None outside of a distributed training.
         restart: how often torchrun had started the ranks anew.
-        worker_exit_code: an agent of torchrun tells of the worker that failed first, and this is
+        worker_exit_code: an agent of torchrun names the worker that failed first, and this is
             that one's exit code.
         pid: process id.
         place: what the launcher put into the environment (`place_of`).
@@ -106,11 +106,11 @@ def note_exception(directory: str, error: BaseException, place: str, *, helper: 
     """
     record = record_of(error, os.environ, time.time(), place=place, helper=helper)
     if (Path(directory) / STOP_MARKER).exists():
-        told = record.termination
-        if told.exception not in _ENDS_BY_SIGNAL:
+        end = record.termination
+        if end.exception not in _ENDS_BY_SIGNAL:
             rank = "" if record.rank is None else f"rank {record.rank} "
-            line = f"trainingjob-exec: {rank}stopped by {told.exception}: {told.message}"
-            sys.stderr.write(f"{line} ({told.frame})\n" if told.frame else f"{line}\n")
+            line = f"trainingjob-exec: {rank}stopped by {end.exception}: {end.message}"
+            sys.stderr.write(f"{line} ({end.frame})\n" if end.frame else f"{line}\n")
         return False
     file = Path(directory) / f"failure-{os.getpid()}.json"
     file.write_text(json.dumps(asdict(record)), encoding="utf-8")
@@ -144,8 +144,8 @@ def read_records(directory: Path) -> list[Record]:
     records = []
     for file in sorted(directory.glob(_PATTERN)):
         try:
-            told = json.loads(file.read_text(encoding="utf-8"))
-            records.append(Record(**{**told, "termination": Termination(**told["termination"])}))
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            records.append(Record(**{**kept, "termination": Termination(**kept["termination"])}))
         except (OSError, ValueError, TypeError, KeyError) as error:
             _logger.warning("cannot read %s: %s", file.name, error)
     return records
@@ -158,10 +158,10 @@ def read_last_start(directory: Path) -> float:
 
 
 def first_failure(records: Sequence[Record]) -> Record | None:
-    """Return the record that tells the cause.
+    """Return the record of the cause.
 
     Of ranks it is the first in time, of the last try of torchrun. A worker that was killed left
-    none, and its peers only tell that it is gone: then it is the agent's. Of the processes of one
+    none, and its peers only report that it is gone: then it is the agent's. Of the processes of one
     rank, or of none, it is the last: an earlier one may have been replaced by what came after it.
     What a helper of a process ran into counts only when that process says that a child failed.
     """

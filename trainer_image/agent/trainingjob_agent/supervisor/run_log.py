@@ -49,8 +49,8 @@ class RunLog:
         for metric in metrics:
             point = _point(metric)
             if point is None:
-                told = f"{metric.key}={metric.value} at step {metric.step}"[:_SHOWN_CHARACTERS]
-                text = f"MLflow cannot take {told}: left out, and so are others of its kind"
+                shown = f"{metric.key}={metric.value} at step {metric.step}"[:_SHOWN_CHARACTERS]
+                text = f"MLflow cannot take {shown}: left out, and so are others of its kind"
                 self._job.say_once("left-out", text)
             elif point.key.startswith(_SYSTEM_METRICS):
                 self._job.say_once(

@@ -85,7 +85,7 @@ class Supervisor:
             self._logs = LogKeeper(output, contract, self._companions.connection, directory)
 
     def run(self) -> int:
-        """Wait for the end, tell its cause, deliver everything; return the exit code."""
+        """Wait for the end, report its cause, deliver everything; return the exit code."""
         try:
             self._companions.start()
         except Exception:

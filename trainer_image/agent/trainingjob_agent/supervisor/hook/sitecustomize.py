@@ -46,7 +46,7 @@ def _install(directory: str) -> None:
 
             shown = note_exception(directory, error, place, helper=helper)
         except (ImportError, OSError) as reason:
-            # In another Python than ours, or without space; the printed traceback is told then.
+            # In another Python than ours, or without space; the printed traceback counts then.
             sys.stderr.write(f"trainingjob-exec: no record of this exception: {reason}\n")
         if shown:
             previous(kind, error, trace)
