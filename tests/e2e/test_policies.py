@@ -75,14 +75,23 @@ def policy(cluster: Cluster, name: str) -> Iterator[None]:
         )  # fmt: skip
 
     assert kubectl("apply").returncode == 0, kubectl("apply").stderr
-    # Of root, which both refuse; the API server takes a moment to enforce a new policy.
+    # Within the restricted standard, and refused by both policies; the API server takes a moment
+    # to enforce a new one.
+    container = {
+        "name": "probe",
+        "image": "probe",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {
+        "runAsUser": 1,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "probe", "namespace": cluster.namespace},
-        "spec": {
-            "containers": [{"name": "probe", "image": "probe", "securityContext": {"runAsUser": 1}}]
-        },
+        "spec": {"containers": [container], "securityContext": security},
     }
 
     def holds() -> bool:

@@ -74,6 +74,14 @@ _RESTART_RULE = rule(
     "stallPolicy",
 )
 
+# A runtime may give the command, and one that gives the agent leaves the command to its jobs.
+_COMMAND_RULE = rule(
+    "!has(self.agent) || self.agent != 'Inject' || has(self.command) || has(self.runtimeRef)",
+    "spec.command must be there when spec.agent is Inject: the agent runs it, and cannot know "
+    "what the image runs; write down the image's ENTRYPOINT and CMD",
+    "agent",
+)
+
 # They hold for the defaults of a runtime, too.
 DEFAULTS_RULES = (
     rule(
@@ -132,12 +140,6 @@ DEFAULTS_RULES = (
         "volumes",
     ),
     rule(
-        "!has(self.agent) || self.agent != 'Inject' || has(self.command)",
-        "spec.command must be there when spec.agent is Inject: the agent runs it, and cannot know "
-        "what the image runs; write down the image's ENTRYPOINT and CMD",
-        "agent",
-    ),
-    rule(
         "!has(self.agent) || self.agent != 'Inject' || !has(self.command)"
         " || !self.command.exists(word,"
         " word == 'trainingjob-exec' || word.endsWith('/trainingjob-exec'))",
@@ -178,4 +180,4 @@ def spec_rules(schema: JsonDict) -> None:
         "claimRetention is Keep",
         reason="FieldValueForbidden",
     )
-    schema.update(validations(unchanged, *_CHANGES, _RESTART_RULE, *DEFAULTS_RULES))
+    schema.update(validations(unchanged, *_CHANGES, _RESTART_RULE, _COMMAND_RULE, *DEFAULTS_RULES))
