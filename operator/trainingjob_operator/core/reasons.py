@@ -11,6 +11,7 @@ class Reason(StrEnum):
 
     # The operator's own.
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    COMMAND_MISSING = "CommandMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DISRUPTION_LIMIT_EXCEEDED = "DisruptionLimitExceeded"
     EXPERIMENT_NOT_ALLOWED = "ExperimentNotAllowed"

@@ -14,7 +14,14 @@ from trainingjob_operator.core.reasons import Reason
 # The runtime of jobs that name none: that of the namespace before that of the cluster.
 DEFAULT = "default"
 # What may come to be: the job goes on as soon as it does.
-WAITED_FOR = frozenset({Reason.IMAGE_MISSING, Reason.RUNTIME_INVALID, Reason.RUNTIME_NOT_FOUND})
+WAITED_FOR = frozenset(
+    {
+        Reason.COMMAND_MISSING,
+        Reason.IMAGE_MISSING,
+        Reason.RUNTIME_INVALID,
+        Reason.RUNTIME_NOT_FOUND,
+    }
+)
 
 
 def candidates(job: TrainingJob) -> tuple[tuple[RuntimeKind, str], ...]:
@@ -87,6 +94,12 @@ def verdict(job: TrainingJob, observed: Observed) -> RuntimeStatus | Failure | N
         )
     if not spec.image:
         return _no_image(f"{name} has none")
+    if spec.agent == "Inject" and not spec.command:
+        return Failure(
+            reason=Reason.COMMAND_MISSING,
+            message=f"spec.command is not set, and {name} has none: the agent runs the command, "
+            "and cannot know what the image runs; write down the image's ENTRYPOINT and CMD",
+        )
     return _status(found, resolution.sources(wanted, found.spec))
 
 

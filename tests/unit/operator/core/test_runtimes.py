@@ -152,6 +152,14 @@ WAITING: list[Any] = [
     ),
     pytest.param(
         asking(),
+        seeing(view({"defaults": {"agent": "Inject"}})),
+        "CommandMissing",
+        "spec.command is not set, and ClusterTrainingRuntime gpu has none: the agent runs the "
+        "command, and cannot know what the image runs; write down the image's ENTRYPOINT and CMD",
+        id="no-command-for-the-agent",
+    ),
+    pytest.param(
+        asking(),
         seeing(view({}, problem="spec.allow: Input should be a valid list")),
         "RuntimeInvalid",
         "the operator cannot use ClusterTrainingRuntime gpu: spec.allow: Input should be a valid "
