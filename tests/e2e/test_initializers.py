@@ -127,9 +127,10 @@ def test_files_and_a_model_reach_each_node_and_the_status_says_how_far_it_is(
     begin = f"initializer slow (1 of 4) fetches {files}/slow.bin on 2 of 2 nodes"
     wait_for("it says what it does", lambda: preparing(cluster, "prepared").startswith(begin), 90)
     assert cluster.state("prepared") == "Starting"
-    wait_for("it says how far it is", lambda: "% " in f"{preparing(cluster, 'prepared')} ", 60)
+    wait_for(
+        "it says how far it is", lambda: " MB of 4.1 MB, " in preparing(cluster, "prepared"), 60
+    )
     print(preparing(cluster, "prepared"))
-    assert " MB of 4.1 MB, " in preparing(cluster, "prepared")
     condition = cluster.condition("prepared", "Running")
     assert condition is not None
     assert (condition["status"], condition["reason"]) == ("False", "Preparing")

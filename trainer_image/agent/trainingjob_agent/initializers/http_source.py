@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTHORIZATION = "TRAININGJOB_OPTION_HTTP_AUTHORIZATION"
 """Variable with the value of the header Authorization, such as `Bearer …`."""
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
 _PARTIAL = 206
 _RANGE = re.compile(r"bytes (\d+)-")
