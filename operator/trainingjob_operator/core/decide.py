@@ -148,7 +148,9 @@ def _between_attempts(context: Context, observed: Observed) -> Plan:
     wait = (again - context.now).total_seconds()
     if wait > 0:
         return replace(status.plan(context, job.status), requeue_after=wait)
-    return _begin(context, observed)
+    # A successor may have seen the end of the attempt before it found the run.
+    unknown = launch.wait_for_run(context) if context.run_identity is None else None
+    return unknown or _begin(context, observed)
 
 
 def _following(job: TrainingJob, observed: Observed) -> JobView | None:

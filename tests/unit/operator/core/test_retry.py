@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from trainingjob_operator.core import manifests
-from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan
+from trainingjob_operator.core.intent import Action, ActionKind, EventIntent, Plan, RunView
 from trainingjob_operator.core.observe import JobView, Observed, PodView
 
 from tests.support.jobs import (
@@ -20,7 +20,7 @@ from tests.support.jobs import (
     running_pod,
     training_job,
 )
-from tests.support.plans import NOW, RUNNING, condition, decide, intent, wire
+from tests.support.plans import NOTHING, NOW, RUNNING, condition, decide, intent, wire
 
 FAILED = child(failed=True, reason="BackoffLimitExceeded", message="too many", ended_at=at(21))
 SYNCED = condition("MLflowSynced", "True", "Confirmed", "the run's status is that of the job")
@@ -196,6 +196,16 @@ def test_the_next_attempt_starts_though_ended_pods_are_kept(job: JobView | None)
         actions=(Action(ActionKind.CREATE_JOB, manifest=manifest),),
         run=intent("SCHEDULED", tags=SECOND_TAGS),
     )
+
+
+def test_the_next_attempt_waits_for_the_run_where_its_id_is_not_known_yet() -> None:
+    unknown = {name: value for name, value in RESTARTING.items() if name != "mlflow"}
+    restarting = training_job({"backoffLimit": 3}, unknown)
+    plan = decide(restarting, NOTHING, RunView(), at(40), SERVERS)
+    assert (plan.actions, plan.requeue_after) == ((), 30.0)
+    assert plan.run is not None
+    down = decide(restarting, NOTHING, RunView(problem="down"), at(40), SERVERS)
+    assert [action.kind for action in down.actions] == [ActionKind.CREATE_JOB]
 
 
 def test_a_restarted_attempt_that_starts_in_time_is_first_told_of_when_it_runs() -> None:
