@@ -25,7 +25,7 @@ from demo.terminal import Terminal
 NAMESPACE = "pictures"
 SCRIPTS = cluster.ROOT / "demo" / "scripts"
 IMAGE = "docker.io/trainingjob/trainer:dev"
-COLUMNS, ROWS = 112, 40
+COLUMNS, ROWS = 124, 40
 TJ = str(Path(sys.executable).with_name("tj"))
 FINISHED = "document.body.innerText.includes('Finished')"
 
@@ -108,13 +108,16 @@ def _namespace() -> Iterator[None]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace"}
     body |= {"metadata": {"name": NAMESPACE, "labels": labels}}  # type: ignore[dict-item]  # YAML
+    gone = ("kubectl", "delete", "namespace", NAMESPACE)
+    # An earlier time that was interrupted has left its jobs.
+    subprocess.run([*gone, "--ignore-not-found"], check=True)
     subprocess.run(
         ["kubectl", "apply", "--filename", "-"], input=yaml.safe_dump(body), text=True, check=True
     )
     try:
         yield
     finally:
-        subprocess.run(["kubectl", "delete", "namespace", NAMESPACE], check=True)
+        subprocess.run(gone, check=True)
 
 
 def _newest_run(client: MlflowClient, name: str) -> str:

@@ -16,6 +16,8 @@ GPU = "nvidia.com/gpu"
 PACKAGES_VOLUME, PACKAGES_DIRECTORY = "trainingjob-packages", "/trainingjob/packages"
 # The command as the user gave it, for people who look at the run.
 TAG_COMMAND = "code.command"
+# Without it they would show the preamble, too.
+TAG_SOURCE = "mlflow.source.name"
 _MAX_TAG = 5000
 # How the last word of the wrapper begins.
 _SETTINGS = json.dumps({"directory": snapshot.DIRECTORY}).rstrip("}")
@@ -124,8 +126,9 @@ def variable(text: str) -> tuple[str, str]:
 
 
 def tag_command(command: tuple[str, ...]) -> dict[str, str]:
-    """The tag of the run with its command."""
-    return {TAG_COMMAND: " ".join(command)[:_MAX_TAG]}
+    """The tags of the run with its command; MLflow's pages show that as the run's source."""
+    shown = " ".join(command)[:_MAX_TAG]
+    return {TAG_COMMAND: shown, TAG_SOURCE: shown}
 
 
 def to_yaml(objects: list[Manifest]) -> str:

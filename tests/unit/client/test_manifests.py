@@ -25,7 +25,12 @@ def test_the_least() -> None:
             "image": "torch:1",
             "command": ["python3", "-c", PREAMBLE, '{"directory": "/trainingjob/workdir"}'],
             "args": ["python", "train.py"],
-            "mlflow": {"tags": {"code.command": "python train.py"}},
+            "mlflow": {
+                "tags": {
+                    "code.command": "python train.py",
+                    "mlflow.source.name": "python train.py",
+                }
+            },
         },
     }
 
@@ -81,7 +86,11 @@ def test_everything() -> None:
             ],
             "mlflow": {
                 "experiment": "mnist",
-                "tags": {"code.sha256": CODE.sha256, "code.command": "sh -c echo $HOME $(date) $$"},
+                "tags": {
+                    "code.sha256": CODE.sha256,
+                    "code.command": "sh -c echo $HOME $(date) $$",
+                    "mlflow.source.name": "sh -c echo $HOME $(date) $$",
+                },
             },
         },
     }

@@ -42,6 +42,7 @@ def test_with_other_arguments() -> None:
     assert made["spec"]["args"] == ["python", "train.py", "--lr", "$$LR"]
     assert made["spec"]["mlflow"]["tags"] == {
         "code.command": "python train.py --lr $LR",
+        "mlflow.source.name": "python train.py --lr $LR",
         "code.repeats": "train-1a2b",
     }
     assert config_maps == []

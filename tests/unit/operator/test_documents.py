@@ -67,7 +67,8 @@ def test_the_operator_gives_no_other_reasons_of_its_own() -> None:
         for call in calls(OPERATOR, "Cause")
         if call.args and isinstance(call.args[0], ast.Constant)
     }
-    assert literals == {"Suspended"}  # the end of an attempt that is no failure
+    # Ends of an attempt that are no failure.
+    assert literals == {"Stopped", "Suspended"}
 
 
 def test_the_table_of_run_statuses_is_that_of_the_code() -> None:

@@ -86,9 +86,9 @@ def test_a_state_that_no_attempt_could_read_ends_training_at_the_first_checkpoin
 ) -> None:
     saving = checkpointer(tmp_path)
     kind = type(value)
-    told = rf"shared/scheduler/dates/1 in it, a {kind.__module__}.{kind.__qualname__}: "
+    message = rf"shared/scheduler/dates/1 in it, a {kind.__module__}.{kind.__qualname__}: "
 
-    with pytest.raises(TypeError, match=told):
+    with pytest.raises(TypeError, match=message):
         saving.save(1, own={}, shared={"scheduler": {"step": 1, "dates": ["today", value]}})
 
     assert saving.store.steps() == []

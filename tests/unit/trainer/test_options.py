@@ -35,6 +35,7 @@ ALL = {
     "stop_seconds": 20.0,
     "model_seconds": 90.0,
     "registered_model_name": "digits",
+    "collective_seconds": 120.0,
     "hang_seconds": 60.0,
     "profile_steps": StepRange(10, 15),
     "monitor_level": "full",

@@ -62,6 +62,7 @@ def test_digits_are_learned_and_everything_is_in_the_run(
         "adopt_checkpoints": "False",
         "stop_seconds": "15.0",
         "model_seconds": "840.0",
+        "collective_seconds": "600.0",
         "hang_seconds": "300.0",
         "profile_steps": "2:3",
         "monitor_level": "basic",

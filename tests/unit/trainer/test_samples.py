@@ -89,7 +89,7 @@ def test_a_picture_of_input_target_and_prediction(data: Iterable[Any], tmp_path:
     assert state(model) == before
 
 
-def test_what_is_told_of_a_classification() -> None:
+def test_what_a_classification_shows() -> None:
     scores = torch.tensor([[0.0, 5.0], [0.0, 5.0], [float("nan"), 0.0]])
     data = {"image": torch.rand(3, 1, 4, 4), "label": torch.tensor([1, 0, 0])}
 
@@ -116,7 +116,7 @@ def test_one_score_is_that_of_class_1() -> None:
     ]
 
 
-def test_what_is_told_of_an_image_to_image_task() -> None:
+def test_what_an_image_to_image_task_shows() -> None:
     images = torch.zeros(2, 1, 2, 2)
     answers = torch.stack([torch.full((1, 2, 2), 0.75), torch.full((1, 2, 2), float("inf"))])
     data = {

@@ -1,4 +1,4 @@
-"""A task of a user: found by its name, told what it lacks, taken from the documentation."""
+"""A task of a user: found by its name, refused for what it lacks, taken from the documentation."""
 
 import re
 from pathlib import Path

@@ -51,7 +51,7 @@ def best_loss(attempts: Attempts) -> float:
     return float(best["value"])
 
 
-class Told(Ranks):
+class Answered(Ranks):
     """Rank 0 of two, of which the other one has these metrics."""
 
     def __init__(self, *names: str) -> None:
@@ -61,6 +61,6 @@ class Told(Ranks):
         return [value, cast("T", list(self._names))]
 
 
-def test_other_metrics_on_another_rank_are_told() -> None:
+def test_other_metrics_on_another_rank_are_named() -> None:
     with pytest.raises(ValueError, match=r"\['loss', 'accuracy'\] and \['loss'\]"):
-        means_over_ranks({"loss": 1.0, "accuracy": 1.0}, 2, Told("loss"), torch.device("cpu"))
+        means_over_ranks({"loss": 1.0, "accuracy": 1.0}, 2, Answered("loss"), torch.device("cpu"))

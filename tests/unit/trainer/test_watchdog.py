@@ -22,8 +22,8 @@ from tests.support.waiting import wait_for
 
 
 @dataclass
-class Told:
-    """Takes what a watchdog tells."""
+class Kept:
+    """Takes what a watchdog reports."""
 
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
@@ -35,42 +35,42 @@ class Told:
         self.files.append((directory, file.read_text()))
 
 
-def test_a_hang_is_told_once_more_when_it_has_doubled_and_when_it_is_over(
+def test_a_hang_is_reported_once_more_when_it_has_doubled_and_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stacks_file()
     write_stacks_when_asked()
-    told, metrics = Told(), TrainingMetrics()
-    watchdog = Watchdog(0.5, told, metrics, Contract(node_rank=1), lambda: 7)
+    kept, metrics = Kept(), TrainingMetrics()
+    watchdog = Watchdog(0.5, kept, metrics, Contract(node_rank=1), lambda: 7)
 
     with watchdog:
-        wait_until(lambda: len(told.files) == 2)
+        wait_until(lambda: len(kept.files) == 2)
         watchdog.alive()
-        wait_until(lambda: told.metrics[-1:] == [("progress/stalled_seconds", 0.0, 7)])
+        wait_until(lambda: kept.metrics[-1:] == [("progress/stalled_seconds", 0.0, 7)])
         text = generate_latest(metrics.registry).decode()
 
-    names, silences, steps = zip(*told.metrics, strict=True)
+    names, silences, steps = zip(*kept.metrics, strict=True)
     assert set(names) == {"progress/stalled_seconds"}
     assert set(steps) == {7}
     first, second, *_ = silences
     assert (first >= 0.5, second > first) == (True, True)
-    [directory, stacks] = told.files[0]
+    [directory, stacks] = kept.files[0]
     assert directory == "stacks/node-1"
-    assert "in test_a_hang_is_told_once_more" in stacks
+    assert "in test_a_hang_is_reported_once_more" in stacks
     assert stacks in caplog.text
     assert "trainingjob_hangs_total 1.0" in text
     assert "training goes on after more than" in caplog.text
 
 
 def test_steps_in_time_are_no_hang(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told()
-    watchdog = Watchdog(600, told, TrainingMetrics(), Contract(), lambda: 1)
+    kept = Kept()
+    watchdog = Watchdog(600, kept, TrainingMetrics(), Contract(), lambda: 1)
 
     with watchdog:
         for _ in range(1_000):
             watchdog.alive()
 
-    assert (told.metrics, told.files, caplog.messages) == ([], [], [])
+    assert (kept.metrics, kept.files, caplog.messages) == ([], [], [])
 
 
 def test_the_main_thread_of_a_process_with_more_threads_than_faulthandler_shows() -> None:

@@ -62,7 +62,7 @@ def steps_of(sizes: Sizes) -> list[list[list[ImageBatch]]]:
 def trained(steps: list[list[ImageBatch]], kind: Kind, world_size: int) -> list[float]:
     """Return the weights after some steps of one rank."""
     parallel = parallel_by(kind)
-    parallel.set_up(world_size, CPU)
+    parallel.set_up(world_size, CPU, 60)
     options = RunOptions("plane", batch_size=BATCH_SIZE, learning_rate=0.5)
     stepper = Stepper(Plane(), options, CPU, len(steps), parallel, Ranks())
     for batches in steps:

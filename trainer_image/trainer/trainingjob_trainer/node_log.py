@@ -17,6 +17,8 @@ from trainingjob_agent.delivery.uploader import Uploader
 from trainingjob_agent.logs.keeper import LogKeeper
 from trainingjob_agent.logs.output import Output
 
+from trainingjob_trainer import recorder
+
 KEPT = "TRAININGJOB_NODE_LOG_KEPT"
 """Set for the ranks of a node whose output is kept already."""
 _READ_BYTES = 64 * 1024
@@ -45,11 +47,15 @@ def run_with_node_log(contract: Contract, start_ranks: Callable[[], int]) -> int
         keeper = LogKeeper(output, contract, connection, Path(directory))
         keeper.start()
         uploader.start()
+        recorder.write_to(os.environ, Path(directory))
         with _copied(output):
             code = start_ranks()
         if keeper.end():
             uploader.file(keeper.file, keeper.folder)
         stopped = code == EXIT_TERMINATED
+        folder = f"flight_recorder/attempt-{contract.attempt}"
+        for file in [] if stopped else recorder.files_of(os.environ):
+            uploader.file(file, folder)
         uploader.close(FLUSH_AFTER_SIGNAL_SECONDS if stopped else FLUSH_AFTER_FAILURE_SECONDS)
         return code
 

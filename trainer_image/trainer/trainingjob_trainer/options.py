@@ -153,6 +153,12 @@ class RunOptions:
             model_name, "in MLflow's model registry; the best model becomes a new version of it"
         ),
     )
+    collective_seconds: float = field(
+        default=600.0,
+        metadata=_read(
+            number(zero=False), "that a rank waits for another one in a step; else it fails"
+        ),
+    )
     hang_seconds: float = field(
         default=300.0,
         metadata=_read(

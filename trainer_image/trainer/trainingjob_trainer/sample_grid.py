@@ -39,7 +39,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Images that belong together, with a caption of two lines and, if it can be told, a verdict.
+    """Images that belong together, with a caption of two lines and, if known, a verdict.
 
     A classification has one tile; an image-to-image task has input, target and prediction.
     """

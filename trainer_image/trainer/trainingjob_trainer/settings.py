@@ -64,7 +64,7 @@ def _read(parameter: inspect.Parameter, given: Given) -> Any:
 
 
 def _type_of(parameter: inspect.Parameter) -> Any:
-    """The annotation; without one the default tells, and without both it is text."""
+    """The annotation; without one that of the default, and without both text."""
     if parameter.annotation is not inspect.Parameter.empty:
         return parameter.annotation
     default = parameter.default

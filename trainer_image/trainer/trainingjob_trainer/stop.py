@@ -73,7 +73,7 @@ class StopRequest:
 
 
 def _be_as_any_other() -> None:
-    """Have SIGTERM end this process, a forked child, and tell the parent nothing of it."""
+    """Have SIGTERM end this process, a forked child, without a word to the parent."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _let_through()

@@ -1,4 +1,4 @@
-"""What surrounds the training loop: its process, what it tells, and how it is stopped."""
+"""What surrounds the training loop: its process, what it reports to, and how it is stopped."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class TrainingStoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the loop tells, and asks, its surroundings. None of these waits for anything."""
+    """What the loop reports to, and asks, its surroundings. None of these waits for anything."""
 
     log_metrics: Callable[[Mapping[str, float], int], None]
     samples_drawn: Callable[[Path, int], None]

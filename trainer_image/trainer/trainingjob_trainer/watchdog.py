@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Takes what the watchdog tells, without waiting for MLflow."""
+    """Takes what the watchdog reports, without waiting for MLflow."""
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
         """Queue values for the run."""
@@ -39,9 +39,9 @@ class Sink(Protocol):
 
 
 class Watchdog(threading.Thread):
-    """Looks now and then whether there was a step; without one for long it tells once, not more.
+    """Looks now and then whether there was a step; without one for long it reports that once.
 
-    It tells again when that time has doubled, and when training goes on. It never ends anything.
+    It does so again when that time has doubled, and when training goes on. It never ends anything.
     Training itself only notes the time.
     """
 
@@ -63,7 +63,7 @@ class Watchdog(threading.Thread):
         self._look_seconds = min(_LONGEST_LOOK_SECONDS, seconds / 4)
         self._stopping = threading.Event()
         self._last_seconds = time.monotonic()
-        self._told_seconds = 0.0
+        self._reported_seconds = 0.0
 
     def __enter__(self) -> None:
         """Training begins."""
@@ -81,7 +81,7 @@ class Watchdog(threading.Thread):
         self._metrics.last_step_age.set_function(lambda: 0.0)
         self._stopping.set()
         self.join(_JOIN_SECONDS)
-        self._tell_of_the_end_of_a_hang()
+        self._report_the_end_of_a_hang()
 
     def alive(self) -> None:
         """Note that training goes on. Called in each step, so it does no more than that."""
@@ -95,7 +95,7 @@ class Watchdog(threading.Thread):
                 try:
                     self._look()
                 except Exception:
-                    _logger.exception("the watchdog cannot tell of a hang")
+                    _logger.exception("the watchdog cannot report a hang")
         finally:
             faulthandler.cancel_dump_traceback_later()
 
@@ -113,25 +113,25 @@ class Watchdog(threading.Thread):
     def _look(self) -> None:
         silent = self._silent_seconds()
         if silent < self._seconds:
-            self._tell_of_the_end_of_a_hang()
+            self._report_the_end_of_a_hang()
             return
-        if silent < 2 * self._told_seconds:
+        if silent < 2 * self._reported_seconds:
             return
-        if not self._told_seconds:
+        if not self._reported_seconds:
             self._metrics.hangs.inc()
-        self._told_seconds = silent
-        self._tell(silent)
+        self._reported_seconds = silent
+        self._report(silent)
         stacks = collect(stacks_file(), [(f"rank {rank}", pid) for rank, pid in local_ranks()])
         _logger.error("no step for %.0f s; the stacks of all ranks here:\n%s", silent, stacks)
         self._keep(stacks)
 
-    def _tell_of_the_end_of_a_hang(self) -> None:
-        if self._told_seconds:
-            _logger.warning("training goes on after more than %.0f s", self._told_seconds)
-            self._tell(0.0)
-            self._told_seconds = 0.0
+    def _report_the_end_of_a_hang(self) -> None:
+        if self._reported_seconds:
+            _logger.warning("training goes on after more than %.0f s", self._reported_seconds)
+            self._report(0.0)
+            self._reported_seconds = 0.0
 
-    def _tell(self, silent_seconds: float) -> None:
+    def _report(self, silent_seconds: float) -> None:
         self._sink.log_metrics({STALLED: round(silent_seconds, 1)}, step=max(1, self._step()))
 
     def _keep(self, stacks: str) -> None:

@@ -37,6 +37,7 @@ from trainingjob_trainer.loop import TrainingLoop
 from trainingjob_trainer.model_logging import ModelNotLoggedError, TrainedModel
 from trainingjob_trainer.options import RunOptions
 from trainingjob_trainer.parallel import Parallel, parallel_by
+from trainingjob_trainer.recorder import write_record
 from trainingjob_trainer.results import example_of, models_of
 from trainingjob_trainer.resume import Setup
 from trainingjob_trainer.services import Services
@@ -127,7 +128,7 @@ class Worker:
             self._services.log_datasets(task.datasets())
         request = DataRequest(options.batch_size, contract.rank, contract.world_size, options.seed)
         parallel = parallel_by(options.parallel)
-        with _joined(parallel, contract.world_size, device):
+        with _joined(parallel, contract.world_size, device, options.collective_seconds):
             training = prepare(
                 task,
                 task.build_loaders(request),
@@ -269,11 +270,18 @@ class Worker:
 
 
 @contextmanager
-def _joined(parallel: Parallel, world_size: int, device: torch.device) -> Iterator[None]:
-    """Join the other ranks, and leave them at the end."""
-    parallel.set_up(world_size, device)
+def _joined(
+    parallel: Parallel, world_size: int, device: torch.device, seconds: float
+) -> Iterator[None]:
+    """Join the other ranks, and leave them at the end; after an error say what all did last."""
+    parallel.set_up(world_size, device, seconds)
     try:
         yield
+    except TrainingStoppedError:
+        raise
+    except Exception:
+        write_record()
+        raise
     finally:
         parallel.destroy()
 

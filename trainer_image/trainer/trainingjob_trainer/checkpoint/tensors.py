@@ -93,7 +93,7 @@ def _errors_as_exceptions() -> Iterator[None]:
     """DCP's own is a BaseException, by which a process would end without a word."""
     try:
         with warnings.catch_warnings():
-            # To save or load without the others is what a process is told to do here.
+            # To save or load without the others is meant here.
             warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or un")
             yield
     except CheckpointException as error:

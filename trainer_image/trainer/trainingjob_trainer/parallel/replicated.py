@@ -19,10 +19,10 @@ class Replicated:
 
     joint = False
 
-    def set_up(self, world_size: int, device: torch.device) -> None:
+    def set_up(self, world_size: int, device: torch.device, seconds: float) -> None:
         """See `Parallel`."""
         if world_size > 1:
-            join(world_size, device)
+            join(world_size, device, seconds)
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
         """See `Parallel`."""

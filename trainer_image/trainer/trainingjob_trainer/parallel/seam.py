@@ -20,8 +20,11 @@ class Parallel(Protocol):
     joint: bool
     """Whether a forward pass needs all ranks at the same time."""
 
-    def set_up(self, world_size: int, device: torch.device) -> None:
-        """Join the other ranks, if there are any: NCCL on GPUs, gloo on CPUs."""
+    def set_up(self, world_size: int, device: torch.device, seconds: float) -> None:
+        """Join the other ranks, if there are any: NCCL on GPUs, gloo on CPUs.
+
+        After `seconds` a rank no longer waits for another one, which is an error.
+        """
         ...
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:

@@ -32,9 +32,9 @@ class Sharded:
 
     joint = True
 
-    def set_up(self, world_size: int, device: torch.device) -> None:
+    def set_up(self, world_size: int, device: torch.device, seconds: float) -> None:
         """See `Parallel`."""
-        join(world_size, device)
+        join(world_size, device, seconds)
         self._mesh = init_device_mesh(device.type, (world_size,))
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
