@@ -14,7 +14,7 @@ from mlflow.entities import RunStatus
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for
 
-TASKS = Path(__file__).parents[1] / "unit" / "trainer"
+TASKS = Path(__file__).parent / "tasks"
 """Where the tasks of the tests are."""
 
 
