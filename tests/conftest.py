@@ -25,10 +25,10 @@ _LONGEST_FIRST = [
         "integration/agent/test_delivery.py",
         "integration/operator/test_life.py",
         "integration/operator/test_stalls.py",
-        "unit/trainer/test_resume.py",
+        "integration/trainer/test_resume.py",
         "integration/operator/test_restarts.py",
         "integration/localcluster/test_recovery.py",
-        "unit/trainer/test_run.py",
+        "integration/trainer/test_run.py",
         "integration/agent/test_environments.py",
         "integration/operator/test_rollout.py",
         "integration/agent/test_delivery_end.py",
@@ -37,7 +37,7 @@ _LONGEST_FIRST = [
         "integration/agent/test_delivery_refusals.py",
         "integration/operator/test_leader.py",
         "integration/agent/test_tracking.py",
-        "unit/trainer/test_model_logging.py",
+        "integration/trainer/test_model_logging.py",
     )
 ]
 """Those that take longer than half a minute: no process is left alone with one of them at the end.

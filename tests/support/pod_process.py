@@ -12,10 +12,8 @@ import pytest
 from mlflow.entities import RunStatus
 
 from tests.support.processes import MlflowServer, free_port
+from tests.support.tasks import DIRECTORY
 from tests.support.waiting import wait_for
-
-TASKS = Path(__file__).parents[1] / "unit" / "trainer"
-"""Where the tasks of the tests are."""
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -74,7 +72,7 @@ class Trainer:
     def _environment(self, environment: dict[str, str]) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": str(TASKS),
+            "PYTHONPATH": str(DIRECTORY),
             "TRAININGJOB_NAME": "digits",
             "TRAININGJOB_TERMINATION_LOG": str(self.termination_log),
             "TRAININGJOB_CHECKPOINT_DIR": str(self.directory),

@@ -9,7 +9,7 @@ from torch import Tensor
 from trainingjob_trainer.samples import save_sample_predictions
 from trainingjob_trainer.samples.reading import predict
 
-from tests.unit.trainer.sample_models import Answer, errors
+from tests.integration.trainer.sample_models import Answer, errors
 
 TRUTH = torch.tensor([[0, 1], [2, 255]])
 

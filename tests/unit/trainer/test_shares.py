@@ -4,7 +4,7 @@ import pytest
 import torch
 from trainingjob_trainer.checkpoint.shares import join, share_of, split
 
-from tests.unit.trainer.attempts import exact
+from tests.integration.trainer.attempts import exact
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.attempts import Attempts
 
 OPTIONS = ("--epochs", "1", "--batch-size", "6")
 

@@ -13,7 +13,7 @@ from trainingjob_trainer.task import Metric, TaskNotFoundError
 from trainingjob_trainer.tasks.wine import WineTask
 from trainingjob_trainer.validation import Validation
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 CPU = torch.device("cpu")
 OPTIONS = ("--epochs", "1", "--batch-size", "6")

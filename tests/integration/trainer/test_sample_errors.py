@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from trainingjob_trainer.samples import save_sample_predictions
 
-from tests.unit.trainer.sample_models import (
+from tests.integration.trainer.sample_models import (
     Classifier,
     batch,
     errors,

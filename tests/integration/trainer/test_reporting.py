@@ -12,7 +12,7 @@ from trainingjob_trainer.progress import Means, Progress
 from trainingjob_trainer.reporting import Reporter
 from trainingjob_trainer.throughput import Throughput
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from trainingjob_agent.causes.reasons import classify
 from trainingjob_trainer.command_line import parse_options
 from trainingjob_trainer.settings import Given, SettingError, read_settings
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 
 class Everything:

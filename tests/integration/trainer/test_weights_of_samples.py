@@ -14,8 +14,8 @@ from trainingjob_trainer.stepping import Stepper
 from trainingjob_trainer.task import DataRequest, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
+from tests.integration.trainer.attempts import IMPORTED
 from tests.support.processes import free_port
-from tests.unit.trainer.attempts import IMPORTED
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 4

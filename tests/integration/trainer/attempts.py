@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from tests.integration.trainer.rank import train
 from tests.support.processes import free_port
-from tests.unit.trainer.rank import train
 
 _SECONDS = 300
 IMPORTED = [

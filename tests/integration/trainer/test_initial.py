@@ -11,8 +11,8 @@ from trainingjob_trainer.initial import load_initial_weights
 from trainingjob_trainer.model_logging import TrainedModel, log_model
 from trainingjob_trainer.options import OptionError
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.attempts import Attempts
 
 
 def model() -> nn.Sequential:

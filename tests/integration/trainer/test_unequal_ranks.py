@@ -8,7 +8,7 @@ import torch
 from trainingjob_trainer.checkpoint import CheckpointStore
 from trainingjob_trainer.distributed import Ranks, means_over_ranks
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 T = TypeVar("T")
 OPTIONS = ("--epochs", "1", "--batch-size", "6")

@@ -3,7 +3,7 @@
 from torch import Tensor
 from trainingjob_trainer.tasks.images import ImageBatch
 
-from tests.unit.trainer.tiny_task import TinyTask
+from tests.support.tasks.tiny_task import TinyTask
 
 
 class CudaErrorTask(TinyTask):

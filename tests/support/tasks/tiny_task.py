@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from trainingjob_trainer.task import DataRequest, Loaders
 from trainingjob_trainer.tasks.images import ImageBatch, ImageTask
 
-from tests.unit.trainer import tiny_loaders
+from tests.support.tasks import tiny_loaders
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike

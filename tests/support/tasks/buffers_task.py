@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.unit.trainer.tiny_task import TinyTask
+from tests.support.tasks.tiny_task import TinyTask
 
 
 class Transposed(nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from trainingjob_trainer.checkpoint import CheckpointStore
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 OPTIONS = ("--epochs", "1", "--batch-size", "6", "--checkpoint-every-seconds", "0")
 STEPS = 5

@@ -23,7 +23,7 @@ from trainingjob_trainer.hyperparameters import Hyperparameters
 from trainingjob_trainer.options import OptionError
 from trainingjob_trainer.stepping import learning_rate_factor
 
-from tests.unit.trainer.attempts import Attempts
+from tests.integration.trainer.attempts import Attempts
 
 Build = Callable[[SGD], LRScheduler]
 

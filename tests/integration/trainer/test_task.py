@@ -10,9 +10,9 @@ from trainingjob_trainer.task import TaskNotFoundError, load_task
 from trainingjob_trainer.tasks.denoise import DenoiseTask
 from trainingjob_trainer.tasks.mnist import MnistTask
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.attempts import Attempts
 
 PAGE = Path(__file__).parents[3] / "docs" / "trainer" / "your-own-task.md"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from trainingjob import Client, JobFailed, Run, UserError
 
+from tests.integration.client.test_local import SCRIPT
 from tests.support.processes import MlflowServer
-from tests.unit.client.test_local import SCRIPT
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from trainingjob_trainer.sample_grid import Sample, Tile, draw_grid
 from trainingjob_trainer.samples import save_sample_predictions
 from trainingjob_trainer.samples.reading import predict
 
-from tests.support.processes import MlflowServer
-from tests.unit.trainer.sample_models import (
+from tests.integration.trainer.sample_models import (
     Answer,
     Classifier,
     Upscaler,
@@ -26,6 +25,7 @@ from tests.unit.trainer.sample_models import (
     pair,
     state,
 )
+from tests.support.processes import MlflowServer
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from trainingjob_trainer.task import Batch, Metric
 
-from tests.unit.trainer.tiny_task import TinyTask
+from tests.support.tasks.tiny_task import TinyTask
 
 # Beside the environment, as `make frameworks` puts it there.
 sys.path.append(str(Path(sys.prefix) / "frameworks"))

@@ -10,8 +10,8 @@ from trainingjob_agent.contract import Contract
 from trainingjob_trainer.node_log import run_with_node_log
 from trainingjob_trainer.recorder import write_to
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.attempts import Attempts
 
 VARIABLE = "TORCH_FR_DUMP_TEMP_FILE"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from trainingjob_trainer.checkpoint import DirectoryInUseError, Holder, Lease
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.pod_process import wait_until
-from tests.unit.trainer.attempts import Attempts
 
 EVERY = 0.05
 FIRST, SECOND = Holder("digits", "u-1", 1), Holder("letters", "u-2", 1)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from trainingjob_trainer.parallel.sharded import blocks_of
 
-from tests.unit.trainer.attempts import Attempts
-from tests.unit.trainer.tiny_loaders import SAMPLES
+from tests.integration.trainer.attempts import Attempts
+from tests.support.tasks.tiny_loaders import SAMPLES
 
 EPOCHS = 2
 OPTIONS = (

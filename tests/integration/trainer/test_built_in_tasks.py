@@ -8,9 +8,9 @@ import mlflow
 import numpy as np
 import pytest
 
+from tests.integration.trainer.attempts import Attempts
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-from tests.unit.trainer.attempts import Attempts
 
 
 @pytest.fixture

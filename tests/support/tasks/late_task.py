@@ -6,8 +6,8 @@ from pathlib import Path
 from torch import Tensor
 from trainingjob_trainer.tasks.images import ImageBatch
 
+from tests.support.tasks.tiny_task import TinyTask
 from tests.support.waiting import wait_for
-from tests.unit.trainer.tiny_task import TinyTask
 
 
 class LateTask(TinyTask):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from trainingjob_trainer.checkpoint import CheckpointStore
 
-from tests.unit.trainer.attempts import Attempts, exact
+from tests.integration.trainer.attempts import Attempts, exact
 
 EPOCHS = 3
 INTERRUPTIONS = 3
