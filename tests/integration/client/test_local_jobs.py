@@ -90,10 +90,10 @@ def scaled(value, *, by=SCALE):
 def test_a_function_of_a_module(
     client: Client, mlflow: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "scaling.py").write_text(MODULE)
+    (tmp_path / "job_of_a_module.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    run = importlib.import_module("scaling").scaled.on(client).submit(4, by=3)
+    run = importlib.import_module("job_of_a_module").scaled.on(client).submit(4, by=3)
     assert run.result() == {"value": 12}
     assert "scaling 4" in list(run.logs())
     assert run.name.startswith("scaled-")

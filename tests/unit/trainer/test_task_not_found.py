@@ -16,8 +16,9 @@ from trainingjob_trainer.task import TaskNotFoundError, load_task
             "collections:OrderedDict",
             (
                 "collections:OrderedDict is not a task: it lacks name, build_model, "
-                "build_loaders, forward, loss, count, metrics, build_optimizer, build_scheduler, "
-                'example, draw_samples; where batches have an "image", inherit from '
+                "build_loaders, forward, loss, count, metrics, build_metrics, measure, "
+                "build_optimizer, build_scheduler, example, draw_samples, datasets, tokens, "
+                'flops_per_sample; where batches have an "image", inherit from '
                 "trainingjob_trainer.tasks.images.ImageTask, which has it"
             ),
         ),
