@@ -133,6 +133,9 @@ class Sweeper:
         end = orphans.right_end(run.run_id, run.tags, job, guarded, started, now)
         if end is None:
             return
+        if (await server.get_run(run.run_id)).status not in OPEN:
+            # The search is older than that: the job itself has ended it meanwhile.
+            return
         status, ended = end
         end_ms = int(ended.timestamp() * 1000)
         await self._close_below(server, run, status, end_ms)

@@ -1,5 +1,7 @@
 """The sweep over runs that no job looks after, with hostile ones among them."""
 
+from collections.abc import Callable
+
 import pytest
 from trainingjob_operator.api import TrainingJob
 from trainingjob_operator.runs.sweeper import NotServed, Sweeper
@@ -15,11 +17,20 @@ OURS = {
 }
 
 
-async def swept(fake: FakeMlflow, job: TrainingJob | None, guarded: str = "") -> list[str]:
-    """Sweep once; returns the loops that counted an error."""
+async def swept(
+    fake: FakeMlflow,
+    job: TrainingJob | None,
+    guarded: str = "",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Sweep once; returns the loops that counted an error.
+
+    `meanwhile` happens between the search for open runs and what becomes of them.
+    """
     errors: list[str] = []
 
     async def lookup(_namespace: str, name: str) -> TrainingJob | None:
+        meanwhile()
         if name == "breaks":
             raise RuntimeError("a fault of ours")
         if name == "theirs":
@@ -74,3 +85,11 @@ async def test_a_run_whose_pods_may_live_though_its_job_is_gone_is_not_closed_ye
     fake = FakeMlflow()
     fake.add("dying", **OURS)["info"]["start_time"] = 1_000
     assert (await swept(fake, None, guarded="u-1"), fake.status("dying")) == ([], "RUNNING")
+
+
+async def test_a_run_that_ended_since_the_search_is_not_ended_again() -> None:
+    fake = FakeMlflow()
+    info = fake.add("left", **OURS)["info"]
+    info["start_time"] = 1_000
+    await swept(fake, None, meanwhile=lambda: info.update(status="FINISHED"))
+    assert (fake.status("left"), fake.calls["runs/update"]) == ("FINISHED", 0)
