@@ -56,8 +56,7 @@ class TrainingRuntimeSpec(ApiModel):
         max_length=MAX_ALLOWED,
         description="Fields that a job with this runtime may set, e.g. [args, mlflow.tags]; it has "
         "Failed if it sets another one. runtimeRef, suspend, stop and managedBy are always "
-        "allowed. "
-        "Default: all fields.",
+        "allowed. Default: all fields.",
     )
     template: PodTemplate = Field(
         default={},

@@ -64,7 +64,7 @@ class Ends:
             continue_token=None,
         )
         pods = [pod_view(one) for one in found["items"]]
-        return [pod for pod in pods if pod.live and pod.node and not pod.deleting]
+        return [pod for pod in pods if pod.on_a_node]
 
     async def _end_pod(self, namespace: str, name: str) -> None:
         try:

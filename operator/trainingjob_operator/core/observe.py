@@ -83,6 +83,11 @@ class PodView:
         return self.phase not in ENDED_PHASES
 
     @property
+    def on_a_node(self) -> bool:
+        """Whether a kubelet has it, and may still be asked to end it so that it stays readable."""
+        return self.live and bool(self.node) and not self.deleting
+
+    @property
     def ended(self) -> bool:
         """Whether its trainer container has ended, or never will run; others may still run."""
         return self.end is not None or not self.live

@@ -1,4 +1,4 @@
-"""A flag goes before the environment, that before the file, that before the default."""
+"""A flag overrides the environment, which overrides the file, which overrides the default."""
 
 from pathlib import Path
 

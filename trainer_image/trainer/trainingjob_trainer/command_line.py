@@ -23,7 +23,7 @@ FILE_VARIABLE = "TRAININGJOB_OPTIONS_FILE"
 def parse_options(
     arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
 ) -> RunOptions:
-    """Return the options: a flag goes before the environment, that before the file.
+    """Return the options: a flag overrides the environment, which overrides the file.
 
     Exits with status 2 and a usage message when one of them is wrong.
     """
@@ -54,7 +54,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         help="train a task",
         description="Train a task; on several nodes or processes when the PET_ variables say so. "
         f"Each option can also come from the environment ({PREFIX}BATCH_SIZE for --batch-size) "
-        "and from a file (batch_size); a flag goes before the environment, that before the file. "
+        "and from a file (batch_size); a flag overrides the environment, which overrides the file. "
         f"So can the settings of the task: --set NAME=VALUE, {SETTING_PREFIX}NAME, and the table "
         "`settings` of the file.",
         argument_default=argparse.SUPPRESS,

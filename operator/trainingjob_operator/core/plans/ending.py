@@ -25,7 +25,7 @@ def end_all(job: TrainingJob, observed: Observed) -> tuple[Action, ...]:
 
 def end_pods(observed: Observed, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
     """Have the kubelets end the pods that run; delete those that did not end in time."""
-    running = [pod for pod in pods if pod.live and pod.node and not pod.deleting]
+    running = [pod for pod in pods if pod.on_a_node]
     stuck = [pod for pod in running if pod.name in observed.stuck]
     ends = [Action(ActionKind.END_POD, name=pod.name) for pod in running if not pod.ending]
     return (*ends, *(Action(ActionKind.DELETE_POD, name=pod.name) for pod in stuck))
