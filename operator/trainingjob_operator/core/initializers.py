@@ -8,7 +8,12 @@ from typing import Any
 
 from trainingjob_operator.api import Initializer, TrainingJobSpec
 from trainingjob_operator.api.initializer_rules import INITIALIZER_PREFIX, SOURCE_PREFIX
-from trainingjob_operator.core.injection import DIRECTORY, AgentImage, container_of_agent
+from trainingjob_operator.core.injection import (
+    DIRECTORY,
+    AgentImage,
+    container_of_agent,
+    with_pod_spec,
+)
 
 Manifest = dict[str, Any]
 
@@ -22,15 +27,13 @@ def with_initializers(child: Manifest, spec: TrainingJobSpec, agent: AgentImage)
     """The Job with an init container for each initializer; as it is without one."""
     if not spec.initializers:
         return child
-    template = child["spec"]["template"]
-    pod = _with_volumes(template["spec"], spec)
+    pod = _with_volumes(child["spec"]["template"]["spec"], spec)
     made = [_container(pod, one, spec, agent) for one in spec.initializers]
     present = pod.get("initContainers", [])
     # After the sidecars, which may be their way to the network, and before those of the job.
     sidecars = [one for one in present if one.get("restartPolicy") == "Always"]
     others = [one for one in present if one.get("restartPolicy") != "Always"]
-    pod = {**pod, "initContainers": [*sidecars, *made, *others]}
-    return {**child, "spec": {**child["spec"], "template": {**template, "spec": pod}}}
+    return with_pod_spec(child, {**pod, "initContainers": [*sidecars, *made, *others]})
 
 
 def _with_volumes(pod: Manifest, spec: TrainingJobSpec) -> Manifest:

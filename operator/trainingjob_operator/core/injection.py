@@ -42,9 +42,13 @@ def with_agent(child: Manifest, spec: TrainingJobSpec, agent: AgentImage) -> Man
     """The Job with the agent in its pods; as it is where the agent is in the image, or nowhere."""
     if not is_injected(spec, agent):
         return child
-    template = child["spec"]["template"]
-    pod = _pod(template["spec"], spec, agent)
-    return {**child, "spec": {**child["spec"], "template": {**template, "spec": pod}}}
+    return with_pod_spec(child, _pod(child["spec"]["template"]["spec"], spec, agent))
+
+
+def with_pod_spec(child: Manifest, pod: Manifest) -> Manifest:
+    """The Job with another spec of its pods."""
+    template = {**child["spec"]["template"], "spec": pod}
+    return {**child, "spec": {**child["spec"], "template": template}}
 
 
 def is_injected(spec: TrainingJobSpec, agent: AgentImage) -> bool:
