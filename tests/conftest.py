@@ -1,5 +1,7 @@
-"""What all tests share: an MLflow server, the order of the files, patience."""
+"""What all tests share: an MLflow server, the order of the files, patience, one environment."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,16 @@ _LONGEST_FIRST = [
 
 Those that wait stand between those that compute, of which three at once would only be slower.
 """
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Leave the next test the environment that this one found: MLflow reads its settings there."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,7 +3,9 @@
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ URI = "MLFLOW_TRACKING_URI"
 _DEFAULT_EXPERIMENT = "0"
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+] [A-Za-z ]+")
 _SHOWN = 300
-_CLIENT_DEFAULTS = {
+_SETTINGS = {
     # MLflow's own defaults try a server that is away for four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -44,8 +46,7 @@ class KeptRun:
         Raises:
             UserError: the server does not answer, or refuses.
         """
-        client = _client_of(self._uri)
-        with _Explained(self._uri):
+        with _calls(self._uri) as client:
             return dict(client.get_run(self._run_id).data.metrics)
 
     def names(self, folder: str) -> list[str]:
@@ -54,8 +55,7 @@ class KeptRun:
         Raises:
             UserError: as above.
         """
-        client = _client_of(self._uri)
-        with _Explained(self._uri):
+        with _calls(self._uri) as client:
             return [
                 one.path for one in client.list_artifacts(self._run_id, folder) if not one.is_dir
             ]
@@ -75,8 +75,7 @@ class KeptRun:
         Raises:
             UserError: as above.
         """
-        client = _client_of(self._uri)
-        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _Explained(self._uri):
+        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _calls(self._uri) as client:
             return Path(client.download_artifacts(self._run_id, path, directory)).read_bytes()
 
     def put(self, folder: str, name: str, content: bytes) -> str:
@@ -85,8 +84,7 @@ class KeptRun:
         Raises:
             UserError: as above.
         """
-        client = _client_of(self._uri)
-        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _Explained(self._uri):
+        with tempfile.TemporaryDirectory(prefix="tj-") as directory, _calls(self._uri) as client:
             file = Path(directory) / name
             file.write_bytes(content)
             client.log_artifact(self._run_id, str(file), folder)
@@ -98,9 +96,8 @@ class KeptRun:
         Raises:
             UserError: as above.
         """
-        client = _client_of(self._uri)
         with tempfile.TemporaryDirectory(prefix="tj-") as directory:
-            with _Explained(self._uri):
+            with _calls(self._uri) as client:
                 local = Path(client.download_artifacts(self._run_id, path, directory))
             with local.open(errors="replace") as file:
                 yield from (line.rstrip("\n") for line in file)
@@ -110,8 +107,8 @@ class Server:
     """The runs of a server as a local job writes them: with the rights of who calls it."""
 
     def __init__(self, uri: str) -> None:
+        check_installed()
         self._uri = uri
-        self._client = _client_of(uri)
 
     def start(self, experiment: str | None, name: str, tags: dict[str, str]) -> tuple[str, str]:
         """Create a run that is RUNNING; returns the ids of its experiment and of itself.
@@ -119,9 +116,9 @@ class Server:
         Raises:
             UserError: the server does not answer, or refuses.
         """
-        with _Explained(self._uri):
-            experiment_id = self._experiment(experiment)
-            made = self._client.create_run(experiment_id, tags=tags, run_name=name)
+        with _calls(self._uri) as client:
+            experiment_id = _experiment_id(client, experiment)
+            made = client.create_run(experiment_id, tags=tags, run_name=name)
             return experiment_id, str(made.info.run_id)
 
     def end(self, run_id: str, status: str, tags: dict[str, str]) -> None:
@@ -130,16 +127,10 @@ class Server:
         Raises:
             UserError: as above.
         """
-        with _Explained(self._uri):
+        with _calls(self._uri) as client:
             for key, value in tags.items():
-                self._client.set_tag(run_id, key, value)
-            self._client.set_terminated(run_id, status)
-
-    def _experiment(self, name: str | None) -> str:
-        if name is None:
-            return _DEFAULT_EXPERIMENT
-        found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else self._client.create_experiment(name))
+                client.set_tag(run_id, key, value)
+            client.set_terminated(run_id, status)
 
 
 def check_installed() -> None:
@@ -154,31 +145,58 @@ def check_installed() -> None:
         )
 
 
-def _client_of(uri: str) -> "MlflowClient":
-    for variable, value in _CLIENT_DEFAULTS.items():
-        os.environ.setdefault(variable, value)
-    check_installed()
-    from mlflow import MlflowClient
+class _SettingsOfCalls:
+    """MLflow's client reads its settings from the environment only.
 
-    return MlflowClient(uri)
+    Ours are there while a call of ours runs and no longer: a notebook's own calls of MLflow, which
+    may wait minutes for a busy server, keep theirs. Safe to use from several threads.
+    """
 
-
-class _Explained:
-    """Turns what MLflow's client raises, which may be anything, into UserError."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._ours: list[str] = []
 
     def __enter__(self) -> None:
-        return None
+        with self._lock:
+            self._calls += 1
+            if self._calls == 1:
+                self._ours = [name for name in _SETTINGS if name not in os.environ]
+                os.environ.update({name: _SETTINGS[name] for name in self._ours})
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with self._lock:
+            self._calls -= 1
+            if self._calls == 0:
+                for name in self._ours:
+                    os.environ.pop(name, None)
+
+
+_SETTINGS_OF_CALLS = _SettingsOfCalls()
+
+
+@contextmanager
+def _calls(uri: str) -> Iterator["MlflowClient"]:
+    """A client for some calls; what it raises, which may be anything, becomes a UserError."""
+    check_installed()
+    with _SETTINGS_OF_CALLS:
+        from mlflow import MlflowClient
+
+        try:
+            yield MlflowClient(uri)
+        except Exception as error:
             raise UserError(
-                f"MLflow at {self._uri} does not answer as it should: {_cause(error)}",
+                f"MLflow at {uri} does not answer as it should: {_cause(error)}",
                 f"set {URI} to an address that this machine reaches, such as that of a "
                 "kubectl port-forward, and MLFLOW_TRACKING_TOKEN where it asks for a login",
             ) from error
+
+
+def _experiment_id(client: "MlflowClient", name: str | None) -> str:
+    if name is None:
+        return _DEFAULT_EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    return str(found.experiment_id if found else client.create_experiment(name))
 
 
 def _cause(error: Exception) -> str:

@@ -58,6 +58,15 @@ def test_the_latest_metrics(mlflow: MlflowServer, tmp_path: Path) -> None:
         ]
 
 
+def test_the_users_own_calls_keep_their_settings(mlflow: MlflowServer) -> None:
+    """A notebook's client waits for a busy server as long as before it asked us about a run."""
+    run_id, before = mlflow.create_run(), dict(os.environ)
+    assert KeptRun(run_id, mlflow.uri).metrics() == {}
+    with pytest.raises(UserError):
+        KeptRun("0" * 32, mlflow.uri).metrics()
+    assert dict(os.environ) == before
+
+
 def tj(
     server: FakeApiServer, directory: Path, *arguments: str, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
