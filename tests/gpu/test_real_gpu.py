@@ -51,7 +51,7 @@ def test_the_monitor_tells_what_nvidia_smi_tells(real_gpus: list[Gpu]) -> None:
 
 
 BUSY = """
-import time, torch
+import time, mlflow, torch
 held = torch.ones(2**30, dtype=torch.uint8, device="cuda")
 matrix = torch.rand(4096, 4096, device="cuda", dtype=torch.bfloat16)
 end = time.monotonic() + 15
@@ -59,6 +59,7 @@ while time.monotonic() < end:
     for _ in range(20):
         matrix @ matrix
     torch.cuda.synchronize()
+mlflow.log_metric("rounds", 1)
 """
 
 
@@ -87,6 +88,7 @@ def test_a_cuda_script_under_exec_is_seen_at_work(
     run = client.get_run(run_id)
     assert run.data.tags["trainingjob.gpus"].startswith("GPU 0 (GPU-")
     assert not [name for name in run.data.metrics if name.startswith("system/gpu_1_")]
+    assert run.data.metrics["system/rank_0_cuda_allocated_megabytes"] > 1000
 
 
 @pytest.mark.usefixtures("real_gpus")

@@ -8,7 +8,9 @@ from prometheus_client.registry import Collector
 _MAX_METRICS = 200
 """A script may well have one name for each layer of its model; each is a time series."""
 
-_PROGRESS = "progress/"
+_STEP_IS_TIME = ("progress/", "system/")
+"""Begin the names of what is reported for the script, and not logged by it at a step."""
+
 _PERCENTAGE = "progress/percentage"
 _EPOCH = "progress/epoch"
 _STEP = "progress/step"
@@ -27,8 +29,8 @@ class ScriptMetrics(Collector):
             self._latest[key] = value
         if key == _STEP:
             step = int(value)
-        elif key.startswith(_PROGRESS):
-            return  # what reports the progress has the time as its step
+        elif key.startswith(_STEP_IS_TIME):
+            return
         if self._step is None or step > self._step:
             self._step = step
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trainingjob_agent.delivery.batch import Batch
 from trainingjob_agent.delivery.outbox import outbox_of_process
 from trainingjob_agent.delivery.point import Point
+from trainingjob_agent.supervisor.allocator import allocator_of
 from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
 
 _EVERY_SECONDS = 5.0
@@ -84,6 +85,7 @@ def progress_of_process() -> Progress | None:
     outbox = outbox_of_process(job.outbox)
 
     def log(metrics: dict[str, float]) -> None:
+        allocator_of(job).report()
         if rank_of_process() > 0:
             return
         # The step of these points is their time: it grows over all attempts, so that MLflow's

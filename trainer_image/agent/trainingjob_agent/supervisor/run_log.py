@@ -9,6 +9,7 @@ from trainingjob_agent.delivery.batch import Batch
 from trainingjob_agent.delivery.bundles import STAND_IN
 from trainingjob_agent.delivery.outbox import outbox_of_process
 from trainingjob_agent.delivery.point import Point, Subject
+from trainingjob_agent.supervisor.allocator import allocator_of
 from trainingjob_agent.supervisor.jobs_run import (
     EVERY_RANK,
     JobsRun,
@@ -44,6 +45,7 @@ class RunLog:
             batch = self._of_other_rank(batch, rank)
         if len(batch):
             self._outbox.append(batch)
+        allocator_of(self._job).report()
 
     def _points(self, metrics: Iterable[Any]) -> Iterable[Point]:
         for metric in metrics:
