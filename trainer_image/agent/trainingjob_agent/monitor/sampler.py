@@ -11,7 +11,7 @@ from trainingjob_agent.monitor.pod import CpuReader, MemoryReader, WaitingReader
 from trainingjob_agent.monitor.processes import ProcessReader
 from trainingjob_agent.monitor.quantity import Reading
 from trainingjob_agent.monitor.sample import SystemSample
-from trainingjob_agent.monitor.source import Reader, Source
+from trainingjob_agent.monitor.source import Reader, Source, Together
 from trainingjob_agent.monitor.volumes import VolumeReader
 
 _TIMEOUT_SECONDS = 2.0
@@ -40,15 +40,20 @@ class SystemSampler:
         def cgroup() -> Cgroup:
             return Cgroup.of_this_process(note=lambda problem: errors.note("cgroup", problem))
 
-        makers: dict[str, Callable[[], Reader]] = {
+        files: dict[str, Callable[[], Reader]] = {
             "cpu": lambda: CpuReader(cgroup()),
             "memory": lambda: MemoryReader(cgroup()),
             "pressure": lambda: WaitingReader(cgroup()),
             "network": NetworkReader,
+        }
+        others = dict(sources or {})
+        files.update({name: others.pop(name) for name in files.keys() & others.keys()})
+        makers: dict[str, Callable[[], Reader]] = {
+            "pod": lambda: Together(files, errors),
             "infiniband": InfinibandReader,
             "processes": ProcessReader,
             "volumes": lambda: VolumeReader(errors=errors),
-            **(sources or {}),
+            **others,
         }
         self._sources = [Source(name, make, errors) for name, make in makers.items()]
 

@@ -1,6 +1,6 @@
 """One source of readings: opened and read in a thread of its own, with a time-out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from trainingjob_agent.monitor.bounded import BoundedCall
@@ -14,6 +14,35 @@ class Reader(Protocol):
     def read(self) -> list[Reading]:
         """Read them now."""
         ...
+
+
+class Together:
+    """Readers of files that wait for no device: one thread wakes for all of them.
+
+    A thread that wakes up costs as much as what one of them reads. Whatever one of them raises
+    costs its own values only.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Reader]], errors: ErrorLog) -> None:
+        """Make them; those that fail are made again when they are read."""
+        self._makers = makers
+        self._errors = errors
+        self._readers: dict[str, Reader] = {}
+        for name in makers:
+            self._next(name)
+
+    def read(self) -> list[Reading]:
+        """Read all of them now."""
+        return [reading for name in self._makers for reading in self._next(name)]
+
+    def _next(self, name: str) -> list[Reading]:
+        try:
+            if name in self._readers:
+                return self._readers[name].read()
+            self._readers[name] = self._makers[name]()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this reader's only
+            self._errors.note(name, repr(error))
+        return []
 
 
 class Source:
