@@ -172,8 +172,10 @@ def spec_rules(schema: JsonDict) -> None:
     assert isinstance(properties, dict)  # noqa: S101 - pydantic gives an object
     free = (*MUTABLE, *_RAISED_OR_WHILE_SUSPENDED)
     fixed = [name for name in properties if name not in free]
+    # Nearly every write is one of the status. The API server looks a field up in a copy of the
+    # whole schema of the spec, so that the long part takes as long as all that it stores.
     unchanged = rule(
-        " && ".join(_same(name) for name in fixed),
+        f"self == oldSelf || ({' && '.join(_same(name) for name in fixed)})",
         f"spec cannot be changed but for {', '.join(MUTABLE)}, a higher backoffLimit and, while "
         "the job is suspended, queueName: delete the TrainingJob and create it again; the claim "
         "of checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "

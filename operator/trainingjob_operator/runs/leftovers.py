@@ -23,8 +23,10 @@ IDS_PER_SEARCH = 100
 # created later, just before the end, is missed.
 LISTED_SECONDS = 10.0
 # From one search to the next. 300 jobs that end within half a minute cost a quarter of the calls
-# that searches without a pause did.
-PAUSE_SECONDS = 1.0
+# that searches without a pause did. The longer a busy server takes, the longer it is left alone: it
+# has runs to make and to end meanwhile.
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 10.0
+PAUSE_PER_SEARCH = 4.0
 
 
 @dataclass(eq=False, slots=True)
@@ -49,7 +51,7 @@ class Leftovers:
         self._turn = asyncio.Lock()
         self._listed: list[str] = []
         self._listed_at = -LISTED_SECONDS
-        self._searched_at = -PAUSE_SECONDS
+        self._next_at = 0.0
 
     async def close(self, ending: Ending, status: RunStatus, end_ms: int) -> None:
         """Close the runs with the status of the job's, and fail models that are still pending.
@@ -60,10 +62,13 @@ class Leftovers:
         self._waiting.append(ending)
         async with self._turn:
             if not ending.searched:
-                await asyncio.sleep(self._searched_at + PAUSE_SECONDS - time.monotonic())
+                await asyncio.sleep(self._next_at - time.monotonic())
                 together, self._waiting = self._waiting, []
+                began = time.monotonic()
                 await self._search(together)
-                self._searched_at = time.monotonic()
+                ended = time.monotonic()
+                pause = max(PAUSE_SECONDS, PAUSE_PER_SEARCH * (ended - began))
+                self._next_at = ended + min(pause, LONGEST_PAUSE_SECONDS)
         if ending.error is not None:
             raise ending.error
         for run in ending.left:
