@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trainingjob_agent.delivery.bundles import Bundle, Bundles, Call, place_of
+from trainingjob_agent.delivery.bundles import CREATE_RUN, Bundle, Bundles, Call, place_of
 
 CREATE = Call("POST", "/api/2.0/mlflow/logged-models", {"name": "net"})
 FINALIZE = Call("PATCH", "/api/2.0/mlflow/logged-models/m-kept-1", {"status": "READY"})
@@ -37,17 +37,23 @@ def test_people_know_a_bundle_by_what_is_in_it(tmp_path: Path) -> None:
     for name, call in (("m-kept-1", CREATE), ("m-7", FINALIZE)):
         bundles.open(name).add_call(call)
     bundles.put(INPUTS)
+    bundles.append(Call(*CREATE_RUN, {"run_name": "trial"}))
+    (tmp_path / "words.txt").write_text("words")
+    bundles.put_file("r-2", tmp_path / "words.txt", "notes")
+    (tmp_path / "words.txt").unlink()
 
     assert {bundle.description for bundle in bundles.take(ended=True)} == {
         "the model net",
         "the model m-7",
         "a call of runs/log-inputs",
+        "calls about further runs",
+        "a file of the run r-2",
     }
 
 
 def test_the_ids_and_places_of_the_server_replace_those_that_stood_for_them(tmp_path: Path) -> None:
     bundles = Bundles(tmp_path)
-    bundles.note_model("m-kept-1", "m-7", "s3://models/m-7")
+    bundles.note("m-kept-1", "m-7", "s3://models/m-7")
 
     text = f"{FINALIZE.endpoint} {place_of('m-kept-1')}/MLmodel m-kept-2"
     assert bundles.with_ids(text) == (

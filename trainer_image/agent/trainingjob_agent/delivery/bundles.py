@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import uuid
@@ -14,14 +15,23 @@ from typing import Any, NamedTuple
 STAND_IN = "m-kept-"
 """How the id of a model begins that MLflow, being away, could not give one."""
 
+RUN_STAND_IN = "run-kept-"
+"""The same for a further run."""
+CREATE_RUN = ("POST", "/api/2.0/mlflow/runs/create")
+STAND_IN_FIELD = "stand_in"
+"""Of the body of that call, for us: what stands for the run's id."""
+
 _COMPLETE = "complete"
-_MODELS = "models"
+_KNOWN = "known"
 _CALL = "call-"
+_RUN = "run"
+_JOURNAL = "runs-"
 
 
 def place_of(stand_in: str) -> str:
-    """Return the address that the artifacts of such a model seem to have."""
-    return f"mlflow-artifacts:/kept-models/{stand_in}"
+    """Return the address that the artifacts of such a model or run seem to have."""
+    kind = "further-runs" if stand_in.startswith(RUN_STAND_IN) else "kept-models"
+    return f"mlflow-artifacts:/{kind}/{stand_in}"
 
 
 class Call(NamedTuple):
@@ -34,7 +44,11 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The calls about one model, or one call about the run, with the model's files."""
+    """The calls about one model with its files, one call about the job's run, or one file.
+
+    Those of a process about further runs are a journal: it is sent from its beginning while the
+    script still writes to it, so that their order stays.
+    """
 
     place: Path
 
@@ -48,15 +62,29 @@ class Bundle:
         """What people know it by."""
         for file in self.calls():
             call = Call(*json.loads(file.read_text(encoding="utf-8")))
+            if self.is_journal:
+                return "calls about further runs"
             if call.body.get("name"):
                 return f"the model {call.body['name']}"
             if self.name.startswith(_CALL):
                 return f"a call of {call.endpoint.partition('/mlflow/')[2]}"
-        return f"the model {self.name}"
+        run_id = self.run_id
+        return f"the model {self.name}" if run_id is None else f"a file of the run {run_id}"
+
+    @property
+    def is_journal(self) -> bool:
+        """Whether more may follow behind what is sent."""
+        return self.name.startswith(_JOURNAL)
+
+    @property
+    def run_id(self) -> str | None:
+        """The further run whose file this is; None for all else."""
+        file = self.place / _RUN
+        return file.read_text(encoding="utf-8") if file.exists() else None
 
     @property
     def files(self) -> Path:
-        """Where the model's files lie, as they shall lie in its artifacts; it may be missing."""
+        """Where files lie, as they shall lie among the artifacts; it may be missing."""
         return self.place / "files"
 
     def add_call(self, call: Call) -> None:
@@ -67,11 +95,13 @@ class Bundle:
         """
         calls = self.place / "calls"
         calls.mkdir(exist_ok=True)
-        file = calls / f"{time.time_ns():020d}.json"
-        file.write_text(json.dumps(call), encoding="utf-8")
+        file = calls / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.json"
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(call), encoding="utf-8")
+        part.replace(file)
 
     def add_file(self, file: Path, artifact_path: str) -> None:
-        """Copy a file of the model.
+        """Copy a file.
 
         Raises:
             OSError: there is no room for it, or it cannot be read.
@@ -120,6 +150,14 @@ class Bundles:
         place = self._directory / name
         return place.exists() and not (place / _COMPLETE).exists()
 
+    def append(self, call: Call) -> None:
+        """Put a call behind the others of this process about further runs.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        self.open(f"{_JOURNAL}{os.getpid()}").add_call(call)
+
     def put(self, call: Call) -> None:
         """Put one call as a whole bundle.
 
@@ -130,6 +168,21 @@ class Bundles:
         bundle.add_call(call)
         bundle.complete()
 
+    def put_file(self, run_id: str, file: Path, artifact_path: str) -> None:
+        """Put a file of a further run as a whole bundle.
+
+        Raises:
+            OSError: there is no room for it, or it cannot be read.
+        """
+        bundle = self.open(f"{_CALL}{uuid.uuid4().hex}")
+        (bundle.place / _RUN).write_text(run_id, encoding="utf-8")
+        try:
+            bundle.add_file(file, artifact_path)
+        except OSError:
+            bundle.delete()
+            raise
+        bundle.complete()
+
     def take(self, *, ended: bool) -> Iterator[Bundle]:
         """Yield each bundle that is complete and was not taken, or all of them after the end.
 
@@ -138,26 +191,34 @@ class Bundles:
         """
         if not self._directory.exists():
             return
-        known = {*self._taken, _MODELS}
+        known = {*self._taken, _KNOWN}
         places = [place for place in self._directory.iterdir() if place.name not in known]
-        for place in sorted(places, key=lambda one: one.stat().st_mtime):
-            if ended or (place / _COMPLETE).exists():
+        for place in sorted(places, key=lambda one: one.stat().st_mtime_ns):
+            bundle = Bundle(place)
+            if ended or (place / _COMPLETE).exists() or (bundle.is_journal and bundle.calls()):
                 self._taken.add(place.name)
-                yield Bundle(place)
+                yield bundle
 
-    def note_model(self, stand_in: str, model_id: str, artifact_uri: str) -> None:
-        """Note the id and the place of a model that was created late.
+    def done_with(self, bundle: Bundle) -> None:
+        """Remove what has been sent; a journal may be taken again."""
+        if bundle.is_journal:
+            self._taken.discard(bundle.name)
+        else:
+            bundle.delete()
+
+    def note(self, stand_in: str, its_id: str, artifact_uri: str) -> None:
+        """Note the id and the place of a model or a run that was created late.
 
         Raises:
             OSError: there is no room for it.
         """
-        (self._directory / _MODELS).mkdir(exist_ok=True)
-        known = json.dumps([model_id, artifact_uri])
-        (self._directory / _MODELS / stand_in).write_text(known, encoding="utf-8")
+        (self._directory / _KNOWN).mkdir(exist_ok=True)
+        known = json.dumps([its_id, artifact_uri])
+        (self._directory / _KNOWN / stand_in).write_text(known, encoding="utf-8")
 
     def with_ids(self, text: str) -> str:
-        """Return `text` with what models have in place of what stood for that."""
-        for file in self._directory.glob(f"{_MODELS}/*"):
-            model_id, artifact_uri = json.loads(file.read_text(encoding="utf-8"))
-            text = text.replace(place_of(file.name), artifact_uri).replace(file.name, model_id)
+        """Return `text` with what models and runs have in place of what stood for that."""
+        for file in self._directory.glob(f"{_KNOWN}/*"):
+            its_id, artifact_uri = json.loads(file.read_text(encoding="utf-8"))
+            text = text.replace(place_of(file.name), artifact_uri).replace(file.name, its_id)
         return text

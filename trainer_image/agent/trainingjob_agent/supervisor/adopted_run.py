@@ -190,7 +190,7 @@ class AdoptedRunStore(RestStore):
     def _call_endpoint(self, api: Any, json_body: Any = None, *more: Any, **named: Any) -> Any:
         """Call the server, with the run's id in place of the one that stands for it.
 
-        What is about models and data sets is kept while it is away.
+        What is about models, data sets and further runs is kept while it is away.
         """
         endpoint = named.get("endpoint", more[0] if more else None)
         try:
@@ -203,7 +203,15 @@ class AdoptedRunStore(RestStore):
         known_id = self._job.known_id() if self._job.run_id is None else None
         if json_body and known_id:
             json_body = json_body.replace(self._job.pending_id, known_id)
-        answer = super()._call_endpoint(api, json_body, *more, **named)
+        try:
+            answer = super()._call_endpoint(api, json_body, *more, **named)
+        except MlflowException as error:
+            if not is_outage(error):
+                raise
+            REACH.saw(away=True)
+            answer = self._kept.keep(api, json_body)
+            if answer is None:
+                raise
         self._kept.remember(api, answer)
         return answer
 

@@ -1,4 +1,4 @@
-"""Calls about models and data sets that a script does not wait for while MLflow is away.
+"""Calls about models, data sets and further runs that do not wait for MLflow while it is away.
 
 The process beside the script makes them when the server is back; see `delivery/bundles.py`.
 """
@@ -15,8 +15,15 @@ from typing import Any
 from mlflow.protos import service_pb2
 from mlflow.utils.proto_json_utils import parse_dict
 
-from trainingjob_agent.delivery.bundles import STAND_IN, Bundles, Call, place_of
+from trainingjob_agent.delivery.bundles import (
+    RUN_STAND_IN,
+    STAND_IN,
+    Bundles,
+    Call,
+    place_of,
+)
 from trainingjob_agent.supervisor.jobs_run import JobsRun
+from trainingjob_agent.supervisor.kept_runs import KeptRuns
 
 MODELS_ARE_KEPT = "MLflow is away: models are kept, to be logged later"
 
@@ -37,7 +44,7 @@ _OF_MODEL = {
 class KeptCalls:
     """Answers in place of the server what the server can get later.
 
-    That is all that creates a model of the job's run, or changes one, while `away` says that the
+    That is all that creates a model or a further run, or changes one, while `away` says that the
     server does not answer, and the inputs and outputs of the job's run at any time.
     """
 
@@ -46,6 +53,7 @@ class KeptCalls:
         self._away = away
         self._bundles = Bundles(job.bundles)
         self._models: dict[str, Any] = {}
+        self._runs = KeptRuns(job, self._bundles, away)
 
     @property
     def makes_model(self) -> bool:
@@ -53,9 +61,10 @@ class KeptCalls:
         return any(self._bundles.is_open(model_id) for model_id in self._models)
 
     def remember(self, api: Any, response: Any) -> None:
-        """Take in what the server has answered about a model."""
+        """Take in what the server has answered about a model or a run."""
         if api.__name__ in _TELL_OF_MODEL:
             self._models[response.model.info.model_id] = response.model
+        self._runs.remember(api, response)
 
     def answer(self, api: Any, json_body: str | None, endpoint: str | None) -> Any:
         """Keep a call and return its answer; None for one that the server is to get now.
@@ -66,14 +75,28 @@ class KeptCalls:
         name, body = api.__name__, json.loads(json_body or "{}")
         if name == "CreateLoggedModel":
             return self._create(api, body)
-        if name in _OF_RUN and self._job.has_id(body.get("run_id", "")):
+        if name in _OF_RUN and self._keeps_inputs_of(body.get("run_id", "")):
             return self._add_to_run(api, body)
         if endpoint is not None and endpoint.startswith(f"{_MODELS}/"):
             return self._about_model(api, body, endpoint)
-        return None
+        return self._runs.answer(api, body)
+
+    def keep(self, api: Any, json_body: str | None) -> Any:
+        """Keep a call that the server, being away, did not take; None for one that is not kept.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        return self._runs.keep(api, json.loads(json_body or "{}"))
+
+    def _keeps_inputs_of(self, run_id: str) -> bool:
+        if self._job.has_id(run_id) or run_id.startswith(RUN_STAND_IN):
+            return True
+        return self._away()
 
     def _create(self, api: Any, body: dict[str, Any]) -> Any:
-        if not self._job.has_id(body.get("source_run_id", "")) or not self._away():
+        run_id = body.get("source_run_id", "")
+        if not run_id or not (run_id.startswith(RUN_STAND_IN) or self._away()):
             return None
         model_id = f"{STAND_IN}{uuid.uuid4().hex}"
         self._bundles.open(model_id).add_call(Call("POST", _MODELS, body))
