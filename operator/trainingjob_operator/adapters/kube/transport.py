@@ -159,16 +159,22 @@ class Transport:
         started, code = time.monotonic(), 0
         try:
             with transport_errors():
-                request = await self._client.param_serialize(
+                method, url, headers, _, form = await self._client.param_serialize(
                     _METHODS.get(verb, "GET"),
                     path,
                     query_params=[(key, value) for key, value in (query or {}).items() if value],
                     header_params={"Content-Type": content_type, "Accept": "application/json"},
-                    body=body,
                     auth_settings=["BearerToken"],
                 )
+                # The body beside it: the client would copy it first, for types that it has none of.
                 answer = await self._client.call_api(
-                    *request, _request_timeout=limits, _preload_content=False
+                    method,
+                    url,
+                    headers,
+                    body,
+                    form,
+                    _request_timeout=limits,
+                    _preload_content=False,
                 )
                 response: aiohttp.ClientResponse = answer.response
                 code = response.status
