@@ -121,14 +121,6 @@ replicas prefer different nodes and zones.
 {{- end -}}
 {{- end -}}
 
-{{/* With podSecurityContext the restricted Pod Security Standard. */}}
-{{- define "trainingjob-operator.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end -}}
-
 {{- define "mlflow-demo.selector" -}}
 app.kubernetes.io/name: mlflow-demo
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -24,6 +24,7 @@ def pod(objects: Objects, name: str = NAME) -> dict[str, Any]:
     ("value", "expected"),
     [
         ('priorityClassName="system"', {"priorityClassName": "system"}),
+        ("terminationGracePeriodSeconds=60", {"terminationGracePeriodSeconds": 60}),
         ("hostUsers=false", {"hostUsers": False}),
         (
             'hostAliases=[{"ip":"10.0.0.5","hostnames":["mlflow.lan"]}]',
@@ -99,6 +100,19 @@ def test_what_a_value_changes_of_the_pod(
             },
         ),
         ('image.pullPolicy="Always"', {"imagePullPolicy": "Always"}),
+        (
+            'containerSecurityContext={"readOnlyRootFilesystem":false,"capabilities":null}',
+            {
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": False,
+                }
+            },
+        ),
+        (
+            'lifecycle={"preStop":{"sleep":{"seconds":5}}}',
+            {"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}},
+        ),
     ],
 )
 def test_what_a_value_changes_of_the_container(
@@ -106,6 +120,64 @@ def test_what_a_value_changes_of_the_container(
 ) -> None:
     [container] = pod(render(value))["containers"]
     assert container == {**pod(render())["containers"][0], **expected}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ('deploymentAnnotations={"a":"1"}', "Deployment", {"annotations": {"a": "1"}}),
+        ('service.annotations={"a":"1"}', "Service", {"annotations": {"a": "1"}}),
+        ('service.labels={"a":"1"}', "Service", {"labels": {"a": "1"}}),
+        ('serviceAccount.annotations={"a":"1"}', "ServiceAccount", {"annotations": {"a": "1"}}),
+        ('serviceAccount.labels={"a":"1"}', "ServiceAccount", {"labels": {"a": "1"}}),
+    ],
+)
+def test_labels_and_annotations_of_one_object(
+    render: Render, value: str, kind: str, expected: dict[str, dict[str, str]]
+) -> None:
+    plain, changed = render(), render(value)
+    added = {
+        part: {**plain[kind, NAME]["metadata"].get(part, {}), **pairs}
+        for part, pairs in expected.items()
+    }
+    metadata = {**plain[kind, NAME]["metadata"], **added}
+    assert changed == {**plain, (kind, NAME): {**plain[kind, NAME], "metadata": metadata}}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("revisionHistoryLimit=0", "Deployment", {"revisionHistoryLimit": 0}),
+        (
+            'service={"ipFamilyPolicy":"PreferDualStack","ipFamilies":["IPv6","IPv4"]}',
+            "Service",
+            {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]},
+        ),
+    ],
+)
+def test_what_a_value_changes_of_an_object(
+    render: Render, value: str, kind: str, expected: dict[str, Any]
+) -> None:
+    spec = render(value)[kind, NAME]["spec"]
+    assert spec == {**render()[kind, NAME]["spec"], **expected}
+
+
+def test_all_containers_have_the_same_security_context(render: Render) -> None:
+    own = {"runAsNonRoot": True}
+    none = '"allowPrivilegeEscalation":null,"readOnlyRootFilesystem":null,"capabilities":null'
+    objects = render(
+        "mlflow.demo.enabled=true", f'containerSecurityContext={{"runAsNonRoot":true,{none}}}'
+    )
+    pods = [pod(objects), pod(objects, "mlflow"), objects["Pod", f"{NAME}-test"]["spec"]]
+    assert [one["containers"][0]["securityContext"] for one in pods] == [own, own, own]
+
+
+@pytest.mark.parametrize("watched", [[], ["team-a"]])
+def test_without_rbac_an_administrator_gives_the_rights(render: Render, watched: list[str]) -> None:
+    names = f"watchNamespaces={json.dumps(watched)}"
+    given, left = render(names), render(names, "rbac.create=false")
+    roles = {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    assert left == {key: one for key, one in given.items() if key[0] not in roles}
 
 
 def test_affinity_takes_the_place_of_the_spread_of_replicas(render: Render) -> None:

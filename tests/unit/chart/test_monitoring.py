@@ -119,6 +119,7 @@ def test_a_prometheus_rule_has_the_alerts_with_links_to_the_runbook(render: Rend
         "labels": {"release": "prometheus"},
         "disabledAlerts": ["TrainingCpuThrottled"],
         "runbookUrl": "https://docs.example.com/alerts/",
+        "additionalRuleLabels": {"team": "ml"},
     }
     rule = render(f"monitoring.prometheusRule={json.dumps(settings)}")["PrometheusRule", NAME]
     assert rule["metadata"]["labels"]["release"] == "prometheus"
@@ -127,7 +128,7 @@ def test_a_prometheus_rule_has_the_alerts_with_links_to_the_runbook(render: Rend
     assert alerts["TrainingGpuLost"] == {
         "alert": "TrainingGpuLost",
         "expr": "trainingjob_gpu_lost == 1",
-        "labels": {"severity": "critical"},
+        "labels": {"severity": "critical", "team": "ml"},
         "annotations": {
             "summary": "GPU {{ $labels.gpu }} of {{ $labels.namespace }}/{{ $labels.job }}"
             " fell off the bus.",

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ LABELS = {
     "app.kubernetes.io/component": "operator",
     "helm.sh/chart": "trainingjob-operator-0.1.0",
 }
+RELABELING = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
+DROP = {"action": "drop", "sourceLabels": ["__name__"], "regex": "trainingjob_gpu_.*"}
 
 
 def probe(path: str, **timing: int) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def test_deployment_of_the_default_values(render: Render) -> None:
                 "serviceAccountName": "trainingjob-operator",
                 "automountServiceAccountToken": True,
                 "terminationGracePeriodSeconds": 30,
+                "enableServiceLinks": False,
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": 65532,
@@ -178,7 +182,9 @@ def test_definition_can_be_left_out(render: Render) -> None:
 def test_monitors(render: Render) -> None:
     objects = render(
         'monitoring.serviceMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
-        'monitoring.podMonitor={"enabled":true,"interval":"1m30s"}',
+        'monitoring.podMonitor={"enabled":true,"interval":"1m30s","annotations":{"a":"1"},'
+        f'"scrapeTimeout":"10s","relabelings":[{json.dumps(RELABELING)}],'
+        f'"metricRelabelings":[{json.dumps(DROP)}]}}',
     )
     service_monitor = objects["ServiceMonitor", NAME]
     assert service_monitor["metadata"]["labels"] == {**LABELS, "release": "prometheus"}
@@ -186,12 +192,22 @@ def test_monitors(render: Render) -> None:
         "selector": {"matchLabels": SELECTOR},
         "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
     }
-    assert objects["PodMonitor", f"{NAME}-training-pods"]["spec"] == {
+    pod_monitor = objects["PodMonitor", f"{NAME}-training-pods"]
+    assert pod_monitor["metadata"]["annotations"] == {"a": "1"}
+    assert pod_monitor["spec"] == {
         "namespaceSelector": {"any": True},
         "selector": {"matchExpressions": [{"key": "trainingjob.dev/name", "operator": "Exists"}]},
         "podTargetLabels": ["trainingjob.dev/name", "trainingjob.dev/attempt"],
         "podMetricsEndpoints": [
-            {"port": "metrics", "honorLabels": True, "path": "/metrics", "interval": "1m30s"}
+            {
+                "port": "metrics",
+                "honorLabels": True,
+                "path": "/metrics",
+                "interval": "1m30s",
+                "scrapeTimeout": "10s",
+                "relabelings": [RELABELING],
+                "metricRelabelings": [DROP],
+            }
         ],
     }
 
