@@ -16,6 +16,12 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 NAME = "team-trainingjob-operator"
 
 
+def helm(namespace: str, *arguments: str) -> None:
+    """Run a command of helm that waits for what it changes."""
+    command = ("helm", *arguments, f"--namespace={namespace}", "--wait", "--timeout=5m")
+    subprocess.run(command, check=True)
+
+
 class Release:
     """The release `team` in a namespace of its own, which serves the test's namespace."""
 
@@ -33,15 +39,11 @@ class Release:
             **{name.replace("__", "."): value for name, value in values.items()},
         }
         given = ",".join(f"{name}={value}" for name, value in settings.items())
-        self._helm("upgrade", "--install", "team", str(CHART), f"--set={given}", "--timeout=5m")
+        helm(self.namespace, "upgrade", "--install", "team", str(CHART), f"--set={given}")
 
     def uninstall(self) -> None:
         """Uninstall it as a user does, and wait until its objects are gone."""
-        self._helm("uninstall", "team", "--timeout=5m")
-
-    def _helm(self, *arguments: str) -> None:
-        command = ("helm", *arguments, f"--namespace={self.namespace}", "--wait")
-        subprocess.run(command, check=True)
+        helm(self.namespace, "uninstall", "team")
 
     @property
     def leader(self) -> str:
