@@ -1,7 +1,6 @@
 """A real API server accepts each object of the chart, whatever its values are."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 
 from tests.support.api import Cluster
 from tests.support.fixtures import REPOSITORY, Kwok
+from tests.support.installation import helm_program
 
 CHART = "helm/trainingjob-operator"
 ALL_HANDLES = Path(__file__).parent / "chart_with_all_handles.yaml"
@@ -17,15 +17,9 @@ ALL_HANDLES = Path(__file__).parent / "chart_with_all_handles.yaml"
 FOREIGN = "monitoring.coreos.com"
 
 
-def helm() -> str:
-    """The helm binary."""
-    command = (sys.executable, "-m", "localcluster", "tool", "helm")
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
 def rendered(namespace: str, *arguments: str) -> list[dict[str, Any]]:
     """The objects of a release whose definitions the cluster has."""
-    command = (helm(), "template", "tj", CHART, f"--namespace={namespace}", *arguments)
+    command = (helm_program(), "template", "tj", CHART, f"--namespace={namespace}", *arguments)
     made = subprocess.run(
         command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -60,7 +54,7 @@ def test_the_api_server_takes_every_object(
 def test_the_first_job_of_the_notes_is_a_valid_one(kwok: Kwok) -> None:
     arguments = ("--set=mlflow.trackingUri=https://mlflow.example.com", "--dry-run=client")
     notes = subprocess.run(
-        (helm(), "install", "tj", CHART, "--namespace=ns", *arguments),
+        (helm_program(), "install", "tj", CHART, "--namespace=ns", *arguments),
         cwd=REPOSITORY,
         check=True,
         stdout=subprocess.PIPE,

@@ -19,6 +19,12 @@ PREFIX = "TRAININGJOB_OPERATOR_"
 NAME = "trainingjob-operator"
 
 
+def helm_program() -> str:
+    """The path of helm, built at its first use."""
+    command = (sys.executable, "-m", "localcluster", "tool", "helm")
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 @dataclass(frozen=True)
 class Installation:
     """A release `trainingjob-operator` in a namespace, which watches some or all namespaces."""
@@ -30,15 +36,9 @@ class Installation:
     @cached_property
     def rendered(self) -> list[dict[str, Any]]:
         """The objects of the chart."""
-        helm = subprocess.run(
-            (sys.executable, "-m", "localcluster", "tool", "helm"),
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
         watched = f"watchNamespaces={{{','.join(self.watched)}}}" if self.watched else ""
         command = (
-            *(helm, "template", NAME, "helm/trainingjob-operator"),
+            *(helm_program(), "template", NAME, "helm/trainingjob-operator"),
             f"--namespace={self.namespace}",
             "--set=crds.install=false,mlflow.trackingUri=http://given.by.the.test",
             *([f"--set={watched}"] if watched else []),

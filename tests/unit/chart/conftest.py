@@ -1,11 +1,12 @@
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.installation import helm_program
 
 CHART = Path(__file__).parents[3] / "helm" / "trainingjob-operator"
 
@@ -21,8 +22,7 @@ def chart() -> Path:
 @pytest.fixture(scope="session")
 def helm() -> str:
     """Path of the helm binary, built at its first use."""
-    command = [sys.executable, "-m", "localcluster", "tool", "helm"]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return helm_program()
 
 
 @pytest.fixture(scope="session")
