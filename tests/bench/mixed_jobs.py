@@ -1,7 +1,7 @@
 """The same jobs twice, as plain batch/v1 Jobs and as TrainingJobs, and when they ended.
 
 In a mix two of twenty jobs fail, one is evicted once and one is deleted while it runs. What happens
-to them is done on the first sight of the running pod, by what the cluster's watch tells.
+to them is done on the first sight of the running pod, by what the cluster's watch shows.
 """
 
 import threading

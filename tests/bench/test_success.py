@@ -48,14 +48,14 @@ def course(
     create: Callable[[str], object],
     told: Callable[[], bool],
 ) -> Course:
-    """Create jobs from four clients and wait for the end of all, and until it is told, too."""
+    """Create jobs from four clients and wait for the end of all, and until MLflow has it, too."""
     before, started = components.seconds(), time.monotonic()
     with mix.followed() as ends:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(create, names))
         wait_for("they have ended", lambda: len(ends.terminal) == len(names), 600)
         seconds = time.monotonic() - started
-        wait_for("all of it is told", told, 60)
+        wait_for("MLflow has all of it", told, 60)
     after = components.seconds()
     return Course(seconds, ends, {name: after[name] - before[name] for name in after})
 

@@ -13,7 +13,7 @@ from tests.support.training import (
 )
 from tests.support.waiting import wait_for
 
-# A quick start is told as RUNNING at once.
+# A quick start is written as RUNNING at once.
 TWICE = ["RUNNING", "SCHEDULED", "RUNNING", "FINISHED"]
 pytestmark = [pytest.mark.usefixtures("steady"), pytest.mark.timeout(1200)]
 

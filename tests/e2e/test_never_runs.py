@@ -80,7 +80,7 @@ def test_a_config_map_that_comes_late(cluster: Cluster) -> None:
         told: dict[str, Any] | None = cluster.status("late-config").get("failure")
         return told
 
-    told = wait_for("it tells why it does not start", failure, 120)
+    told = wait_for("its status says why it does not start", failure, 120)
     assert told["reason"] == "FailedMount"
     assert 'configmap "absent" not found' in told["message"]
     assert cluster.events("late-config") == [("Warning", "FailedMount")]

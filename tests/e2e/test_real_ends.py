@@ -1,4 +1,4 @@
-"""What is told of a job is its real end: of what happened unseen, and of runs that it left open."""
+"""A job shows its real end: after what happened unseen, and for runs that it left open."""
 
 from typing import Any
 

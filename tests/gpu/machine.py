@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as `nvidia-smi` tells of them: another program than ours."""
+"""The GPUs of this machine, as `nvidia-smi` shows them: another program than ours."""
 
 import csv
 import shutil

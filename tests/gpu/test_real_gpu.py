@@ -28,7 +28,7 @@ def values(readings: list[Reading], label: str) -> dict[str, float]:
     return {one.quantity.prometheus: one.value for one in mine}
 
 
-def test_the_monitor_tells_what_nvidia_smi_tells(real_gpus: list[Gpu]) -> None:
+def test_the_monitor_shows_what_nvidia_smi_shows(real_gpus: list[Gpu]) -> None:
     sampler = GpuSampler()
     readings = sampler.sample(30)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# What MLflow tells with 400 BAD_REQUEST where all connections to its database are in use.
+# What MLflow answers with 400 BAD_REQUEST where all connections to its database are in use.
 POOL_TIMEOUT = (
     "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00 "
     "(Background on this error at: https://sqlalche.me/e/20/3o7r)"

@@ -1,4 +1,4 @@
-"""What the scripted driver tells of a healthy GPU, as metrics of MLflow."""
+"""What the scripted driver reports of a healthy GPU, as metrics of MLflow."""
 
 from collections.abc import Iterable
 

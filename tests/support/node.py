@@ -44,7 +44,7 @@ class Statuses:
 
 @contextmanager
 def sampled_status(mlflow: MlflowClient, cluster: Cluster, name: str) -> Iterator[Statuses]:
-    """Sample the status of a job's run from when the job tells its id to the end of the body."""
+    """Sample the status of a job's run from when the job has its id to the end of the body."""
     statuses = Statuses()
 
     def follow(ended: threading.Event) -> None:
@@ -106,7 +106,7 @@ def _command(runner: str, text: str) -> list[str]:
 
 
 def wait_for_run(cluster: Cluster, name: str, seconds: float = 60, poll: float = 0.2) -> str:
-    """The run's id, as soon as the status tells it."""
+    """The run's id, as soon as the status has it."""
 
     def run_id() -> str | None:
         job = cluster.get(name)

@@ -7,7 +7,7 @@ from tests.support.api import Cluster
 from tests.support.waiting import wait_for
 
 FOREVER = {"kwok.trainingjob.dev/run-seconds": "forever"}
-# Long enough for MLflow to be told SCHEDULED before the next RUNNING: it is told the newest only.
+# Long enough for MLflow to get SCHEDULED before the next RUNNING: it gets the newest only.
 STARTS_SLOWLY = {"kwok.trainingjob.dev/start-seconds": "5"}
 
 

@@ -137,7 +137,7 @@ TERMINATION = Termination(
         (replace(TERMINATION, message="é" * 9000), "…" + "é" * 997 + "… (train.py:7 in <module>)"),
     ],
 )
-def test_the_operator_tells_the_cause_that_the_trainer_wrote(
+def test_the_operator_reports_the_cause_that_the_trainer_wrote(
     termination: Termination, message: str
 ) -> None:
     end = ContainerEnd(1, "Error", termination.to_json(), at(20))

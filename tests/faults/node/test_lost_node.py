@@ -70,7 +70,7 @@ def reachable_mlflow(cluster: Cluster) -> Iterator[None]:
     """MLflow as if it were on a node that is not lost.
 
     It is on the same one. Its Service would leave it out until the kubelet has probed it again,
-    which may be after the second attempt runs: nobody could have told the run its SCHEDULED.
+    which may be after the second attempt runs: nobody could have made the run SCHEDULED.
     """
     place = "mlflow", "trainingjob-system"
     cluster.core.patch_namespaced_service(*place, {"spec": {"publishNotReadyAddresses": True}})

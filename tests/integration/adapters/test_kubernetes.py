@@ -161,7 +161,7 @@ async def test_informer_follows_what_others_do(kube: Kube, namespace: str, until
         await until(lambda: informer.get(namespace, "after"))
         await kube.patch(LEASES, namespace, "before", {"metadata": {"labels": {"owner": "y"}}})
         await until(lambda: len(informer.by_index("y")) == 2)
-        # Without the label it is no longer selected, which a watch tells as a deletion.
+        # Without the label it is no longer selected, which a watch reports as a deletion.
         await kube.patch(LEASES, namespace, "after", {"metadata": {"labels": {"owner": None}}})
         await until(lambda: len(informer.by_index("y")) == 1)
         await kube.delete(LEASES, namespace, "before")

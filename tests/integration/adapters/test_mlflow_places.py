@@ -19,7 +19,7 @@ async def server(mlflow_server: str) -> AsyncIterator[MlflowApi]:
     await client.close()
 
 
-async def test_a_server_without_workspaces_tells_of_none_and_takes_none(server: MlflowApi) -> None:
+async def test_a_server_without_workspaces_lists_none_and_takes_none(server: MlflowApi) -> None:
     assert await server.workspaces() == []
     with pytest.raises(MlflowError, match="workspaces are not enabled on this server"):
         await server.in_workspace("vision").experiment_id("x")

@@ -1,4 +1,4 @@
-"""The MLflow adapter against the real server: what we rely on, and what it tells of errors."""
+"""The MLflow adapter against the real server: what we rely on, and what it says of errors."""
 
 import asyncio
 import uuid

@@ -55,7 +55,7 @@ def stored(directory: Path) -> int:
 def test_killed_attempts_leave_no_hole(
     mlflow_server: MlflowServer, own_server: MlflowServer, run_id: str, tmp_path: Path
 ) -> None:
-    """Three attempts are killed by SIGKILL, the server away or not; the fourth tells it all."""
+    """Three attempts are killed by SIGKILL, the server away or not; the fourth delivers it all."""
     for attempt, up in enumerate([False, True, False]):
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("logging_forever.py"))],

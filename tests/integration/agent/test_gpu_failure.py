@@ -1,4 +1,4 @@
-"""A failure tells of the broken GPU behind it: real processes, a driver that a test scripts."""
+"""A failure names the broken GPU behind it: real processes, a driver that a test scripts."""
 
 import json
 import sys

@@ -169,7 +169,7 @@ def test_a_call_reports_and_the_latest_attempt_counts(
     assert progress_of(mlflow_server, job) == told(1, 10, 0, epoch=1)
 
 
-def test_rank_0_alone_reports_and_nobody_is_told_that_the_others_do_not(
+def test_rank_0_alone_reports_without_a_word_about_the_others(
     trainer: Trainer, mlflow_server: MlflowServer, job: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "train.py"

@@ -45,7 +45,7 @@ class LocalCluster:
     clone: Path | None = field(default=None)
 
     def run(self, command: str) -> str:
-        """What it told the user; fails the test unless it ends with 0."""
+        """What it said to the user; fails the test unless it ends with 0."""
         result = subprocess.run(
             [*COMMAND, command, f"--profile={self.profile}"],
             env=self.environment,

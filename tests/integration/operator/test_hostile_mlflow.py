@@ -137,7 +137,7 @@ def test_hostile_runs_end_no_leader_and_change_no_end(
     assert operator.metric("trainingjob_operator_errors_total") == 0
 
 
-def test_a_foreign_run_with_the_jobs_uid_is_told_and_left_alone(
+def test_a_foreign_run_with_the_jobs_uid_is_reported_and_left_alone(
     cluster: Cluster, runs: Runs, mlflow: MlflowServer, operator: OperatorProcess
 ) -> None:
     """It is planted while MLflow is away, so that the job has no run yet when it is looked for."""

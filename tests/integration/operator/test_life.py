@@ -69,7 +69,7 @@ def test_success_costs_four_writes_and_three_of_mlflow_and_then_none(
     assert operator_writes(audit, cluster.namespace, size) == []
 
 
-def test_failure_tells_its_cause(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
+def test_a_failure_names_its_cause(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
     cluster.apply(
         manifest(
             "oom",
@@ -113,7 +113,7 @@ def test_deletion_while_running_kills_the_run(
 def test_deletion_while_the_operator_is_away_kills_the_run_when_it_is_back(
     cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
-    """The Job is all that is left to tell of it; another one of the name waits for that."""
+    """The Job is all that is left of it; another one of the name waits for that."""
     cluster.apply(manifest("gone", annotations=FOREVER))
     wait_for("it runs", lambda: cluster.state("gone") == "Running", 60)
     operator.end(signal.SIGKILL)

@@ -70,7 +70,7 @@ def test_a_token_that_expires_during_a_job_is_read_again(
     assert gate.refused == 0
 
     gate.token = "second"
-    wait_for("the operator tells", lambda: synced(cluster, "long") == "False", 60)
+    wait_for("the operator reports it", lambda: synced(cluster, "long") == "False", 60)
     gate.renew()
     wait_for("it is over", lambda: synced(cluster, "long") == "True", 60)
 
@@ -85,7 +85,7 @@ def test_a_token_that_expires_during_a_job_is_read_again(
     assert [token for token in ("second", "third") if f'"{token}"' in log] == []
 
 
-def test_the_page_of_the_run_tells_who_and_from_what(
+def test_the_page_of_the_run_shows_who_and_from_what(
     cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
     """As in shared cases: the columns User, Source and Description of MLflow's UI."""

@@ -86,7 +86,7 @@ def test_mlflow_away_for_a_minute_holds_no_job_up(
     mlflow.start()
     assert_true_ends(cluster, runs, 20)
     wait_for(
-        "all told to be synced",
+        "all synced",
         lambda: {synced(job) for job in cluster.jobs()} == {("True", "Confirmed")},
         60,
     )

@@ -127,7 +127,7 @@ def test_each_server_gets_its_own_login_and_no_other(
     assert vision["status"]["mlflow"]["url"].startswith("https://vision.example.com/#/experiments/")
 
 
-def test_a_login_that_is_refused_is_told_and_holds_no_job_up(
+def test_a_login_that_is_refused_is_reported_and_holds_no_job_up(
     cluster: Cluster, fleet: Fleet, operator: OperatorProcess
 ) -> None:
     cluster.apply(job("refused", fleet.changed.uri))

@@ -1,4 +1,4 @@
-"""Names that others have, and what of ours others take away: told within seconds, and made good."""
+"""Names that others have, and what of ours others take away: reported, and made good."""
 
 from functools import partial
 from typing import Any
@@ -54,7 +54,7 @@ def serves(cluster: Cluster, name: str) -> bool:
     return owners == [uid] and found.spec.selector["trainingjob.dev/uid"] == uid
 
 
-def test_a_name_that_somebody_else_has_is_told_and_waited_for(
+def test_a_name_that_somebody_else_has_is_reported_and_waited_for(
     cluster: Cluster, runs: Runs, operator: OperatorProcess
 ) -> None:
     cluster.core.create_namespaced_service(
@@ -65,7 +65,7 @@ def test_a_name_that_somebody_else_has_is_told_and_waited_for(
     )
     cluster.apply(job("served", nodes=2), job("batch"))
     for name in ("served", "batch"):
-        wait_for(f"{name} tells", partial(conflicts, cluster, name), 15)
+        wait_for(f"{name} reports it", partial(conflicts, cluster, name), 15)
         assert cluster.state(name) == "Starting"
         assert ("Warning", "NameConflict") in cluster.events(name)
     cluster.core.delete_namespaced_service("served", cluster.namespace)
@@ -96,8 +96,8 @@ def test_what_an_earlier_job_left_behind_is_used_or_let_go(
     assert left is not None
     assert not left.metadata.owner_references
     cluster.apply(job("again", nodes=2))
-    # Its Job is the record of another training, and told of; its Service is adopted.
-    wait_for("the Job is told", lambda: conflicts(cluster, "again"), 60)
+    # Its Job is the record of another training, and reported; its Service is adopted.
+    wait_for("the Job is reported", lambda: conflicts(cluster, "again"), 60)
     cluster.batch.delete_namespaced_job(
         "again-1", cluster.namespace, body={"propagationPolicy": "Background"}
     )

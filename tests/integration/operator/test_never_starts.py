@@ -41,13 +41,13 @@ def claimed(name: str, claim: str) -> Manifest:
 
 
 def wait_for_failure(cluster: Cluster, name: str, reason: str) -> dict[str, Any]:
-    """The failure that a job tells of, once it has the reason."""
+    """The failure that a job reports, once it has the reason."""
 
     def told() -> dict[str, Any] | None:
         failure: dict[str, Any] = cluster.status(name).get("failure") or {}
         return failure if failure.get("reason") == reason else None
 
-    failure = wait_for(f"{name} tells of {reason}", told, 120)
+    failure = wait_for(f"{name} reports {reason}", told, 120)
     (running,) = (one for one in cluster.status(name)["conditions"] if one["type"] == "Running")
     assert (running["status"], running["reason"], running["message"]) == (
         "False",
@@ -191,5 +191,5 @@ def test_a_volume_that_is_mounted_late(cluster: Cluster, operator: OperatorProce
     cluster.core.patch_namespaced_pod_status(
         pod.metadata.name, cluster.namespace, {"status": {"conditions": [ready]}}
     )
-    wait_for("it tells no more of it", lambda: "failure" not in cluster.status("late"), 60)
+    wait_for("it reports it no more", lambda: "failure" not in cluster.status("late"), 60)
     assert cluster.state("late") == "Starting"

@@ -172,7 +172,7 @@ def test_the_history_of_each_run_is_that_of_its_job(
 
 
 def told(histories: dict[str, list[str]], status: str, *names: str) -> bool:
-    """Whether MLflow was told a status of all these runs last."""
+    """Whether a status is the last one that MLflow got of all these runs."""
     return all(histories.get(name, [])[-1:] == [status] for name in names)
 
 

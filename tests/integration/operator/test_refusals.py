@@ -1,4 +1,4 @@
-"""What the API server does not take, and metrics that no status can hold: told, never stuck."""
+"""What the API server does not take, and metrics that no status can hold: reported, never stuck."""
 
 from functools import partial
 from typing import Any
@@ -26,13 +26,13 @@ def failure(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def wait_for_failure(cluster: Cluster, name: str, reason: str) -> str:
-    """Wait until a job tells of it; its message."""
+    """Wait until a job reports it; its message."""
 
     def told() -> str | None:
         found = failure(cluster, name)
         return found["message"] if found.get("reason") == reason else None
 
-    return wait_for(f"{name} tells of {reason}", told, 120)
+    return wait_for(f"{name} reports {reason}", told, 120)
 
 
 def has_state(cluster: Cluster, name: str, state: str) -> bool:
@@ -109,7 +109,7 @@ def test_a_training_that_diverges(cluster: Cluster, runs: Runs, operator: Operat
     def progress() -> dict[str, Any] | None:
         return cluster.status("diverges").get("progress")
 
-    found = wait_for("the progress is told", progress, 120)
+    found = wait_for("the progress is written", progress, 120)
     assert found.pop("lastUpdateTime")
     assert found == {
         "percentage": 50,
@@ -135,7 +135,7 @@ def test_a_time_to_live_waits_for_mlflow(
         return reason == "MLflowUnavailable"
 
     wait_for("it ended", partial(has_state, cluster, "short", "Succeeded"), 60)
-    wait_for("MLflow is told to be away", says_unavailable, 120)
+    wait_for("MLflow is reported to be away", says_unavailable, 120)
     assert cluster.state("short") == "Succeeded"
     mlflow.start()
     wait_for("it is gone", lambda: cluster.get("short") is None, 120)

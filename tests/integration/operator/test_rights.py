@@ -45,7 +45,7 @@ def test_a_right_that_is_missing_fails_the_test_that_needs_it(kwok: Kwok, cluste
     )
     assert "forbidden" in refused.stderr
     wait_for(
-        "the audit log tells",
+        "the audit log shows them",
         lambda: service_account.forbidden(kwok.audit_log, offset) == ["create configmaps"],
         10,
     )

@@ -224,7 +224,7 @@ def test_a_job_that_sets_what_it_may_not_has_failed_at_once(
     assert cluster.batch_jobs("refused") == []
 
 
-def test_a_template_reaches_the_pods_and_a_mistyped_field_is_told(
+def test_a_template_reaches_the_pods_and_a_mistyped_field_is_reported(
     cluster: Cluster, runs: Runs, runtimes: RuntimeObjects, operator: OperatorProcess
 ) -> None:
     trainer = {

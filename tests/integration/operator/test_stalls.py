@@ -94,8 +94,10 @@ def test_what_is_done_about_a_training_without_steps(
         wait_for_attempt(cluster, "restart", 2, 120)
         # Far below the first attempt's last step: only the history of the metric has these.
         with stepping(runs, "restart", 1):
-            wait_for("event is told", lambda: stalled(cluster, "event") == ("True", "Stalled"), 120)
-            wait_for("script is told", lambda: stalled(cluster, "script") is not None, 120)
+            wait_for(
+                "event is reported", lambda: stalled(cluster, "event") == ("True", "Stalled"), 120
+            )
+            wait_for("script is reported", lambda: stalled(cluster, "script") is not None, 120)
             assert stalled(cluster, "script") == ("Unknown", "NoProgressMetrics")
             with stepping(runs, "event", 1001):
                 wait_for(
@@ -170,7 +172,7 @@ def test_an_mlflow_that_is_down_is_no_stall(
     cluster.apply(made)
     wait_for_attempt(cluster, "away", 1)
     with stepping(runs, "away", 1):
-        wait_for("a step is told", lambda: "progress/step" in metrics(runs, "away"), 30)
+        wait_for("a step is reported", lambda: "progress/step" in metrics(runs, "away"), 30)
     mlflow.end(signal.SIGKILL)
     away_since = time.monotonic()
     wait_for("the time has passed", lambda: time.monotonic() - away_since > 1.5 * AWAY, 120)

@@ -84,7 +84,9 @@ def test_a_setting_gets_the_type_of_its_argument(name: str, given: object, value
         (Needy, {}, "task t needs the setting 'data': --set data=VALUE"),
     ],
 )
-def test_what_does_not_fit_is_told(factory: type, given: dict[str, object], message: str) -> None:
+def test_what_does_not_fit_is_refused_with_the_reason(
+    factory: type, given: dict[str, object], message: str
+) -> None:
     with pytest.raises(SettingError) as raised:
         read(factory, **given)
 

@@ -71,7 +71,7 @@ def test_the_digits_lose_their_noise(
         ("half:Plain", "half:Plain is not a task: it lacks forward, count, metrics, "),
     ],
 )
-def test_what_is_no_task_is_told_why(
+def test_what_is_no_task_is_refused_with_the_reason(
     name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""What the operator asks of a server, and what it gets; told apart by what matters to the tests."""
+"""What the operator asks of a server, and what it gets, as far as they differ for the tests."""
 
 import re
 from dataclasses import dataclass, field

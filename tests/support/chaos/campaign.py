@@ -84,7 +84,7 @@ def sample(chosen: Sequence[Plan], size: int) -> list[Plan]:
 
 
 def random_sample(chosen: Sequence[Plan], size: int, progress: Callable[[str], None]) -> list[Plan]:
-    """Some plans, other ones each time; the seed is told, and taken from SEED to repeat them."""
+    """Some plans, other ones each time; the seed is printed, and taken from SEED to repeat them."""
     seed = os.environ.get(SEED) or str(random.SystemRandom().randrange(10**6))
     progress(f"{SEED}={seed}")
     return random.Random(seed).sample(list(chosen), size)  # noqa: S311 - nothing is secret here
@@ -121,7 +121,7 @@ async def suffer(
     outages: Iterable[Outage],
     progress: Callable[[str], None],
 ) -> Report:
-    """Carry outages out. They may be told in events, and may cost pods the id of their run."""
+    """Carry outages out. They may show in events, and may cost pods the id of their run."""
     report = Report(0, [], [])
     chosen = list(outages)
     others = {outage.scenario for outage in chosen} - references.keys()
@@ -140,7 +140,7 @@ async def suffer(
 
 
 def forgive_outage(reference: Result, result: Result) -> None:
-    """An outage may be told in events, and may cost pods the id of their run."""
+    """An outage may show in events, and may cost pods the id of their run."""
     result.events = []
     for there, here in zip(reference.end.get("jobs", []), result.end.get("jobs", []), strict=False):
         here["env"] = there["env"]

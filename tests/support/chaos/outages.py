@@ -236,7 +236,7 @@ class Unnoticed(Counted):
         self._trial = trial
 
     async def answer(self, call: Call, forward: Forward) -> Answer:
-        """Silence what would tell of the write, apply it, and say nothing."""
+        """Silence what would show the write, apply it, and say nothing."""
         if not self.reached(call):
             return await forward()
         for stream in self._trial.proxy.streams:

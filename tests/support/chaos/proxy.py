@@ -84,7 +84,7 @@ class Proxy:
     """An address of the API server for each replica, one of MLflow for all.
 
     A job keeps its MLflow server's address, so that all must know it by the same: there a replica
-    is told by the name that it logs in with. `applied` are the writes that a server accepted.
+    is known by the name that it logs in with. `applied` are the writes that a server accepted.
     """
 
     upstream: Upstream

@@ -65,7 +65,7 @@ async def _stop(stage: Stage) -> None:
 
 
 async def _haste(stage: Stage) -> None:
-    """Suspended as soon as its Job is there, and resumed as soon as that is told."""
+    """Suspended as soon as its Job is there, and resumed as soon as its status says so."""
     await stage.until("the first Job is there", lambda: stage.objects("jobs").keys() - {BYSTANDER})
     await stage.change(suspend=True)
     await stage.state("Suspended")
@@ -93,7 +93,7 @@ async def _runtime(stage: Stage) -> None:
 
 async def _deletion(stage: Stage) -> None:
     await stage.running(1)
-    # A job that goes before it has a run needs none.
+    # A job that is deleted before it has a run needs none.
     await stage.until("the run is known", lambda: stage.status().get("mlflow", {}).get("runId"))
     await stage.delete()
     await stage.gone()

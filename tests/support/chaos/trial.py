@@ -101,7 +101,7 @@ class Trial:
         self._restarts: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Result:
-        """Play it to the end; violations are told, not raised."""
+        """Play it to the end; violations are returned, not raised."""
         result = Result(self.name, self._log, self.proxy.writes, self._invariants.violations)
         async with self.proxy:
             try:
@@ -154,7 +154,7 @@ class Trial:
         await self.begin_life(replica)
 
     async def _play(self) -> None:
-        """From the creation until all is told everywhere."""
+        """From the creation until all servers have its end."""
         await self.stage.prepare()
         for replica in self.proxy.replicas:
             await self.begin_life(replica)

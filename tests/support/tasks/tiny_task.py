@@ -1,4 +1,4 @@
-"""A user's task of milliseconds which writes down every loss, and can be told to die."""
+"""A user's task of milliseconds which writes down every loss, and dies where a test says so."""
 
 import os
 import random

@@ -46,7 +46,7 @@ AGENT_SAW_ERROR = Record(3.0, AGENT, rank=1, worker_exit_code=1)
             [Record(5.0, GONE, rank=0), AGENT_SAW_ERROR, FAILED], FAILED, id="first in time"
         ),
         pytest.param([PEER_GONE, AGENT_SAW_KILL], AGENT_SAW_KILL, id="the killed one left none"),
-        pytest.param([PEER_GONE, AGENT_SAW_ERROR], PEER_GONE, id="the only one that tells"),
+        pytest.param([PEER_GONE, AGENT_SAW_ERROR], PEER_GONE, id="the only one with a cause"),
         pytest.param([AGENT_SAW_KILL], AGENT_SAW_KILL, id="nobody but the agent"),
         pytest.param(
             [Record(1.0, GONE, rank=0, restart=0), Record(9.0, KEY, rank=1, restart=1)],
@@ -75,7 +75,7 @@ AGENT_SAW_ERROR = Record(3.0, AGENT, rank=1, worker_exit_code=1)
         ),
     ],
 )
-def test_the_record_that_tells_the_cause(records: list[Record], first: Record | None) -> None:
+def test_the_record_that_has_the_cause(records: list[Record], first: Record | None) -> None:
     assert first_failure(records) == first
 
 

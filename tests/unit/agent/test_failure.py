@@ -193,7 +193,7 @@ def test_a_message_says_what_to_do(reason: str, message: str, expected: str) -> 
     assert advised(reason, message) == expected
 
 
-def test_what_an_exception_only_passes_on_is_told_in_place_of_it() -> None:
+def test_what_an_exception_only_passes_on_is_reported_in_place_of_it() -> None:
     passed_on = FileNotFoundError(
         "Caught FileNotFoundError in DataLoader worker process 0.\n"
         "Original Traceback (most recent call last):\n"
@@ -239,7 +239,7 @@ XID = GpuFault(0, "GpuXidError", "GPU 0: Xid 31 (memory page fault)")
         ),
     ],
 )
-def test_what_is_wrong_with_a_gpu_is_told_first(
+def test_what_is_wrong_with_a_gpu_is_reported_first(
     faults: list[GpuFault], expected: Termination
 ) -> None:
     assert blame_gpus(CUDA, faults) == expected
@@ -271,7 +271,7 @@ def test_a_place_that_cannot_be_written_is_logged(
     assert "cannot write the termination message" in caplog.text
 
 
-def test_a_file_name_in_another_code_does_not_keep_the_cause_from_being_told(
+def test_a_file_name_in_another_encoding_does_not_hide_the_cause(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "termination-log"

@@ -63,7 +63,7 @@ def load(monkeypatch: pytest.MonkeyPatch, smi: FakeAmdSmi | None) -> None:
     monkeypatch.setitem(sys.modules, "amdsmi", smi)
 
 
-def test_what_a_gpu_tells(monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
+def test_what_a_gpu_reports(monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
     smi = FakeAmdSmi({})
     load(monkeypatch, smi)
     errors = ErrorLog()

@@ -1,4 +1,4 @@
-"""GPUs that hang, fall off the bus or tell of errors, and drivers that are not there."""
+"""GPUs that hang, fall off the bus or report errors, and drivers that are not there."""
 
 import logging
 import time
@@ -52,7 +52,7 @@ def test_a_driver_that_hangs_from_the_start_costs_no_other_value(driver: Driver)
     wait_until(lambda: "gpu_0_lost" in metrics(sampler.sample().readings))
 
 
-def test_a_gpu_that_falls_off_the_bus_is_told_as_the_cause(
+def test_a_gpu_that_falls_off_the_bus_is_the_cause(
     driver: Driver, caplog: pytest.LogCaptureFixture
 ) -> None:
     sampler = GpuSampler()

@@ -98,7 +98,7 @@ def test_without_a_limit_the_host_stands_for_it_and_that_is_said(
     assert any(m.startswith("no CPU limit here") for m in caplog.messages)
 
 
-def test_storage_is_told_from_the_kernels_own_file_systems(tmp_path: Path) -> None:
+def test_storage_is_distinguished_from_the_kernels_own_file_systems(tmp_path: Path) -> None:
     data, secret, file = tmp_path / "my data", tmp_path / "secret", tmp_path / "hosts"
     data.mkdir()
     secret.mkdir()

@@ -1,4 +1,4 @@
-"""What the operator is told by its environment, and the files that it names."""
+"""The operator's environment, and the files that it names."""
 
 import json
 from typing import Any

@@ -88,7 +88,7 @@ def result(found: Remains, *events: str) -> Result:
 
 
 def told(change: Change) -> list[str]:
-    """What the campaign tells of an end that is changed in one place."""
+    """What the campaign finds in an end that is changed in one place."""
     changed = deepcopy(remains())
     change(changed)
     return differences(result(remains()), result(changed))
@@ -103,7 +103,9 @@ WRONG: dict[str, Change] = {
     "a count": lambda found: status_of(found).update(failedAttempts=2),
     "a condition": lambda found: status_of(found)["conditions"][0].update(status="False"),
     "a condition that is missing": lambda found: status_of(found)["conditions"].pop(),
-    "the run's status as told": lambda found: status_of(found)["mlflow"].update(status="RUNNING"),
+    "the run's status in the job": lambda found: status_of(found)["mlflow"].update(
+        status="RUNNING"
+    ),
     "a finalizer": lambda found: job_of(found)["metadata"]["finalizers"].append("mlflow-run"),
     "a Job more": lambda found: found.jobs.append(child("job-3")),
     "a Job that is gone": lambda found: found.jobs.pop(),

@@ -64,7 +64,7 @@ RIGHT: dict[str, list[Change]] = {
         job(attempt=1, disruptions=1, attempts=[RESTARTED]),
         ("pods", "job-2-0", pod(2, "Running")),
     ],
-    "an end of which more is told": [
+    "an end to which more is added": [
         job(state="Failed", completionTime="t", attempt=1),
         job(state="Failed", completionTime="t", attempt=1, conditions=[{"type": "MLflowSynced"}]),
     ],
@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[list[Change], str]] = {
         [job(state="Succeeded", attempt=1), job(state="Failed", attempt=1)],
         "an end changed",
     ),
-    "an end that is told anew": (
+    "an end that is written anew": (
         [job(state="Failed", completionTime="t"), job(state="Failed", completionTime="u")],
         "an end changed",
     ),
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_found(history: list[Change], told: str) -> None:
     assert violation.startswith(told)
 
 
-def test_a_violation_is_told_once_however_long_it_lasts() -> None:
+def test_a_violation_is_reported_once_however_long_it_lasts() -> None:
     both = [("pods", "job-1-0", pod(1, "Running")), ("pods", "job-2-0", pod(2, "Running"))]
     again: list[Change] = [("pods", "job-1-1", pod(1, "Running"))]
     assert len(violations(*both, *again, *again)) == 1

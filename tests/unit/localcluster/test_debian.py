@@ -44,7 +44,7 @@ def test_an_update_beside_another_one_is_tried_again(
     ]
 
 
-def test_an_update_that_fails_otherwise_is_told_with_its_own_last_lines(
+def test_an_update_that_fails_otherwise_is_reported_with_its_own_last_lines(
     calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUSY", "9")

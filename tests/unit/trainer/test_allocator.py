@@ -31,7 +31,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def test_a_rank_tells_what_its_allocator_holds(cuda: list[int]) -> None:
+def test_a_rank_reports_what_its_allocator_holds(cuda: list[int]) -> None:
     assert metrics(AllocatorReader(rank=5, local_rank=3).read()) == {
         "rank_5_torch_allocated_megabytes": 2.0,
         "rank_5_torch_allocated_peak_megabytes": 3.0,

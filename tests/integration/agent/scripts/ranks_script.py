@@ -1,4 +1,4 @@
-"""A user's script for torchrun, of which rank 1 ends as it is told to."""
+"""A user's script for torchrun, of which rank 1 ends as the test says."""
 
 import os
 import signal

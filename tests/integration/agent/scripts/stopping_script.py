@@ -1,4 +1,4 @@
-"""A user's script that writes a checkpoint when it is asked to stop, and ends as it is told to."""
+"""A user's script that writes a checkpoint when it is asked to stop, and ends as the test says."""
 
 import os
 import signal

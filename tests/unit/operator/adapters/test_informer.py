@@ -82,7 +82,7 @@ async def test_not_synced_until_the_last_page(until: Until) -> None:
         assert watched.changes == ["x", "x"]
 
 
-async def test_change_of_owner_is_told_to_both(until: Until) -> None:
+async def test_both_owners_hear_of_a_change_of_owner(until: Until) -> None:
     script = Script(
         lists=[page(1, pod("a", "x", "Running"))],
         watches=[[event("MODIFIED", pod("a", "y", "Running", 2)), HANG]],

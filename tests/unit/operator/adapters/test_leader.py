@@ -68,7 +68,7 @@ class Client:
 
 
 class Candidate:
-    """An elector with what it told its owner."""
+    """An elector with what it called of its owner."""
 
     def __init__(self, store: LeaseStore, name: str) -> None:
         self.name = name

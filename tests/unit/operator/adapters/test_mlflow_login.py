@@ -77,7 +77,7 @@ async def test_a_token_that_comes_while_the_old_one_is_refused_is_tried_at_once(
     assert guard.sent == ["Bearer first", "Bearer second"]
 
 
-async def test_a_refused_token_without_another_one_is_told_after_one_call(
+async def test_a_refused_token_without_another_one_is_reported_after_one_call(
     server: MlflowApi, guard: Guard
 ) -> None:
     guard.expected = "Bearer another"

@@ -30,7 +30,7 @@ def pod(phase: str, name: str = "mnist-1-0-x", uid: str = "u-1") -> dict[str, An
 
 
 class Api:
-    """Lists pods, then tells of the deletion of each."""
+    """Lists pods, then reports the deletion of each."""
 
     def __init__(self, *pods: dict[str, Any]) -> None:
         self._pods = pods
@@ -86,7 +86,7 @@ async def test_nothing_is_kept_of_a_job_that_is_gone() -> None:
 
 
 class Still(Api):
-    """Lists pods of which nothing more is told."""
+    """Lists pods of which nothing more is reported."""
 
     async def watch_lines(self, **_: Any) -> AsyncGenerator[dict[str, Any], None]:
         await asyncio.Event().wait()

@@ -130,7 +130,7 @@ GOES = training_job(deletionTimestamp="2026-01-01T00:00:30Z").metadata
         ),
     ],
 )
-async def test_a_job_that_is_held_tells_of_its_owner(
+async def test_a_job_that_is_held_shows_its_owner(
     present: Known | None, owner: str | None, found: str | None
 ) -> None:
     child = child_of(training_job())
@@ -142,7 +142,7 @@ async def test_a_job_that_is_held_tells_of_its_owner(
     assert caches.guarded("ml", "mnist", "u-1")
 
 
-async def test_a_job_that_is_gone_meanwhile_tells_of_nobody() -> None:
+async def test_a_job_that_is_gone_meanwhile_shows_nobody() -> None:
     caches = await caches_with(child_of(training_job()))
     async with api_server() as kube:
         assert await DepartedJobs(kube, caches, lambda: at(60)).before(KEY, None) is None

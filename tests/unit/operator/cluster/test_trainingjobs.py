@@ -101,7 +101,7 @@ async def test_events(
     assert (cached.versions(), cached.changes) == (versions, changes)
 
 
-async def test_a_list_shows_what_is_gone_and_what_nobody_told() -> None:
+async def test_a_list_shows_what_is_gone_and_what_no_watch_reported() -> None:
     cached = Cached(page(10, job("b", 6), following="next"), page(10, job("c", 9)))
     for name in ("a", "b"):
         cached.cache.apply(None, job(name, 5))
@@ -146,7 +146,7 @@ async def test_the_last_state_of_what_is_gone_is_handed_on_once() -> None:
         cached.cache.apply("ADDED", job(name, 5))
     cached.cache.apply("DELETED", job("a", 7))
     cached.cache.apply("DELETED", job("a", 7))
-    # Nobody told of this one.
+    # No watch reported this one.
     await cached.cache.refresh()
     assert cached.gone == ["u-a 7", "u-b 5"]
 
@@ -288,12 +288,12 @@ def test_any_order_of_events_lists_and_writes_ends_with_the_truth(
                 cached.cache.apply("DELETED" if deleted else "MODIFIED", job(name, number))
         else:
             _refresh(cached, history, next(versions))
-    # All of it was told, so that nothing is missing even without the last list.
+    # All of it was reported, so that nothing is missing even without the last list.
     assert cached.versions() == world(history, len(history))
 
 
 @given(history=histories(), data=st.data())
-def test_whatever_is_not_told_the_next_list_says(
+def test_the_next_list_has_whatever_the_watch_did_not_report(
     history: list[tuple[int, str, bool]], data: st.DataObject
 ) -> None:
     cached = Cached()

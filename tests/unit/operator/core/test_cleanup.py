@@ -26,7 +26,7 @@ def test_a_job_lives_for_its_time_after_its_end() -> None:
     assert decide(job, NOTHING, RunView(), at(80), SERVERS) == Plan(actions=(delete,))
 
 
-def test_the_time_to_live_waits_until_mlflow_was_told_but_for_ten_minutes_only() -> None:
+def test_the_time_to_live_waits_for_mlflow_but_for_ten_minutes_only() -> None:
     job = training_job({"ttlSecondsAfterFinished": 0}, ENDED)
     away = run(status="RUNNING", problem="no route")
     before, after = (decide(job, HELD, away, at(20 + age), SERVERS) for age in (599, 600))
@@ -44,7 +44,7 @@ def test_a_job_without_a_time_to_live_waits_for_mlflow_as_long_as_it_is_kept() -
     assert decide(training_job(status=ENDED), HELD, away, at(10**9), SERVERS).actions == ()
 
 
-def test_a_server_that_may_be_used_no_longer_is_told_if_it_answers_soon() -> None:
+def test_a_server_that_may_be_used_no_longer_gets_the_end_if_it_answers_soon() -> None:
     removed = {**ENDED["mlflow"], "trackingUri": "https://removed.example.com"}
     job = training_job(status={**ENDED, "mlflow": removed})
     away = run(status="RUNNING", problem="no route")

@@ -75,7 +75,7 @@ def test_a_new_leader_changes_nothing_about_what_was_confirmed() -> None:
     )
 
 
-def test_a_foreign_run_with_the_uid_is_told_once() -> None:
+def test_a_foreign_run_with_the_uid_is_reported_once() -> None:
     job = training_job(status=started("Starting", conditions=[SYNCED]))
     view = run("SCHEDULED", foreign="not of this job: abc")
     plan = decide(job, Observed(child(), (pod(),)), view, at(30), SERVERS)
@@ -93,7 +93,7 @@ def test_a_foreign_run_with_the_uid_is_told_once() -> None:
     assert (later.status, later.events) == (None, ())
 
 
-def test_nodes_that_train_without_each_other_are_told_once() -> None:
+def test_nodes_that_train_without_each_other_are_reported_once() -> None:
     job = training_job({"numNodes": 2}, started("Starting", conditions=[SYNCED]))
     view = run("SCHEDULED", unjoined="the 2 nodes do not train together")
     plan = decide(job, Observed(child(), (pod(0), pod(1))), view, at(30), SERVERS)

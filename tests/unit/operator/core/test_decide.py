@@ -129,7 +129,7 @@ def test_a_restart_waits_until_the_job_has_seen_the_failure() -> None:
     assert wire(later)["state"] == "Restarting"
 
 
-def test_a_failure_is_told_whole() -> None:
+def test_a_failure_is_reported_whole() -> None:
     observed = Observed(child(failed=True, ended_at=at(21)), (OOM,))
     plan = decide(training_job(status=RUNNING), observed, run("FAILED"), NOW, SERVERS)
     message = "the container used more memory than spec.resourcesPerNode.limits.memory"
@@ -205,7 +205,7 @@ def test_a_job_of_an_earlier_trainingjob_is_waited_for() -> None:
     assert wire(late)["failure"]["reason"] == "NameConflict"
 
 
-def test_the_finalizer_goes_once_mlflow_tells_the_same_end() -> None:
+def test_the_finalizer_goes_once_mlflow_has_the_same_end() -> None:
     finished = intent("FINISHED", ended_at=at(20))
     confirmed = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
     told = training_job(status=confirmed)
@@ -218,7 +218,7 @@ def test_the_finalizer_goes_once_mlflow_tells_the_same_end() -> None:
     assert decide(told, NOTHING, RunView(), NOW, SERVERS) == Plan()
 
 
-def test_progress_is_told_in_steps_of_ten_percent_or_once_a_minute() -> None:
+def test_progress_is_written_in_steps_of_ten_percent_or_once_a_minute() -> None:
     def view(percentage: float) -> RunView:
         metrics = {
             "progress/percentage": percentage,

@@ -123,7 +123,7 @@ LEFT: list[Any] = [
         id="it-is-about-to-replace-that-one",
     ),
     pytest.param(ENDS, OURS, False, at(0), (RunStatus.FINISHED, at(20)), id="its-job-has-ended"),
-    pytest.param(ENDS, OURS, True, at(0), None, id="its-end-is-being-told"),
+    pytest.param(ENDS, OURS, True, at(0), None, id="its-end-is-being-written"),
 ]
 
 

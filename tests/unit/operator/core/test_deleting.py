@@ -38,7 +38,7 @@ FIVE = ", ".join(f"mnist-1-{rank}-x on node node-{rank}" for rank in range(5))
     ("metadata", "observed", "view", "second", "expected"),
     [
         pytest.param({}, NOTHING, AWAY, 30, None, id="not deleted"),
-        pytest.param(DELETED, NOTHING, run("RUNNING"), 30, None, id="MLflow is about to be told"),
+        pytest.param(DELETED, NOTHING, run("RUNNING"), 30, None, id="MLflow is about to get it"),
         pytest.param(DELETED, NOTHING, AWAY, 30, MLFLOW, id="MLflow is away"),
         pytest.param(DELETED, LIVES, AWAY, 114, None, id="in the grace period and 30 s"),
         pytest.param(

@@ -205,7 +205,7 @@ def test_an_mlflow_that_is_down_holds_a_deletion_up_for_two_minutes_only() -> No
     assert decide(job, CLEARED, view, at(145), SERVERS) == Plan(actions=RELEASE, run=KILLED)
 
 
-def test_a_server_that_may_be_used_no_longer_is_not_told() -> None:
+def test_a_server_that_may_be_used_no_longer_gets_no_call() -> None:
     job = training_job({"mlflow": {"trackingUri": "http://elsewhere"}}, **DELETED)
     running = Observed(child(held=True), (running_pod(),))
     ends = decide(job, running, RunView(), NOW, SERVERS)

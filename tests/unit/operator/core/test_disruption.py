@@ -56,7 +56,7 @@ def test_who_ended_the_pod_is_the_reason(condition: str, reason: str, what: str)
 
 SEEN: list[Any] = [
     pytest.param(FAILED, [evicted()], "Restarting", id="the-pod-is-there"),
-    pytest.param(FAILED, [], "Restarting", id="the-pod-is-gone-its-job-tells"),
+    pytest.param(FAILED, [], "Restarting", id="the-pod-is-gone-its-job-has-it"),
     pytest.param(
         FAILED,
         [pod(phase="Failed", disruption="DeletionByPodGC")],
@@ -91,7 +91,7 @@ def test_what_counts_as_a_disruption(job: JobView, pods: list[PodView], state: s
     assert wire(plan)["state"] == state
 
 
-def test_a_pod_that_is_gone_already_tells_who_ended_it() -> None:
+def test_a_pod_that_is_gone_already_shows_who_ended_it() -> None:
     earlier = replace(failed_pod(code=1), attempt=0)
     observed = Observed(FAILED, (), gone=(evicted(), earlier))
     status = wire(decide(training_job(status=RUNNING), observed, run(), NOW, SERVERS))

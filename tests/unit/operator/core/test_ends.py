@@ -242,7 +242,7 @@ TAKEN = Refusal("NameConflict", "Service mnist exists", final=False)
     ("refusal", "seconds", "told"),
     [(TAKEN, 1, True), (replace(TAKEN, leftover=True), 4, False), (TAKEN, 5, True)],
 )
-def test_a_name_that_is_taken_is_told_and_waited_for(
+def test_a_name_that_is_taken_is_reported_and_waited_for(
     refusal: Refusal, seconds: int, told: bool
 ) -> None:
     job = training_job(status=started())

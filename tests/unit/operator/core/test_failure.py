@@ -85,7 +85,7 @@ CAUSES = [
             epoch=1,
             step=40,
         ),
-        id="told-by-the-trainer",
+        id="reported-by-the-trainer",
     ),
     pytest.param(
         [failed_pod(code=137, pod_reason="Evicted")],
@@ -196,7 +196,7 @@ CAUSES = [
     pytest.param(
         [running_pod()],
         Cause("BackoffLimitExceeded", "Job has reached the specified backoff limit"),
-        id="no-pod-tells",
+        id="no-pod-has-a-cause",
     ),
 ]
 

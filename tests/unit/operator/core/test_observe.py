@@ -69,7 +69,7 @@ def test_a_pod_that_ended() -> None:
 
 
 def init(name: str, **state: Any) -> dict[str, Any]:
-    """What an init container's status tells while the trainer waits for it."""
+    """What an init container's status says while the trainer waits for it."""
     waiting = container(waiting={"reason": "PodInitializing"})
     return {
         "containerStatuses": waiting,
@@ -131,7 +131,7 @@ WAITING = [
     pytest.param(
         {"conditions": [{"type": "PodScheduled", "status": "True"}]}, None, id="scheduled"
     ),
-    pytest.param({}, None, id="nothing-told-yet"),
+    pytest.param({}, None, id="nothing-reported-yet"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What a child Job tells of its TrainingJob when that is gone."""
+"""What a child Job says of its TrainingJob when that is gone."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def child_of(job: TrainingJob, **status: Any) -> dict[str, Any]:
     return {**made, "metadata": {**made["metadata"], **given}, "status": status}
 
 
-def test_it_tells_whose_it_is_and_where_its_run_is() -> None:
+def test_it_has_whose_it_is_and_where_its_run_is() -> None:
     found = trainingjob(child_of(training_job({"mlflow": MLFLOW})), at(60))
     assert found.model_dump(mode="json", exclude_defaults=True) == {
         "metadata": {

@@ -18,7 +18,7 @@ def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:
     return found["status"], found["reason"], found["message"]
 
 
-def test_a_refusal_that_may_pass_is_told_once_and_tried_again() -> None:
+def test_a_refusal_that_may_pass_is_reported_once_and_tried_again() -> None:
     refused = replace(NOTHING, refusal=QUOTA)
     plan = decide(training_job(status=started()), refused, run(), NOW, SERVERS)
     told = wire(plan)
@@ -38,7 +38,7 @@ def test_a_refusal_that_may_pass_is_told_once_and_tried_again() -> None:
     assert "failure" not in wire(taken)
 
 
-def test_a_queued_job_tells_it_too() -> None:
+def test_a_queued_job_reports_it_too() -> None:
     job = training_job({"queueName": "gpus"}, started("Queued"))
     told = wire(decide(job, replace(NOTHING, refusal=QUOTA), run(), NOW, SERVERS))
     assert condition(told, "Running") == ("False", QUOTA.reason, QUOTA.message)
@@ -55,7 +55,7 @@ def test_a_refusal_for_good_ends_the_job() -> None:
     assert plan.run.status == "FAILED"
 
 
-def test_the_deadline_of_the_start_tells_what_was_refused() -> None:
+def test_the_deadline_of_the_start_names_what_was_refused() -> None:
     refusal = {"reason": QUOTA.reason, "message": QUOTA.message}
     job = training_job({"preRunningDeadlineSeconds": 20}, started(failure=refusal))
     plan = decide(job, replace(NOTHING, refusal=QUOTA), run(), NOW, SERVERS)

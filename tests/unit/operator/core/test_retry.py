@@ -73,7 +73,7 @@ def test_a_pod_that_never_ran_has_no_code_that_speaks_against_a_retry() -> None:
     assert wire(plan)["state"] == "Restarting"
 
 
-def test_a_restart_is_told_whole() -> None:
+def test_a_restart_is_reported_whole() -> None:
     job = training_job({"backoffLimit": 3}, RUNNING)
     plan = decide(job, Observed(FAILED, (failed_pod(code=139),)), run(), NOW, SERVERS)
     message = "the container was ended by SIGSEGV"
@@ -131,7 +131,7 @@ def test_the_delay_doubles_up_to_five_minutes(before: int, delay: int) -> None:
     assert plan.status.next_attempt_time == at(30 + delay)
 
 
-def test_the_last_failure_tells_of_the_limit_and_of_its_own_cause() -> None:
+def test_the_last_failure_names_the_limit_and_its_own_cause() -> None:
     job = training_job({"backoffLimit": 2}, {**RUNNING, "failedAttempts": 2})
     plan = decide(job, Observed(FAILED, (failed_pod(code=139),)), run(), NOW, SERVERS)
     status = wire(plan)
@@ -208,7 +208,7 @@ def test_the_next_attempt_waits_for_the_run_where_its_id_is_not_known_yet() -> N
     assert [action.kind for action in down.actions] == [ActionKind.CREATE_JOB]
 
 
-def test_a_restarted_attempt_that_starts_in_time_is_first_told_of_when_it_runs() -> None:
+def test_a_restarted_attempt_that_starts_in_time_is_first_reported_when_it_runs() -> None:
     restarting = training_job({"backoffLimit": 3}, RESTARTING)
     pods = (failed_pod(code=139), pod(attempt=2))
     starts = decide(restarting, Observed(SECOND, pods, (FAILED,)), run(), at(44), SERVERS)
@@ -228,7 +228,7 @@ def test_a_restarted_attempt_that_starts_in_time_is_first_told_of_when_it_runs()
     assert "nextAttemptTime" not in status
 
 
-def test_a_restarted_attempt_that_takes_long_to_start_is_told_before_it_runs() -> None:
+def test_a_restarted_attempt_that_takes_long_to_start_is_reported_before_it_runs() -> None:
     restarting = training_job({"backoffLimit": 3}, RESTARTING)
     plan = decide(restarting, Observed(SECOND, (pod(attempt=2),)), run(), at(50), SERVERS)
     status = wire(plan)

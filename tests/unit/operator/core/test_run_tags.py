@@ -1,4 +1,4 @@
-"""decide(): what the tags of the run tell of attempts, failures and time."""
+"""decide(): what the tags of the run say of attempts, failures and time."""
 
 import json
 from typing import Any
@@ -108,7 +108,7 @@ def test_what_became_of_the_attempt(
     assert stored.run is None or dict(stored.run.tags) == expected
 
 
-def test_the_limit_is_the_cause_of_the_job_and_the_attempt_tells_its_own() -> None:
+def test_the_limit_is_the_cause_of_the_job_and_the_attempt_has_its_own() -> None:
     status = {**RUNNING, "failedAttempts": 1}
     observed = Observed(FAILED, (failed_pod(code=139, message=TOLD),))
     plan = decide(job({"backoffLimit": 1}, status), observed, run(), NOW, SERVERS)
@@ -118,7 +118,7 @@ def test_the_limit_is_the_cause_of_the_job_and_the_attempt_tells_its_own() -> No
     assert told["trainingjob.failure.frame"] == "train.py:12 in step"
 
 
-def test_the_next_attempt_still_tells_the_failure_before_it() -> None:
+def test_the_next_attempt_still_shows_the_failure_before_it() -> None:
     """Who stored that failure may not have lived to tell MLflow."""
     restarted = wire(
         decide(

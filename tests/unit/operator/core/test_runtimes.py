@@ -16,7 +16,7 @@ GPU = view({"defaults": {"image": "ngc:1", "mlflow": {"trackingUri": "http://oth
 
 
 def told(job: TrainingJob, observed: Observed) -> Failure:
-    """Why the job does not begin; it has no run and no pods, and an Event tells the same."""
+    """Why the job does not begin; it has no run and no pods, and an Event says the same."""
     plan = decide(job, observed, RunView(), NOW, SERVERS)
     assert plan.status is not None
     assert (plan.run, plan.actions) == (None, ())
@@ -208,7 +208,7 @@ def test_it_begins_as_soon_as_there_is_one() -> None:
     assert stored["goodput"] == goodput(queued=30)
 
 
-def test_another_reason_is_told_anew() -> None:
+def test_another_reason_is_reported_anew() -> None:
     job = asking()
     pending = decide(job, seeing(None), RunView(), NOW, SERVERS)
     waiting = job.model_copy(update={"status": pending.status})

@@ -29,7 +29,7 @@ WATCH = StepWatch(since=at(5), seconds=100)
 
 
 def view(last: int | None, checked: int | None, answering: int = 0, **more: Any) -> RunView:
-    """What MLflow tells: the last step, when it was asked, since when it answers."""
+    """What MLflow answers: the last step, when it was asked, since when it answers."""
     steps = StepView(
         answering_since=at(answering),
         last=None if last is None else at(last),
@@ -90,7 +90,7 @@ def test_a_watched_job_is_looked_at_again_in_time_and_without_writes() -> None:
     assert unknown == Plan(run=intent("RUNNING", watch=WATCH), requeue_after=5.0)
 
 
-def test_the_action_event_tells_once_and_takes_it_back() -> None:
+def test_the_action_event_reports_once_and_takes_it_back() -> None:
     plan = decide(job(EVENT, told(EVENT)), RUNS, view(50, 160), at(160), SERVERS)
     assert plan.events == (EventIntent("Warning", "Stalled", MESSAGE),)
     status = wire(plan)
@@ -108,7 +108,7 @@ def test_the_action_event_tells_once_and_takes_it_back() -> None:
 
 
 @pytest.mark.parametrize("spec", [EVENT, FAIL, RESTART])
-def test_a_job_without_any_metric_is_told_of_and_left_alone(spec: dict[str, Any]) -> None:
+def test_a_job_without_any_metric_is_reported_and_left_alone(spec: dict[str, Any]) -> None:
     plan = decide(job(spec, told(spec)), RUNS, view(None, 160), at(160), SERVERS)
     assert [event.reason for event in plan.events] == ["NoProgressMetrics"]
     status = wire(plan)

@@ -57,7 +57,7 @@ CAUSES: list[Any] = [
         [pod(waiting=Waiting("CreateContainerConfigError", 'secret "absent" not found'))],
         [],
         told("CreateContainerConfigError", f'{POD}: secret "absent" not found', 0),
-        id="the-kubelet-tells-at-once",
+        id="the-kubelet-reports-at-once",
     ),
     pytest.param(
         1,
@@ -144,7 +144,7 @@ def test_why_an_attempt_does_not_run(
         assert plan.events == (EventIntent("Warning", reason, message),)
 
 
-def test_a_cause_is_told_once_whatever_its_wording() -> None:
+def test_a_cause_is_reported_once_whatever_its_wording() -> None:
     stored = wire(starts([pod(waiting=UNSCHEDULABLE)], [], 5))["failure"]
     reworded = pod(waiting=Waiting("Unschedulable", "0/4 nodes are available."))
     plan = starts([reworded], [], 65, stored)
@@ -170,7 +170,7 @@ LATER: list[Any] = [
 
 
 @pytest.mark.parametrize(("pods", "events", "failure"), LATER)
-def test_a_cause_is_told_for_as_long_as_it_holds(
+def test_a_cause_is_reported_for_as_long_as_it_holds(
     pods: list[PodView], events: list[EventView] | None, failure: dict[str, Any] | None
 ) -> None:
     assert wire(starts(pods, events, 60, MOUNT)).get("failure") == failure
@@ -178,13 +178,13 @@ def test_a_cause_is_told_for_as_long_as_it_holds(
 
 LOOKS: list[Any] = [
     pytest.param([pod()], 0, 5.0, id="events-are-not-read-at-first"),
-    pytest.param([pod(waiting=UNSCHEDULABLE)], 2, 3.0, id="nor-is-the-scheduler-told-of"),
+    pytest.param([pod(waiting=UNSCHEDULABLE)], 2, 3.0, id="nor-is-the-scheduler-named"),
     pytest.param([pod()], 5, 5.0, id="then-soon"),
     pytest.param([pod()], 40, 20.0, id="then-ever-less-often"),
     pytest.param([pod()], 4000, 60.0, id="once-a-minute-in-the-end"),
     pytest.param([], 25, 5.0, id="when-pods-are-missed"),
     pytest.param([pod(ready_to_start=True)], 5, None, id="never-for-one-that-pulls-its-image"),
-    pytest.param([pod(waiting=UNSCHEDULABLE)], 5, None, id="nor-for-one-that-tells-itself"),
+    pytest.param([pod(waiting=UNSCHEDULABLE)], 5, None, id="nor-for-one-that-reports-itself"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Which experiment and workspace a job uses, which it may not, and what it is told then."""
+"""Which experiment and workspace a job uses, which it may not, and what its status says then."""
 
 from dataclasses import replace
 from typing import Any

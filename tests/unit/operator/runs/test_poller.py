@@ -20,7 +20,7 @@ from tests.support.plans import intent
 
 
 class Polled:
-    """A poller of runs that are RUNNING, with all that it tells others; `second` is its clock."""
+    """A poller of runs that are RUNNING, with all that it reports; `second` is its clock."""
 
     def __init__(self, server: MlflowApi) -> None:
         self.second = 0
@@ -96,7 +96,7 @@ async def test_many_runs_are_polled_less_often_but_a_part_of_them_every_few_seco
     assert told == [(5.0, 5.0), (5 / 3, 5.0), (2.0, 20.0), (2.0, 100.0)]
 
 
-async def test_a_server_that_hangs_is_told_for_all_runs_by_the_second_poll() -> None:
+async def test_a_server_that_hangs_is_reported_for_all_runs_by_the_second_poll() -> None:
     """From the start of the hang: up to a pause, two time-outs of 10 s, and a second."""
     fake = FakeMlflow()
     async with fake.serve(patience=0.05) as server:
@@ -118,7 +118,7 @@ async def test_a_server_that_hangs_is_told_for_all_runs_by_the_second_poll() -> 
     [(1, [], []), (4, ["r0", "r0"], ["does not answer", "answers again"])],
     ids=["a single poll", "an outage"],
 )
-async def test_an_outage_is_told_once_with_its_end(
+async def test_an_outage_is_reported_once_with_its_end(
     away: int, told: list[str], logged: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeMlflow()

@@ -1,4 +1,4 @@
-"""What is told of one run's calls that failed."""
+"""What is reported of one run's calls that failed."""
 
 import pytest
 from trainingjob_operator.adapters.mlflow_rest import MlflowError

@@ -43,7 +43,7 @@ SEEN: list[Any] = [
 
 
 @pytest.mark.parametrize(("run", "metric", "last", "measured"), SEEN)
-def test_what_tells_of_a_step(
+def test_what_shows_a_step(
     run: RunInfo, metric: str | None, last: int | None, measured: bool
 ) -> None:
     steps = Steps()
@@ -52,7 +52,7 @@ def test_what_tells_of_a_step(
     assert steps.last == (None if last is None else at(last))
 
 
-def test_what_the_history_told_is_not_forgotten_for_an_older_point_of_a_higher_step() -> None:
+def test_what_the_history_had_is_not_forgotten_for_an_older_point_of_a_higher_step() -> None:
     steps = Steps(last_ms=int(at(100).timestamp() * 1000))
     steps.take(info(progress__step=20), at(200))
     assert steps.last == at(100)

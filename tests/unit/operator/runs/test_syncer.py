@@ -1,4 +1,4 @@
-"""What the tracking keeps of jobs that are gone, and what it tells of an MLflow that is away."""
+"""What the tracking keeps of jobs that are gone, and what it reports of an MLflow that is away."""
 
 import asyncio
 from collections.abc import Callable
@@ -43,13 +43,13 @@ def confirmed(status: str, ended: bool) -> RunSyncer:
     return made
 
 
-def test_a_told_end_is_still_looked_at_when_its_job_is_gone() -> None:
+def test_a_written_end_is_still_checked_when_its_job_is_gone() -> None:
     made = confirmed("FINISHED", ended=True)
     made.forget(KEY)
     assert made.view(KEY, "u-1").status == "FINISHED"
 
 
-def test_an_end_that_is_not_told_yet_outlives_its_job() -> None:
+def test_an_end_that_is_not_written_yet_outlives_its_job() -> None:
     made = tracking()
     made.want(KEY, intent("FINISHED", ended_at=at(20)))
     made.forget(KEY)
@@ -67,7 +67,7 @@ def test_a_new_job_of_the_same_name_sees_nothing_of_the_old_run() -> None:
 
 
 class Hanging:
-    """A server that answers nothing until it is told to give up."""
+    """A server that answers nothing until the test lets it give up."""
 
     uri = "http://hangs:5000"
 
@@ -160,7 +160,7 @@ def has_status(status: str, view: RunView) -> bool:
 
 
 @pytest.mark.parametrize(("quick", "updates"), [(True, 1), (False, 3)])
-async def test_a_start_that_takes_its_time_is_told_as_scheduled(
+async def test_a_start_that_takes_its_time_is_written_as_scheduled(
     monkeypatch: pytest.MonkeyPatch, quick: bool, updates: int
 ) -> None:
     monkeypatch.setattr(module, "SCHEDULED_AFTER", 60.0 if quick else 0.01)

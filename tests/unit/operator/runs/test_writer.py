@@ -92,7 +92,7 @@ async def test_a_status_that_was_written_is_not_written_again_for_the_tags() -> 
     assert fake.calls["runs/log-batch"] == 2
 
 
-async def test_a_run_for_pods_that_are_about_to_run_is_told_scheduled_by_a_repeat_only() -> None:
+async def test_a_run_for_pods_that_are_about_to_run_is_made_scheduled_by_a_repeat_only() -> None:
     for following, updates in (("RUNNING", 0), ("SCHEDULED", 1)):
         fake, wanted = FakeMlflow(), intent("SCHEDULED", identity=None, starting=True)
         record = RunRecord(wanted, 0.0)
@@ -133,7 +133,7 @@ async def test_of_two_runs_with_the_uid_the_one_of_the_job_counts_and_not_the_ol
     }
 
 
-async def test_a_run_that_has_only_the_uid_is_left_alone_and_told() -> None:
+async def test_a_run_that_has_only_the_uid_is_left_alone_and_reported() -> None:
     fake = FakeMlflow()
     fake.add("planted", trainingjob__uid="u-1")["info"]["start_time"] = 10**17
     async with fake.serve() as server:
