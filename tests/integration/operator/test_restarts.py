@@ -41,7 +41,7 @@ def test_a_retry_and_a_disruption_and_then_success(
         wait_for_attempt(cluster, "again", 2)
         [run] = runs.by_job()["again"]
         assert run.data.tags["trainingjob.attempt"] == "2"
-        # Stored, then acted on, then reported. What takes a pod or MLflow long has a write of its own,
+        # Stored, then acted on, then reported. What takes a pod or MLflow long has its own write,
         # at whatever time it is known: a status more, before the Job or after it.
         stored, *between, told = operator_writes(audit, cluster.namespace, offset)
         assert stored == told == STATUS
