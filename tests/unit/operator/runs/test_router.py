@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trainingjob_operator.adapters.mlflow_rest import MlflowApi
+from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi, RunInfo
 from trainingjob_operator.core.intent import RunIdentity, RunView
 from trainingjob_operator.runs.router import RunRouter
 
@@ -107,20 +107,21 @@ def test_no_answer_ends_a_loop_and_every_job_gets_its_view(
         assert [fake.status(f"own{number}") for number in range(JOBS)] == ["FINISHED"] * JOBS
 
 
-class Broken:
+class Broken(MlflowApi):
     """A client with an error of our own in it, for one of two jobs."""
 
-    uri = "http://broken:5000"
+    def __init__(self) -> None:
+        super().__init__("http://broken:5000", Credentials(), lambda *_: None)
 
-    async def experiment_id(self, _name: str) -> str:
-        raise AttributeError("no such attribute")
+    async def experiment_id(self, name: str) -> str:
+        raise AttributeError(name)
 
-    async def get_run(self, run_id: str) -> Any:
+    async def get_run(self, run_id: str) -> RunInfo:
         raise RecursionError(run_id)
 
 
 async def test_an_error_of_our_own_is_the_problem_of_its_job_and_is_counted() -> None:
-    kept = Kept(cast("MlflowApi", Broken()))
+    kept = Kept(Broken())
     running = asyncio.create_task(kept.router.run(1))
     kept.want(0, "SCHEDULED", identity=None)
     kept.want(1, "SCHEDULED")

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import pytest
-from trainingjob_operator.adapters.mlflow_rest import MlflowApi, MlflowError, RunInfo
+from trainingjob_operator.adapters.mlflow_rest import Credentials, MlflowApi, MlflowError, RunInfo
 from trainingjob_operator.core.intent import RunView
 from trainingjob_operator.runs import syncer as module
 from trainingjob_operator.runs.router import RunRouter
@@ -21,17 +20,13 @@ KEY = "ml/mnist"
 RUN = RunInfo("f00d", "7", "FINISHED", 0, 1, "active", {}, {})
 
 
-class Unused:
-    """A server that nobody may call."""
-
-    uri = "http://unused:5000"
-
-
 def tracking() -> RunSyncer:
+    """One that calls nobody."""
+
     def unexpected(*told: str, urgent: bool = False) -> NoReturn:
         raise AssertionError(told, urgent)
 
-    server = cast("MlflowApi", Unused())
+    server = MlflowApi("http://unused:5000", Credentials(), unexpected)
     return RunSyncer(server, unexpected, unexpected, unexpected, poll_seconds=5)
 
 
@@ -66,43 +61,20 @@ def test_a_new_job_of_the_same_name_sees_nothing_of_the_old_run() -> None:
     assert confirmed("FINISHED", ended=True).view(KEY, "u-2") == RunView()
 
 
-class Hanging:
-    """A server that answers nothing until the test lets it give up."""
-
-    uri = "http://hangs:5000"
+class Hanging(MlflowApi):
+    """A client that answers nothing until the test lets it give up."""
 
     def __init__(self) -> None:
+        super().__init__("http://hangs:5000", Credentials(), lambda *_: None)
         self.given_up = asyncio.Event()
 
-    async def experiment_id(self, _name: str) -> str:
+    async def experiment_id(self, name: str) -> str:  # noqa: ARG002 - of any experiment
         await self.given_up.wait()
         raise MlflowError(None, "TIMEOUT", "no answer", retryable=True)
 
 
-class Answering:
-    """A server that makes each run."""
-
-    uri = "http://answers:5000"
-
-    async def experiment_id(self, _name: str) -> str:
-        return "7"
-
-    async def find_runs(self, _experiment: str, _uid: str) -> list[RunInfo]:
-        return []
-
-    async def create_run(self, _experiment: str, name: str, *_: object) -> RunInfo:
-        return replace(RUN, run_id=name, status="RUNNING")
-
-    async def set_status(self, run_id: str, status: str, _end: int) -> RunInfo:
-        return replace(RUN, run_id=run_id, status=status)
-
-    async def set_tags(self, _run_id: str, _tags: dict[str, str]) -> None:
-        pass
-
-
 async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once() -> None:
-    hanging, answering = Hanging(), Answering()
-    servers = {"http://hangs:5000": hanging, "http://answers:5000": answering}
+    hanging = Hanging()
     told: asyncio.Queue[str] = asyncio.Queue()
 
     def note(key: str, *, urgent: bool = False) -> None:
@@ -112,29 +84,31 @@ async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once()
         wanted = intent("SCHEDULED", uid=f"u-{number}", tracking_uri=uri, identity=None)
         made.want(f"ml/{number}", wanted)
 
-    made = RunRouter(
-        lambda uri, _workspace: cast("MlflowApi", servers[uri]),
-        note,
-        lambda *_: None,
-        lambda _: None,
-        poll_seconds=5,
-    )
-    for number in range(20):
-        wants(number, "http://hangs:5000")
-    running = asyncio.create_task(made.run(1))
-    async with asyncio.timeout(60):
-        wants(20, "http://answers:5000")
-        assert await told.get() == "ml/20"
-        assert made.view("ml/20", "u-20").status == "SCHEDULED"
-
-        hanging.given_up.set()
-        assert sorted([await told.get() for _ in range(20)]) == sorted(
-            f"ml/{number}" for number in range(20)
+    async with FakeMlflow().serve() as answering:
+        servers = {hanging.uri: hanging, answering.uri: answering}
+        made = RunRouter(
+            lambda uri, _workspace: servers[uri],
+            note,
+            lambda *_: None,
+            lambda _: None,
+            poll_seconds=5,
         )
-        wants(21, "http://hangs:5000")
-        assert made.view("ml/21", "u-21").problem == "TIMEOUT: no answer"
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        for number in range(20):
+            wants(number, hanging.uri)
+        running = asyncio.create_task(made.run(1))
+        async with asyncio.timeout(60):
+            wants(20, answering.uri)
+            assert await told.get() == "ml/20"
+            assert made.view("ml/20", "u-20").status == "SCHEDULED"
+
+            hanging.given_up.set()
+            assert sorted([await told.get() for _ in range(20)]) == sorted(
+                f"ml/{number}" for number in range(20)
+            )
+            wants(21, hanging.uri)
+            assert made.view("ml/21", "u-21").problem == "TIMEOUT: no answer"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 class Watched:
