@@ -78,7 +78,13 @@ def test_each_works_as_it_stands_on_a_page(cluster: Cluster, shell: dict[str, st
     for command, part in SHOWN.items():
         if command != FORWARD:
             assert part in printed(command), command
-    wait_for("its stacks are written", lambda: "Thread 0x" in printed("kubectl logs POD"), 60)
+
+    def stacks() -> bool:
+        text = printed("kubectl logs POD")
+        print(text)
+        return "most recent call first" in text
+
+    wait_for("its stacks are written", stacks, 60)
 
 
 def test_the_demo_mlflow_is_at_the_forwarded_port(shell: dict[str, str]) -> None:

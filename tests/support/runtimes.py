@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubernetes import client
-from trainingjob_operator.api import RuntimeKind, TrainingJob, TrainingRuntimeSpec
+from trainingjob_operator.api import Failure, RuntimeKind, TrainingJob, TrainingRuntimeSpec
 from trainingjob_operator.core import resolution
+from trainingjob_operator.core.intent import EventIntent, RunView
 from trainingjob_operator.core.observe import Observed, RuntimeView
 
-from tests.support.jobs import training_job
+from tests.support.jobs import SERVERS, training_job
+from tests.support.plans import NOW, decide
 
 
 def view(
@@ -88,3 +90,18 @@ class RuntimeObjects:
 
 _GROUP = ("trainingjob.dev", "v1alpha1")
 _HEAD = {"apiVersion": "trainingjob.dev/v1alpha1"}
+
+
+def why_it_does_not_begin(job: TrainingJob, observed: Observed) -> Failure:
+    """The failure in the status; the job has no run and no pods, and an Event says the same."""
+    plan = decide(job, observed, RunView(), NOW, SERVERS)
+    assert plan.status is not None
+    assert (plan.run, plan.actions) == (None, ())
+    failure = plan.status.failure
+    assert failure is not None
+    assert plan.events == (EventIntent("Warning", failure.reason or "", failure.message or ""),)
+    [running, *_] = plan.status.conditions
+    if plan.status.state == "Pending":
+        assert (running.type, running.status) == ("Running", "False")
+        assert (running.reason, running.message) == (failure.reason, failure.message)
+    return failure

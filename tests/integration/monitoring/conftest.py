@@ -1,4 +1,4 @@
-"""A Prometheus that scrapes an operator with a job, and a training of two ranks."""
+"""A Prometheus that scrapes an operator with a job, and a training of two ranks and two GPUs."""
 
 import os
 import signal
@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from localcluster import debian
+from tests.support.nvml import Driver, driver, nvml_script
 from tests.support.processes import MlflowServer, OperatorProcess, Process, free_port
 from tests.support.prometheus import Prometheus
 from tests.support.waiting import wait_for
+
+__all__ = ["driver", "nvml_script"]
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -24,9 +27,21 @@ scrape_configs:
 """
 
 
+# Of the driver that the test scripts: what GPU 0 says of its multiprocessors and tensor cores.
+GPM = {
+    "0:nvmlGpmQueryDeviceSupport": "1",
+    "0:nvmlGpmMetricsGet/2": "55",
+    "0:nvmlGpmMetricsGet/5": "40",
+}
+
+
 @pytest.fixture
-def training(mlflow: MlflowServer, tmp_path: Path) -> Iterator[int]:
-    """The metrics port of a training with checkpoints and an MLflow run."""
+def training(
+    mlflow: MlflowServer, driver: Driver, nvml_script: Path, tmp_path: Path
+) -> Iterator[int]:
+    """The metrics port of a training with GPUs, checkpoints and an MLflow run."""
+    for key, answer in GPM.items():
+        driver.put(key, answer)
     port = free_port()
     process = Process(
         [sys.executable, "-m", "trainingjob_trainer", "run", "mnist", "--epochs", "1000"],
@@ -40,6 +55,7 @@ def training(mlflow: MlflowServer, tmp_path: Path) -> Iterator[int]:
             "MLFLOW_RUN_ID": mlflow.create_run(),
             "PET_NPROC_PER_NODE": "2",
             "GLOO_SOCKET_IFNAME": "lo",
+            "LD_LIBRARY_PATH": str(nvml_script.parent),
         },
         tmp_path / "training.log",
     )

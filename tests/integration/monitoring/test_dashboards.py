@@ -15,7 +15,7 @@ FILES = REPOSITORY / "helm" / "trainingjob-operator" / "files"
 CHOICES = {"$namespace": ".*", "$job": ".*", "$__rate_interval": "20s"}
 # The choices above a dashboard: label_values(series, label).
 VALUES = re.compile(r"label_values\((.*), (\w+)\)")
-# What a machine without GPUs, a job that goes well, and the trainer have no series of.
+# What a training without CUDA, a job that goes well, and the trainer have no series of.
 NO_SERIES_HERE = {
     "Restarts by reason",
     "Failures by reason",
@@ -23,15 +23,7 @@ NO_SERIES_HERE = {
     "Requests that failed, by code",
     "Statuses of runs that were corrected",
     "Steps and metrics of scripts",
-    "A kernel runs (share of the time)",
-    "Multiprocessors and tensor cores at work",
-    "GPU memory",
     "GPU memory of torch",
-    "Power",
-    "Temperature",
-    "Lowered clocks, by reason",
-    "Faults",
-    "NVLink",
     "Throttled scheduling periods",
     "Time that threads waited",
     "InfiniBand",

@@ -116,5 +116,11 @@ def test_the_table_of_the_operators_metrics_is_that_of_the_code() -> None:
     assert set(told) == exposed()
 
 
+def test_the_health_check_of_argo_cd_knows_every_state() -> None:
+    page = (DOCS / "how-to" / "argocd.md").read_text()
+    [table] = re.findall(r"^local states = \{(.*?)^\}", page, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"(\w+) = ", table)) == set(State)
+
+
 def test_the_version_of_mlflow_is_that_of_the_tests() -> None:
     assert f"the tests run with {version('mlflow')}." in (DOCS / "install.md").read_text()
