@@ -44,11 +44,11 @@ class TrainerContainer(ApiModel):
     )
     agent: Literal["Image", "Inject"] | None = Field(
         default=None,
-        description="Where the agent is, which brings system metrics, the cause of a failure and "
-        "the log to the run: Image, in the image, whose command runs it if there is one; Inject, "
-        "brought into the pod with a Python of its own, and runs the command. Default: the "
-        "operator's, which is Image unless its chart says Inject; then for a command that runs no "
-        "trainingjob-exec.",
+        description="Where the agent comes from, which sends system metrics, the cause of a "
+        "failure and the log to the run. Image: from the image, where the command may run it. "
+        "Inject: the operator brings it into the pod, with a Python of its own, and it runs the "
+        "command. Default: Image, unless the operator's chart says Inject; that is for commands "
+        "that do not run trainingjob-exec themselves.",
     )
     args: list[Argument] = Field(
         default=[],
@@ -69,13 +69,13 @@ class TrainerContainer(ApiModel):
     env_from: EnvFromSources = Field(
         default=[],
         description="ConfigMaps and Secrets whose every key becomes an environment variable. "
-        "The variables that the operator sets win over equal names.",
+        "The operator's own variables take precedence.",
     )
     resources_per_node: ResourceRequirements = Field(
         default={},
         json_schema_extra=resource_rules("spec.resourcesPerNode"),
         description="Requests and limits of each of the numNodes pods. "
-        "GPUs are asked for as limits, e.g. nvidia.com/gpu: 1; devices of resourceClaims as "
+        "Request GPUs as limits, e.g. nvidia.com/gpu: 1, and devices of resourceClaims as "
         "claims.",
     )
     volumes: Volumes = Field(

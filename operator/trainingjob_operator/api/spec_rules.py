@@ -23,6 +23,8 @@ MUTABLE = (
     "ttlSecondsAfterFinished",
     "attemptHistoryLimit",
 )
+CHANGES = f"{', '.join(MUTABLE)}, a higher backoffLimit and, while the job is suspended, queueName"
+"""What may change of a spec, in words."""
 
 
 def _same(field: str) -> str:
@@ -176,10 +178,9 @@ def spec_rules(schema: JsonDict) -> None:
     # whole schema of the spec, so that the long part takes as long as all that it stores.
     unchanged = rule(
         f"self == oldSelf || ({' && '.join(_same(name) for name in fixed)})",
-        f"spec cannot be changed but for {', '.join(MUTABLE)}, a higher backoffLimit and, while "
-        "the job is suspended, queueName: delete the TrainingJob and create it again; the claim "
-        "of checkpoint.claimTemplate is deleted with it unless it has a checkpoint.claimName or "
-        "claimRetention is Keep",
+        f"spec cannot be changed but for {CHANGES}: delete the TrainingJob and create it again; "
+        "the claim of checkpoint.claimTemplate is deleted with it unless it has a "
+        "checkpoint.claimName or claimRetention is Keep",
         reason="FieldValueForbidden",
     )
     schema.update(validations(unchanged, *_CHANGES, _RESTART_RULE, _COMMAND_RULE, *DEFAULTS_RULES))

@@ -216,8 +216,7 @@ class TrainingJobStatus(ApiModel):
 
     state: State | None = Field(
         default=None,
-        description="Pending, Suspended, Queued, Starting, Running, Restarting, Succeeded or "
-        "Failed.",
+        description=f"{', '.join(list(State)[:-1])} or {list(State)[-1]}.",
     )
     conditions: list[Condition] = Field(
         default=[],

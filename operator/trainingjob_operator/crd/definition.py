@@ -6,7 +6,7 @@ from trainingjob_operator.api import (
     TrainingJobSpec,
     TrainingJobStatus,
 )
-from trainingjob_operator.api.spec_rules import NAME_RULE
+from trainingjob_operator.api.spec_rules import CHANGES, NAME_RULE
 from trainingjob_operator.crd.kubernetes import Schema
 from trainingjob_operator.crd.schema import (
     expand_kubernetes_types,
@@ -93,9 +93,8 @@ def job_spec_schema() -> Schema:
     """Return the schema of a TrainingJob's spec with `kubernetesType` in place of such types."""
     spec = model_schema(TrainingJobSpec)
     spec["description"] = (
-        "What is trained, on how many nodes, and where it is tracked. Only suspend, "
-        "activeDeadlineSeconds, preRunningDeadlineSeconds and ttlSecondsAfterFinished can be "
-        "changed; for anything else delete the job and create it again."
+        "What is trained, on how many nodes, and where it is tracked. Of an existing job only "
+        f"these can be changed: {CHANGES}. For anything else delete the job and create it again."
     )
     return spec
 

@@ -252,3 +252,15 @@ def _fields(path: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
     for nested in ("items", "additionalProperties"):
         if nested in schema:
             yield from _fields(f"{path}[]", schema[nested])
+
+
+def test_kubectl_explain_names_every_state_and_every_field_that_may_change() -> None:
+    assert STATUS["state"]["description"] == (
+        "Pending, Suspended, Queued, Starting, Running, Restarting, Succeeded, Failed or Stopped."
+    )
+    assert SCHEMA["properties"]["spec"]["description"] == (
+        "What is trained, on how many nodes, and where it is tracked. Of an existing job only "
+        "these can be changed: suspend, stop, activeDeadlineSeconds, preRunningDeadlineSeconds, "
+        "ttlSecondsAfterFinished, attemptHistoryLimit, a higher backoffLimit and, while the job is "
+        "suspended, queueName. For anything else delete the job and create it again."
+    )
