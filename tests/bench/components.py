@@ -49,7 +49,7 @@ def _control_plane(directory: str) -> dict[str, list[psutil.Process]]:
     found: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or [""]
-        told = CONTROL_PLANE.get(Path(command[0]).name)
-        if told is not None and any(directory in argument for argument in command):
-            found.setdefault(told, []).append(process)
+        reported = CONTROL_PLANE.get(Path(command[0]).name)
+        if reported is not None and any(directory in argument for argument in command):
+            found.setdefault(reported, []).append(process)
     return found

@@ -46,7 +46,7 @@ def course(
     components: Components,
     names: list[str],
     create: Callable[[str], object],
-    told: Callable[[], bool],
+    reported: Callable[[], bool],
 ) -> Course:
     """Create jobs from four clients and wait for the end of all, and until MLflow has it, too."""
     before, started = components.seconds(), time.monotonic()
@@ -55,7 +55,7 @@ def course(
             list(pool.map(create, names))
         wait_for("they have ended", lambda: len(ends.terminal) == len(names), 600)
         seconds = time.monotonic() - started
-        wait_for("MLflow has all of it", told, 60)
+        wait_for("MLflow has all of it", reported, 60)
     after = components.seconds()
     return Course(seconds, ends, {name: after[name] - before[name] for name in after})
 

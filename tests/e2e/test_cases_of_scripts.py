@@ -86,14 +86,14 @@ def experiment_name(case: Case) -> None:
 def nodes_apart(case: Case) -> None:
     """Log, status and event say that each node trains the whole model."""
     assert case.end == ("Succeeded", 1)
-    told = "the 2 nodes do not train together"
+    noted = "the 2 nodes do not train together"
     conditions = {one["type"]: one for one in case.status["conditions"]}
     joined = conditions["NodesJoined"]
     assert (joined["status"], joined["reason"]) == ("False", "NodesNotJoined")
-    assert joined["message"].startswith(told)
+    assert joined["message"].startswith(noted)
     assert case.events.count(("Warning", "NodesNotJoined")) == 1
     for text in case.logs.values():
-        assert f"trainingjob-exec: NodesNotJoined: {told}" in text
+        assert f"trainingjob-exec: NodesNotJoined: {noted}" in text
 
 
 def own_uri_file(case: Case) -> None:

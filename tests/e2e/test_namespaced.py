@@ -48,12 +48,12 @@ def test_the_release_of_a_namespace_serves_it(
         "--output=jsonpath={.spec.holderIdentity}",
     )
     assert lease == f"{system}/{NAME}"
-    told = f"namespace {cluster.namespace} is served by another installation"
-    assert told not in kubectl("logs", DEPLOYMENT, f"--namespace={system}")
+    reported = f"namespace {cluster.namespace} is served by another installation"
+    assert reported not in kubectl("logs", DEPLOYMENT, f"--namespace={system}")
     wait_for(
         "the operator of the cluster leaves it alone",
         lambda: (
-            told
+            reported
             in kubectl(
                 *("logs", "deployment/trainingjob-operator", f"--namespace={SYSTEM_NAMESPACE}"),
                 "--tail=-1",

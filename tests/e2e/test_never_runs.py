@@ -77,12 +77,12 @@ def test_a_config_map_that_comes_late(cluster: Cluster) -> None:
     cluster.apply(stuck("late-config", preRunningDeadlineSeconds=None, **ABSENT_CONFIG))
 
     def failure() -> dict[str, Any] | None:
-        told: dict[str, Any] | None = cluster.status("late-config").get("failure")
-        return told
+        reported: dict[str, Any] | None = cluster.status("late-config").get("failure")
+        return reported
 
-    told = wait_for("its status says why it does not start", failure, 120)
-    assert told["reason"] == "FailedMount"
-    assert 'configmap "absent" not found' in told["message"]
+    reported = wait_for("its status says why it does not start", failure, 120)
+    assert reported["reason"] == "FailedMount"
+    assert 'configmap "absent" not found' in reported["message"]
     assert cluster.events("late-config") == [("Warning", "FailedMount")]
     assert cluster.state("late-config") == "Starting"
 

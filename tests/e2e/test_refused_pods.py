@@ -53,9 +53,9 @@ def test_the_status_says_who_refused_the_pods(
     job["spec"]["resourcesPerNode"] = resources
     cluster.apply(job)
 
-    def told() -> bool:
+    def reported() -> bool:
         status = (cluster.get("refused") or {}).get("status", {})
         return any(cause in one["message"] for one in status.get("conditions", []))
 
-    wait_for(f"a condition says: {cause}", told, 30)
+    wait_for(f"a condition says: {cause}", reported, 30)
     assert cluster.status("refused")["state"] in ("Pending", "Starting")

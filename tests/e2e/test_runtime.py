@@ -16,10 +16,10 @@ DOCKERFILE = f"FROM {IMAGE}\nENV HOME=/root\nUSER 0:0\n"
 SCRIPT = """
 import os, pathlib, time
 assert os.getuid() == 0, os.getuid()
-told = dict(
+reported = dict(
     line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines()
 )
-assert int(told["CapEff"], 16) == 1 << 14, told["CapEff"]
+assert int(reported["CapEff"], 16) == 1 << 14, reported["CapEff"]
 assert pathlib.Path("/node/hostname").read_text().strip()
 pathlib.Path.home().joinpath("cache").write_text("x")
 assert os.environ["OF_THE_RUNTIME"] == "yes"

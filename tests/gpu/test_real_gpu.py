@@ -120,9 +120,11 @@ def test_cuda_out_of_memory_is_explained(trainer: Trainer) -> None:
     _, errors = process.communicate(timeout=SECONDS)
 
     assert process.returncode == 1, errors.decode()
-    told = json.loads(trainer.termination_log.read_text())
-    assert told["reason"] == "CudaOutOfMemory"
-    assert "Tried to allocate 1024.00 MiB" in told["message"] or "1.00 GiB" in told["message"]
+    reported = json.loads(trainer.termination_log.read_text())
+    assert reported["reason"] == "CudaOutOfMemory"
+    assert (
+        "Tried to allocate 1024.00 MiB" in reported["message"] or "1.00 GiB" in reported["message"]
+    )
 
 
 class Nowhere:

@@ -80,8 +80,8 @@ class Cluster:
         """The status of a TrainingJob that is there; empty before the operator has seen it."""
         found = self.get(name)
         assert found is not None, f"there is no {name}"
-        told: dict[str, Any] = found.get("status", {})
-        return told
+        reported: dict[str, Any] = found.get("status", {})
+        return reported
 
     def state(self, name: str) -> str | None:
         """The state of a TrainingJob."""

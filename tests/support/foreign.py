@@ -164,10 +164,10 @@ def lives(draw: st.DrawFn) -> list[tuple[Json, tuple[EventIntent, ...]]]:
         tuple(pod_view(one) for one in draw(st.lists(PODS, max_size=3))),
         events=tuple(filter(blocks, map(event_view, draw(st.lists(EVENTS, max_size=3))))),
     )
-    told: list[tuple[Json, tuple[EventIntent, ...]]] = [({}, ())]
+    reported: list[tuple[Json, tuple[EventIntent, ...]]] = [({}, ())]
     for step in range(6):
-        job = training_job(spec, told[-1][0])
+        job = training_job(spec, reported[-1][0])
         plan = decide(job, observed, run(), at(second + 20 * step), SERVERS)
         if plan.status is not None:
-            told.append((wire(plan), plan.events))
-    return told
+            reported.append((wire(plan), plan.events))
+    return reported

@@ -47,5 +47,5 @@ class Initializer:
     @property
     def failure(self) -> tuple[str, str]:
         """The reason and the message for the job's status."""
-        told: dict[str, Any] = json.loads(self.termination_log.read_text())
-        return told["reason"], told["message"]
+        reported: dict[str, Any] = json.loads(self.termination_log.read_text())
+        return reported["reason"], reported["message"]

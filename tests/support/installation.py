@@ -57,8 +57,8 @@ class Installation:
         [deployment] = [one for one in self.rendered if one["kind"] == "Deployment"]
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         values = {one["name"].removeprefix(PREFIX): one.get("value") for one in container["env"]}
-        told = {name: values.get(name) for name in ("INSTALLATION", "WATCH_NAMESPACES")}
-        return {"NAMESPACE": self.namespace, **{name: one for name, one in told.items() if one}}
+        reported = {name: values.get(name) for name in ("INSTALLATION", "WATCH_NAMESPACES")}
+        return {"NAMESPACE": self.namespace, **{name: one for name, one in reported.items() if one}}
 
     @property
     def user(self) -> str:

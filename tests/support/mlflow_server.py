@@ -60,8 +60,8 @@ class FakeMlflow:
 
     def status(self, run_id: str) -> str:
         """The status of a run."""
-        told: str = self.runs[run_id]["info"]["status"]
-        return told
+        reported: str = self.runs[run_id]["info"]["status"]
+        return reported
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one call."""
@@ -181,8 +181,8 @@ def _clause(text: str) -> Callable[[Body], bool]:
 
     def has_tag(found: Body) -> bool:
         """Of a run, or of a model."""
-        told = found["data"] if "data" in found else found["info"]
-        tags = {one["key"]: one["value"] for one in told.get("tags", [])}
+        reported = found["data"] if "data" in found else found["info"]
+        tags = {one["key"]: one["value"] for one in reported.get("tags", [])}
         return key in tags and (not value or tags[key] == value)
 
     return has_tag

@@ -43,8 +43,8 @@ def decide(
     plan = decision.decide(job, observed, run, now, servers)
     if plan.run is None:
         return plan
-    told = (TAG_OUTCOME, TAG_FAILURE, TAG_GOODPUT, TAG_IMAGE, TAG_COMMAND, "mlflow.")
-    tags = tuple(tag for tag in plan.run.tags if not tag[0].startswith(told))
+    reported = (TAG_OUTCOME, TAG_FAILURE, TAG_GOODPUT, TAG_IMAGE, TAG_COMMAND, "mlflow.")
+    tags = tuple(tag for tag in plan.run.tags if not tag[0].startswith(reported))
     return replace(plan, run=replace(plan.run, tags=tags))
 
 

@@ -81,12 +81,12 @@ def test_the_cause_is_the_scripts_own_error_and_says_what_to_do(
 
     code, _, errors = ended(trainer.execute(sys.executable, f"{tmp_path}/script.py"))
 
-    told = termination(trainer)
+    reported = termination(trainer)
     assert code == 1, errors
-    assert (told["reason"], told["rank"]) == (reason, 0), told
-    assert advice in told["message"]
-    assert "ZeroDivisionError" not in told["message"]
-    assert "script.py:" in told["frame"]
+    assert (reported["reason"], reported["rank"]) == (reason, 0), reported
+    assert advice in reported["message"]
+    assert "ZeroDivisionError" not in reported["message"]
+    assert "script.py:" in reported["frame"]
 
 
 RANK_1_IS_LATE = f"""{GLOO}
@@ -103,8 +103,8 @@ def test_a_rank_that_others_wait_for_in_vain(trainer: Trainer, tmp_path: Path) -
 
     code, _, errors = ended(trainer.execute(*torchrun(f"{tmp_path}/script.py")))
 
-    told: dict[str, Any] = termination(trainer)
+    reported: dict[str, Any] = termination(trainer)
     assert code == 1, errors
-    assert (told["reason"], told["rank"]) == ("CollectiveTimeout", 0), told
-    assert "look for the one that failed, hangs or was still busy with data" in told["message"]
-    assert told["frame"].endswith("script.py:13 in <module>")
+    assert (reported["reason"], reported["rank"]) == ("CollectiveTimeout", 0), reported
+    assert "look for the one that failed, hangs or was still busy with data" in reported["message"]
+    assert reported["frame"].endswith("script.py:13 in <module>")

@@ -102,8 +102,8 @@ def ended_during_an_outage(
         TRAININGJOB_MLFLOW_RUN_ID=run_id,
     )
     assert process.stderr is not None
-    told = (re.search(rb"points wait for MLflow; (\d+) s are left", n) for n in process.stderr)
-    left = next((int(found[1]) for found in told if found), 0)
+    reported = (re.search(rb"points wait for MLflow; (\d+) s are left", n) for n in process.stderr)
+    left = next((int(found[1]) for found in reported if found), 0)
     assert left > 600, "an outage of ten minutes is nothing special"
     yield process
     process.kill()

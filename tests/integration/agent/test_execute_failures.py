@@ -133,9 +133,9 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "code", "told"), FAILURES)
+@pytest.mark.parametrize(("text", "code", "noted"), FAILURES)
 def test_a_failure_is_explained_and_the_exit_code_passed_on(
-    trainer: Trainer, tmp_path: Path, text: str, code: int, told: dict[str, Any]
+    trainer: Trainer, tmp_path: Path, text: str, code: int, noted: dict[str, Any]
 ) -> None:
     (tmp_path / "script.py").write_text(text)
     names = {sys.executable: "python", f"{tmp_path}/": ""}
@@ -155,11 +155,11 @@ def test_a_failure_is_explained_and_the_exit_code_passed_on(
     shown = trainer.termination_log.read_text()
     for path, name in names.items():
         shown = shown.replace(path, name)
-    assert json.loads(shown) == {**told, "rank": 2, "epoch": None, "step": None}
+    assert json.loads(shown) == {**noted, "rank": 2, "epoch": None, "step": None}
 
 
 @pytest.mark.parametrize(
-    ("end", "code", "told"),
+    ("end", "code", "noted"),
     [
         (
             "raise",
@@ -170,13 +170,13 @@ def test_a_failure_is_explained_and_the_exit_code_passed_on(
     ],
 )
 def test_under_torchrun_the_rank_that_fails_first_is_named(
-    trainer: Trainer, end: str, code: int, told: dict[str, Any]
+    trainer: Trainer, end: str, code: int, noted: dict[str, Any]
 ) -> None:
     found, _, errors = ended(trainer.execute(*torchrun(str(SCRIPTS / "ranks_script.py"), end)))
 
     assert found == code, errors
     message = termination(trainer)
-    assert {key: message[key] for key in told} == told
+    assert {key: message[key] for key in noted} == noted
     if end == "raise":
         assert message["frame"].endswith("ranks_script.py:16 in <module>")
     else:
@@ -220,8 +220,8 @@ def test_a_command_that_cannot_be_run_is_explained(
     trainer: Trainer, command: list[str], code: int, message: str
 ) -> None:
     assert ended(trainer.execute(*command))[0] == code
-    told = termination(trainer)
-    assert (told["reason"], told["message"]) == ("InvalidConfiguration", message)
+    noted = termination(trainer)
+    assert (noted["reason"], noted["message"]) == ("InvalidConfiguration", message)
 
 
 def test_a_wrong_environment_is_explained(trainer: Trainer) -> None:

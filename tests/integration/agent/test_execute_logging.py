@@ -32,8 +32,8 @@ def test_a_parameter_that_differs_in_a_later_attempt_keeps_its_first_value(
             trainer.execute(sys.executable, "-c", program, TRAININGJOB_ATTEMPT=attempt, **QUIET)
         )
         assert code == 0, errors
-        told = f"parameter host stays 'pod-1', its first value in this run; 'pod-{attempt}'"
-        assert errors.count(told) == (attempt != "1")
+        reported = f"parameter host stays 'pod-1', its first value in this run; 'pod-{attempt}'"
+        assert errors.count(reported) == (attempt != "1")
 
     data = mlflow_server.client.get_run(job).data
     assert data.params == {"lr": "0.1", "host": "pod-1"}

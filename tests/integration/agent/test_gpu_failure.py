@@ -24,10 +24,10 @@ def test_a_task_whose_gpu_fell_off_the_bus(
     )
 
     assert code == 1, output
-    told = json.loads(trainer.termination_log.read_text())
-    assert told["reason"] == "GpuLost"
-    assert told["message"] == f"{OFF_THE_BUS}. CUDA error: unspecified launch failure"
-    assert told["frame"].endswith("cuda_error_task.py:12 in loss")
+    reported = json.loads(trainer.termination_log.read_text())
+    assert reported["reason"] == "GpuLost"
+    assert reported["message"] == f"{OFF_THE_BUS}. CUDA error: unspecified launch failure"
+    assert reported["frame"].endswith("cuda_error_task.py:12 in loss")
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ def test_a_script_with_a_broken_gpu(
     _, errors = process.communicate(timeout=300)
 
     assert process.returncode == 1, errors
-    told = json.loads(trainer.termination_log.read_text())
-    assert (told["reason"], told["message"]) == (reason, message)
+    reported = json.loads(trainer.termination_log.read_text())
+    assert (reported["reason"], reported["message"]) == (reason, message)

@@ -96,8 +96,8 @@ def test_what_s3_refuses(
     with FaultyServer(s3) as server:
         initializer.set(AWS_ENDPOINT_URL=server.uri, AWS_ACCESS_KEY_ID=key)
         assert initializer.run(source) == 1
-    told, text = initializer.failure
-    assert told == reason
+    reported, text = initializer.failure
+    assert reported == reason
     assert text.startswith(f"{source}: ")
     assert message in text
     assert "Debug source" not in text

@@ -48,7 +48,7 @@ def test_a_script_without_mlflow(python: str, start: Path, tmp_path: Path) -> No
     done = run(start, [python, str(script)], tmp_path)
 
     assert done.returncode == 1
-    assert told(tmp_path) == ("UserException", "no data", f"{script}:2 in train")
+    assert reported(tmp_path) == ("UserException", "no data", f"{script}:2 in train")
     assert "unnoticed" not in done.stderr
     assert "no stacks" not in done.stderr
     assert "not known" not in done.stderr
@@ -63,7 +63,7 @@ def test_a_script_of_an_older_python(python: str, start: Path, tmp_path: Path) -
     done = run(start, [python, str(script)], tmp_path, PYTHONPATH=str(tmp_path))
 
     assert (done.returncode, done.stdout) == (1, "site of the script\n")
-    assert told(tmp_path) == ("UserException", "no data", f"{script}:2 in train")
+    assert reported(tmp_path) == ("UserException", "no data", f"{script}:2 in train")
     assert "this process goes unnoticed: Python 3.8 is the oldest" in done.stderr
 
 
@@ -87,7 +87,7 @@ def test_a_script_with_mlflow_adopts_the_run(
 
     assert done.returncode == 1, done.stderr
     cause = ("UserException", "the loss is NaN in step 4", f"{SCRIPT}:12 in train")
-    assert told(tmp_path) == cause
+    assert reported(tmp_path) == cause
     found = mlflow.client.get_run(run_id)
     assert found.info.status == "RUNNING"
     assert found.data.params["learning_rate"] == "0.05"
@@ -124,6 +124,6 @@ def run(
     )
 
 
-def told(directory: Path) -> tuple[str, str, str]:
+def reported(directory: Path) -> tuple[str, str, str]:
     cause = json.loads((directory / "termination-log").read_text())
     return cause["reason"], cause["message"], cause["frame"]

@@ -32,8 +32,8 @@ def says_deleted(cluster: Cluster, name: str) -> bool:
 def run_id(cluster: Cluster, name: str) -> str:
     found = cluster.get(name)
     assert found is not None
-    told: str = found["status"]["mlflow"]["runId"]
-    return told
+    reported: str = found["status"]["mlflow"]["runId"]
+    return reported
 
 
 def ended(cluster: Cluster, name: str) -> bool:
@@ -118,8 +118,8 @@ def test_runs_of_this_cluster_whose_job_is_gone_are_closed(
         made = runs.client.create_run(
             living.info.experiment_id, start_time=started, tags=tags, run_name=name
         )
-        told: str = made.info.run_id
-        return told
+        reported: str = made.info.run_id
+        return reported
 
     gone = orphan("gone", ours)
     theirs = orphan("theirs", "another-cluster")
@@ -128,8 +128,8 @@ def test_runs_of_this_cluster_whose_job_is_gone_are_closed(
     operator.start()
 
     def status(run: str) -> str:
-        told: str = runs.client.get_run(run).info.status
-        return told
+        reported: str = runs.client.get_run(run).info.status
+        return reported
 
     wait_for("the orphan is closed", lambda: status(gone) == "KILLED", 120)
     assert runs.client.get_run(gone).info.end_time > long_ago

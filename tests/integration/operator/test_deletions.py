@@ -17,8 +17,8 @@ def test_a_deletion_that_waits_for_mlflow_says_so(
     )
     mlflow.end()
     cluster.delete("waits")
-    told = ("Warning", "DeletionWaitsForMLflow")
-    wait_for("its event", lambda: told in cluster.events("waits"), 60)
+    reported = ("Warning", "DeletionWaitsForMLflow")
+    wait_for("its event", lambda: reported in cluster.events("waits"), 60)
     mlflow.start()
     wait_for("it is gone", lambda: cluster.get("waits") is None, 150)
     wait_for(
@@ -26,4 +26,4 @@ def test_a_deletion_that_waits_for_mlflow_says_so(
         lambda: runs.client.get_run(run.info.run_id).info.status == "KILLED",
         60,
     )
-    assert cluster.events("waits").count(told) == 1
+    assert cluster.events("waits").count(reported) == 1

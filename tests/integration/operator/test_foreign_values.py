@@ -27,8 +27,8 @@ def ended(cluster: Cluster, name: str, state: str) -> bool:
 def test_termination_messages_of_any_kind(cluster: Cluster, operator: OperatorProcess) -> None:
     annotations = {"kwok.trainingjob.dev/exit-code": "1"}
     for name, message in MESSAGES.items():
-        told = {**annotations, "kwok.trainingjob.dev/termination-message": message}
-        cluster.apply(manifest(name, annotations=told))
+        reported = {**annotations, "kwok.trainingjob.dev/termination-message": message}
+        cluster.apply(manifest(name, annotations=reported))
     failures = {}
     for name in MESSAGES:
         wait_for(f"{name} ended", partial(ended, cluster, name, "Failed"), 120)
@@ -60,8 +60,8 @@ def test_the_api_server_takes_any_status_that_is_decided(cluster: Cluster) -> No
 
     @settings(max_examples=50, deadline=None)
     @given(lives())
-    def all_are_taken(told: list[tuple[dict[str, Any], tuple[EventIntent, ...]]]) -> None:
-        for status, _ in told:
+    def all_are_taken(reported: list[tuple[dict[str, Any], tuple[EventIntent, ...]]]) -> None:
+        for status, _ in reported:
             cluster.objects.patch_namespaced_custom_object_status(
                 GROUP,
                 VERSION,

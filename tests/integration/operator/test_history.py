@@ -33,5 +33,5 @@ def test_one_attempt_before_the_current_one_is_kept(
     end_pods(cluster, "again", 0)
     wait_for("it ended", lambda: cluster.state("again") == "Succeeded", 60)
     assert children(cluster) == left
-    told = [(one["attempt"], one["reason"]) for one in cluster.status("again")["attempts"][:-1]]
-    assert told == [(number, "Evicted") for number in (1, 2, 3)]
+    reported = [(one["attempt"], one["reason"]) for one in cluster.status("again")["attempts"][:-1]]
+    assert reported == [(number, "Evicted") for number in (1, 2, 3)]

@@ -80,8 +80,8 @@ def all_in(cluster: Cluster, *states: str) -> bool:
 
 
 def status_of(runs: Runs, run_id: str) -> str:
-    told: str = runs.client.get_run(run_id).info.status
-    return told
+    reported: str = runs.client.get_run(run_id).info.status
+    return reported
 
 
 def leadership(cluster: Cluster, operator: OperatorProcess) -> tuple[float, int]:

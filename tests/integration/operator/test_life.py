@@ -85,8 +85,8 @@ def test_a_failure_names_its_cause(cluster: Cluster, runs: Runs, operator: Opera
     failure = job["status"]["failure"]
     assert (failure["reason"], failure["rank"]) == ("OOMKilled", 0)
     assert job["status"]["attempts"][0]["exitCode"] == 137
-    told = [("Warning", "OOMKilled")]
-    wait_for("its event", lambda: cluster.events("oom") == told, 60)
+    reported = [("Warning", "OOMKilled")]
+    wait_for("its event", lambda: cluster.events("oom") == reported, 60)
     [run] = runs.by_job()["oom"]
     assert run.info.status == "FAILED"
     assert run.info.end_time is not None

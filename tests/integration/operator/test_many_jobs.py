@@ -79,8 +79,8 @@ def test_mlflow_away_for_a_minute_holds_no_job_up(
     away_since = time.monotonic()
     cluster.apply(*jobs[10:])
     wait_for("all jobs ended without MLflow", lambda: ended(cluster, 20), 55)
-    told = [synced(job) for job in cluster.jobs()]
-    assert Counter(told) == {("False", "MLflowUnavailable"): 20}
+    reported = [synced(job) for job in cluster.jobs()]
+    assert Counter(reported) == {("False", "MLflowUnavailable"): 20}
 
     wait_for("a minute has passed", lambda: time.monotonic() - away_since > 60, 70)
     mlflow.start()

@@ -72,7 +72,7 @@ def operator(
         },
         "changed": {"MLFLOW_TRACKING_TOKEN": "the old one"},
     }
-    told = []
+    reported = []
     for name, files in logins.items():
         directory = tmp_path / name
         directory.mkdir()
@@ -80,9 +80,9 @@ def operator(
             (directory / key).write_text(text)
         server = {"uri": getattr(fleet, name).uri, "uiUrl": f"https://{name}.example.com"}
         files_of_server = {"loginDirectory": str(directory), "caPath": str(tmp_path / "ca.pem")}
-        told.append({**server, **files_of_server})
+        reported.append({**server, **files_of_server})
     replica = OperatorProcess(tmp_path, kwok.operator_login, fleet.default.uri)
-    replica.environment["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"] = json.dumps(told)
+    replica.environment["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"] = json.dumps(reported)
     replica.start()
     yield replica
     cluster.delete_all()
@@ -98,8 +98,8 @@ def job(name: str, tracking_uri: str) -> dict[str, Any]:
 def conditions(cluster: Cluster, name: str) -> dict[str, tuple[str, str, str]]:
     found = cluster.get(name)
     assert found is not None
-    told = found["status"]["conditions"]
-    return {one["type"]: (one["status"], one["reason"], one["message"]) for one in told}
+    reported = found["status"]["conditions"]
+    return {one["type"]: (one["status"], one["reason"], one["message"]) for one in reported}
 
 
 def is_finished(runs: Runs, name: str) -> bool:
@@ -147,7 +147,7 @@ def test_a_server_that_is_not_allowed_gets_neither_pods_nor_calls(
         status, reason, message = conditions(cluster, "astray")["Failed"]
         assert (status, reason) == ("True", "TrackingUriNotAllowed")
         assert f"spec.mlflow.trackingUri {stranger.uri} is not allowed" in message
-        told = [("Warning", "TrackingUriNotAllowed")]
-        wait_for("its event", lambda: cluster.events("astray") == told, 60)
+        reported = [("Warning", "TrackingUriNotAllowed")]
+        wait_for("its event", lambda: cluster.events("astray") == reported, 60)
         assert cluster.core.list_namespaced_pod(cluster.namespace).items == []
         assert stranger.requests == []

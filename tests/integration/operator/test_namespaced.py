@@ -113,8 +113,8 @@ def test_it_serves_its_namespaces_with_roles_only(
         ended(cluster, "pair")
         runs = Runs(mlflow.uri, cluster.namespace).all()
         uid = system.core.read_namespace(system.namespace).metadata.uid
-        told = {(run.info.status, run.data.tags["trainingjob.cluster"]) for run in runs}
-        assert told == {("FINISHED", uid)}
+        reported = {(run.info.status, run.data.tags["trainingjob.cluster"]) for run in runs}
+        assert reported == {("FINISHED", uid)}
     assert other.status("single") == {}
     assert operator.metric('trainingjob_operator_trainingjobs{state="Succeeded"}') == 4
     assert operator.metric("trainingjob_operator_errors_total") == 0
@@ -134,8 +134,8 @@ def test_a_namespace_whose_role_is_taken_away_costs_the_others_nothing(
         *("delete", "rolebinding", "trainingjob-operator-jobs"),
         f"--namespace={closed.namespace}",
     )
-    told = f"skipped until they exist and are readable: {closed.namespace}"
-    wait_for("the operator leaves it out", lambda: told in operator.log.read_text(), 120)
+    reported = f"skipped until they exist and are readable: {closed.namespace}"
+    wait_for("the operator leaves it out", lambda: reported in operator.log.read_text(), 120)
     wait_for("it is ready", lambda: readiness(operator) == "ok\n", 60)
     stays.apply(manifest("next"))
     ended(stays, "next")
@@ -157,11 +157,11 @@ def test_whoever_comes_second_does_nothing_until_the_first_is_gone(
 
     installation = Installation(kwok, system.namespace, (shared.namespace, free.namespace))
     second = start(installation, ready=False)
-    told = (
+    reported = (
         f"namespaces: served by another installation: {shared.namespace} by "
         "trainingjob-system/trainingjob-operator\n"
     )
-    wait_for("the second one says so", lambda: readiness(second) == told, 60)
+    wait_for("the second one says so", lambda: readiness(second) == reported, 60)
     assert second.metric("trainingjob_operator_foreign_namespaces") == 1
     for cluster in (shared, free):
         cluster.apply(manifest("beside"))
@@ -189,9 +189,9 @@ def test_an_operator_of_the_cluster_leaves_a_namespace_to_the_one_that_has_it(
         ended(cluster, "job")
     assert writers(kwok, theirs, offset) == {installation.user}
     assert writers(kwok, free, offset) == {service_account.USER}
-    told = (
+    reported = (
         f"namespace {theirs.namespace} is served by another installation, "
         f"{system.namespace}/trainingjob-operator"
     )
-    wait_for("it says so", lambda: told in wide.log.read_text(), 60)
+    wait_for("it says so", lambda: reported in wide.log.read_text(), 60)
     assert readiness(wide) == "ok\n"

@@ -43,11 +43,11 @@ def claimed(name: str, claim: str) -> Manifest:
 def wait_for_failure(cluster: Cluster, name: str, reason: str) -> dict[str, Any]:
     """The failure that a job reports, once it has the reason."""
 
-    def told() -> dict[str, Any] | None:
+    def reported() -> dict[str, Any] | None:
         failure: dict[str, Any] = cluster.status(name).get("failure") or {}
         return failure if failure.get("reason") == reason else None
 
-    failure = wait_for(f"{name} reports {reason}", told, 120)
+    failure = wait_for(f"{name} reports {reason}", reported, 120)
     (running,) = (one for one in cluster.status(name)["conditions"] if one["type"] == "Running")
     assert (running["status"], running["reason"], running["message"]) == (
         "False",

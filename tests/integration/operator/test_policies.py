@@ -131,7 +131,7 @@ def test_the_history_of_each_run_is_that_of_its_job(
             wait_for_attempt(cluster, name, 1, 120)
 
         running = JOBS.keys() - {"nowhere"}
-        wait_for("their runs say so", lambda: told(histories, "RUNNING", *running), 120)
+        wait_for("their runs say so", lambda: reported(histories, "RUNNING", *running), 120)
 
         # The first attempts end, each in its own way.
         end_pods(cluster, "raises", 1)
@@ -148,14 +148,14 @@ def test_the_history_of_each_run_is_that_of_its_job(
         assert [live_pods(cluster, name) for name in ("pauses", "queues")] == [[]] * 2
         wait_for("its pods have ended", lambda: not live_pods(cluster, "deleted"), 120)
         wait_for_states(cluster, raises="Failed", nowhere="Failed", late="Failed")
-        wait_for("the runs wait", lambda: told(histories, "SCHEDULED", "pauses", "queues"), 120)
+        wait_for("the runs wait", lambda: reported(histories, "SCHEDULED", "pauses", "queues"), 120)
         cluster.change("pauses", suspend=False)
         admit(cluster, "queues", admitted=True)
 
         # The second ones.
         for name, attempt in SECOND.items():
             wait_for_attempt(cluster, name, attempt, 120)
-        wait_for("their runs say so", lambda: told(histories, "RUNNING", *SECOND), 120)
+        wait_for("their runs say so", lambda: reported(histories, "RUNNING", *SECOND), 120)
         end_pods(cluster, "crashes", 139)
         for name in ("keeps", "resumes", "pauses", "queues"):
             end_pods(cluster, name, 0)
@@ -171,7 +171,7 @@ def test_the_history_of_each_run_is_that_of_its_job(
     assert_claims(cluster)
 
 
-def told(histories: dict[str, list[str]], status: str, *names: str) -> bool:
+def reported(histories: dict[str, list[str]], status: str, *names: str) -> bool:
     """Whether a status is the last one that MLflow got of all these runs."""
     return all(histories.get(name, [])[-1:] == [status] for name in names)
 

@@ -21,18 +21,18 @@ def job(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def failure(cluster: Cluster, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = cluster.status(name).get("failure") or {}
-    return told
+    shown: dict[str, Any] = cluster.status(name).get("failure") or {}
+    return shown
 
 
 def wait_for_failure(cluster: Cluster, name: str, reason: str) -> str:
     """Wait until a job reports it; its message."""
 
-    def told() -> str | None:
+    def shown() -> str | None:
         found = failure(cluster, name)
         return found["message"] if found.get("reason") == reason else None
 
-    return wait_for(f"{name} reports {reason}", told, 120)
+    return wait_for(f"{name} reports {reason}", shown, 120)
 
 
 def has_state(cluster: Cluster, name: str, state: str) -> bool:
@@ -61,8 +61,8 @@ def test_objects_that_are_refused(cluster: Cluster, runs: Runs, operator: Operat
     assert "volumeMounts.subPath: Invalid value" in message
     wait_for("it ended", partial(cluster.has_ended, "invalid", "Failed"), 60)
     assert cluster.state("taken") == "Starting", "the Service may go"
-    told = {"taken": "SCHEDULED", "invalid": "FAILED"}
-    wait_for("so does MLflow", lambda: runs_of(runs, "taken", "invalid") == told, 60)
+    shown = {"taken": "SCHEDULED", "invalid": "FAILED"}
+    wait_for("so does MLflow", lambda: runs_of(runs, "taken", "invalid") == shown, 60)
     service = cluster.core.read_namespaced_service("taken", cluster.namespace)
     assert "trainingjob.dev/uid" not in (service.metadata.labels or {})
 
@@ -83,8 +83,8 @@ def test_a_quota_that_is_lifted(cluster: Cluster, runs: Runs, operator: Operator
     cluster.apply(job("waits"))
     message = wait_for_failure(cluster, "waits", "FailedCreate")
     assert "exceeded quota: none" in message
-    told = {"waits": "SCHEDULED"}
-    wait_for("so does MLflow", lambda: runs_of(runs, "waits") == told, 60)
+    shown = {"waits": "SCHEDULED"}
+    wait_for("so does MLflow", lambda: runs_of(runs, "waits") == shown, 60)
 
     cluster.core.delete_namespaced_resource_quota("none", cluster.namespace)
     wait_for_attempt(cluster, "waits", 1, 120)

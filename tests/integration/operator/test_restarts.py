@@ -43,8 +43,8 @@ def test_a_retry_and_a_disruption_and_then_success(
         assert run.data.tags["trainingjob.attempt"] == "2"
         # Stored, then acted on, then reported. What takes a pod or MLflow long has its own write,
         # at whatever time it is known: a status more, before the Job or after it.
-        stored, *between, told = operator_writes(audit, cluster.namespace, offset)
-        assert stored == told == STATUS
+        stored, *between, shown = operator_writes(audit, cluster.namespace, offset)
+        assert stored == shown == STATUS
         others = [write for write in between if write != STATUS]
         assert others == ["create events", "create jobs", "patch jobs"]
 

@@ -51,13 +51,13 @@ def test_a_rollout_in_the_middle_of_200_jobs_loses_and_repeats_nothing(
     states = cluster.states()
     assert Counter(states.values()) == {"Succeeded": JOBS * 9 // 10, "Failed": JOBS // 10}
 
-    def told() -> bool:
+    def reported() -> bool:
         found = {
             name: [run.info.status for run in of_job] for name, of_job in runs.by_job().items()
         }
         return found == {name: [EXPECTED_RUN[state or ""]] for name, state in states.items()}
 
-    wait_for("each job has one run, which says the same", told, 60)
+    wait_for("each job has one run, which says the same", reported, 60)
     audit = kwok.audit_log
     print("writes:", dict(Counter(operator_writes(audit, cluster.namespace))))
     # A new leader whose watch is a moment behind asks for a Job that is there, and is refused.

@@ -154,8 +154,8 @@ def test_a_job_waits_for_its_runtime_and_begins_with_it(
         assert reason(cluster, name) == expected
         assert cluster.state(name) == "Pending"
         assert ("Warning", expected) in cluster.events(name)
-    told = cluster.status("mine")["failure"]["message"]
-    assert "there is no TrainingRuntime late in the job's namespace" in told
+    reported = cluster.status("mine")["failure"]["message"]
+    assert "there is no TrainingRuntime late in the job's namespace" in reported
     assert runs.all() == []
     assert cluster.batch.list_namespaced_job(cluster.namespace).items == []
 

@@ -41,8 +41,8 @@ def step(runs: Runs, run_id: str, number: int) -> None:
 
 def run_of(runs: Runs, name: str) -> str:
     [run] = runs.by_job()[name]
-    told: str = run.info.run_id
-    return told
+    shown: str = run.info.run_id
+    return shown
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def test_what_is_done_about_a_training_without_steps(
     }
     assert ("Warning", "Stalled") in cluster.events("event")
     assert cluster.status("fail")["failure"]["reason"] == "Stalled"
-    assert_told_everywhere(cluster, runs, operator)
+    assert_reported_everywhere(cluster, runs, operator)
 
 
 def succeeded(cluster: Cluster, name: str) -> bool:
@@ -134,20 +134,20 @@ def all_ended(histories: dict[str, list[str]]) -> bool:
     return all(history[-1] in TERMINAL_RUNS for history in histories.values())
 
 
-def assert_told_everywhere(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
+def assert_reported_everywhere(cluster: Cluster, runs: Runs, operator: OperatorProcess) -> None:
     """Outcome, cause and goodput: in the status, on the run, in the operator's metrics."""
-    told = {name: tags(runs, name) for name in ("fail", "restart", "event")}
-    assert {name: one["outcome"] for name, one in told.items()} == {
+    shown = {name: tags(runs, name) for name in ("fail", "restart", "event")}
+    assert {name: one["outcome"] for name, one in shown.items()} == {
         "fail": "Failed",
         "restart": "Succeeded",
         "event": "Succeeded",
     }
-    assert (told["restart"]["failure.attempt"], told["restart"]["failure.reason"]) == (
+    assert (shown["restart"]["failure.attempt"], shown["restart"]["failure.reason"]) == (
         "1",
         "Stalled",
     )
-    assert "failure.reason" not in told["event"]
-    for name, one in told.items():
+    assert "failure.reason" not in shown["event"]
+    for name, one in shown.items():
         sums = cluster.status(name)["goodput"]
         created = (cluster.get(name) or {})["metadata"]["creationTimestamp"]
         wall = datetime.fromisoformat(sums["until"]) - datetime.fromisoformat(created)

@@ -105,7 +105,7 @@ def test_a_run_without_a_job_is_closed_in_any_workspace(
 
 
 @pytest.mark.parametrize(
-    ("mlflow", "reason", "told"),
+    ("mlflow", "reason", "reported"),
     [
         pytest.param(
             {"experiment": f"{FOREIGN}/results"},
@@ -127,7 +127,7 @@ def test_what_is_another_teams_is_refused_with_a_condition(
     operator: OperatorProcess,
     mlflow: dict[str, str],
     reason: str,
-    told: list[str],
+    reported: list[str],
 ) -> None:
     before = runs_in(shared, FOREIGN), shared.requests("runs/create")
     cluster.apply(job("astray", **mlflow))
@@ -137,7 +137,7 @@ def test_what_is_another_teams_is_refused_with_a_condition(
     failed = cluster.condition("astray", "Failed")
     assert failed is not None
     assert (failed["status"], failed["reason"]) == ("True", reason)
-    assert [part for part in told if part not in failed["message"]] == []
+    assert [part for part in reported if part not in failed["message"]] == []
     events = [("Warning", reason)]
     wait_for("its event", lambda: cluster.events("astray") == events, 60)
     assert cluster.core.list_namespaced_pod(cluster.namespace).items == []

@@ -15,9 +15,9 @@ def test_nodes_that_train_without_each_other_are_a_condition_and_an_event(
     warning = "NodesNotJoined: the 2 nodes do not train together"
     runs.client.set_tag(run_id, "trainingjob.warning", warning)
 
-    told = wait_for("it says so", lambda: cluster.condition("apart", "NodesJoined"), 60)
-    assert (told["status"], told["reason"]) == ("False", "NodesNotJoined")
-    assert told["message"] == "the 2 nodes do not train together"
+    reported = wait_for("it says so", lambda: cluster.condition("apart", "NodesJoined"), 60)
+    assert (reported["status"], reported["reason"]) == ("False", "NodesNotJoined")
+    assert reported["message"] == "the 2 nodes do not train together"
     end_pods(cluster, "apart", 0)
     wait_for("it succeeded", lambda: cluster.state("apart") == "Succeeded", 60)
     assert cluster.events("apart").count(("Warning", "NodesNotJoined")) == 1

@@ -135,9 +135,11 @@ def test_a_job_that_cannot_be_read_says_so_and_can_be_deleted(
     unreadable = 'trainingjob_operator_trainingjobs{state="Unreadable"}'
     cluster.patch_status("odd", startTime=YEAR_0)
     wait_for("it says so", lambda: _readable(cluster) == ("False", "UnreadableField"), 30)
-    told = cluster.condition("odd", "Readable")
-    assert told is not None
-    assert told["message"].startswith("this release of the operator cannot read status.startTime: ")
+    reported = cluster.condition("odd", "Readable")
+    assert reported is not None
+    assert reported["message"].startswith(
+        "this release of the operator cannot read status.startTime: "
+    )
     running = cluster.condition("odd", "Running")
     assert running is not None
     assert running["status"] == "True"

@@ -85,8 +85,8 @@ def test_a_script_and_what_runs_beside_it_use_the_token_as_it_is_by_then(
     assert code == 0, errors
     page = "the run in MLflow: https://mlflow.example.com/#/experiments/0/runs/mine"
     assert (page in errors, "View run" in output) == (True, False)
-    told = [(point.step, point.value) for point in history(mlflow_server, job)]
-    assert told == [(step, 1 / step) for step in range(1, 4)]
+    reported = [(point.step, point.value) for point in history(mlflow_server, job)]
+    assert reported == [(step, 1 / step) for step in range(1, 4)]
 
 
 def test_the_trainer_logs_in_by_the_file(

@@ -77,11 +77,11 @@ class Answer:
     @classmethod
     def api_error(cls, status: int, reason: str, wait: int | None = None) -> "Answer":
         """An error as the API server spells it."""
-        told = {"kind": "Status", "code": status, "reason": reason, "message": "a fault"}
+        reported = {"kind": "Status", "code": status, "reason": reason, "message": "a fault"}
         headers = {"Content-Type": "application/json"}
         if wait is not None:
             headers["Retry-After"] = str(wait)
-        return cls(status, orjson.dumps(told), headers)
+        return cls(status, orjson.dumps(reported), headers)
 
     @classmethod
     def mlflow_error(cls, status: int, code: str) -> "Answer":
@@ -117,6 +117,6 @@ def mlflow_sort(path: str, body: bytes) -> tuple[Kind, str]:
     """What a call of MLflow is; a change of the status is named with it."""
     what = path.removeprefix(_MLFLOW)
     if what == "runs/update":
-        told: dict[str, Any] = orjson.loads(body)
-        what = f"{what} {told.get('status')}"
+        reported: dict[str, Any] = orjson.loads(body)
+        what = f"{what} {reported.get('status')}"
     return (Kind.READ if what in _MLFLOW_READS else Kind.WRITE), what

@@ -57,8 +57,8 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.plans} plans, {len(self.violations)} with violations"]
         if self.not_reached:
-            told = ", ".join(self.not_reached)
-            lines.append(f"{len(self.not_reached)} whose point did not come up again: {told}")
+            reported = ", ".join(self.not_reached)
+            lines.append(f"{len(self.not_reached)} whose point did not come up again: {reported}")
         return "\n".join([*lines, *self.violations])
 
 

@@ -56,7 +56,7 @@ async def remains(upstream: Upstream, namespace: str) -> Remains:
 def end_state(found: Remains) -> Json:
     """What must be the same whatever happened on the way."""
     return {
-        "trainingjob": _told(found.trainingjob) if found.trainingjob else None,
+        "trainingjob": _written(found.trainingjob) if found.trainingjob else None,
         "jobs": [_child(one) for one in found.jobs],
         "pods": sorted(_pod(one) for one in found.pods),
         "services": [_name(one) for one in found.services],
@@ -82,7 +82,7 @@ async def _trainingjob(upstream: Upstream, namespace: str) -> Json | None:
     return found
 
 
-def _told(found: Json) -> Json:
+def _written(found: Json) -> Json:
     status = _stable(found.get("status", {}))
     status["conditions"] = sorted(status.get("conditions", []), key=lambda one: str(one["type"]))
     return {"finalizers": found["metadata"].get("finalizers", []), "status": status}
@@ -100,7 +100,7 @@ def _name(item: Json) -> str:
 def _child(job: Json) -> Json:
     """A child Job, or the one of somebody else, which nobody may touch."""
     [container] = job["spec"]["template"]["spec"]["containers"]
-    told = job.get("status", {}).get("conditions", [])
+    reported = job.get("status", {}).get("conditions", [])
     managers = {one["manager"] for one in job["metadata"].get("managedFields", [])}
     return {
         "name": _name(job),
@@ -108,7 +108,7 @@ def _child(job: Json) -> Json:
         "generation": job["metadata"]["generation"],
         "deleting": "deletionTimestamp" in job["metadata"],
         "finalizers": job["metadata"].get("finalizers", []),
-        "ended": sorted(one["type"] for one in told if one["type"] in ("Complete", "Failed")),
+        "ended": sorted(one["type"] for one in reported if one["type"] in ("Complete", "Failed")),
         "env": [one["name"] for one in container.get("env", [])],
     }
 

@@ -49,7 +49,7 @@ class Invariants:
             if count < before.get(counter, 0) or count > len(ended):
                 self._tell(f"{counter} is {count} with {len(ended)} attempts that are {outcome}")
 
-    def run_was_told_once(self, applied: list[Call], at_most: int) -> None:
+    def run_was_written_once(self, applied: list[Call], at_most: int) -> None:
         """The run's terminal status is written once, and no other one after it.
 
         Where answers are lost it may be written again: the same once more changes nothing.

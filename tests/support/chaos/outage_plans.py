@@ -146,15 +146,15 @@ def _away(seconds: float) -> list[Outage]:
 
 
 def _errors() -> list[Outage]:
-    told = [(Server.API, one) for one in API_ERRORS.items()]
-    told += [(Server.MLFLOW, one) for one in MLFLOW_ERRORS.items()]
+    reported = [(Server.API, one) for one in API_ERRORS.items()]
+    reported += [(Server.MLFLOW, one) for one in MLFLOW_ERRORS.items()]
     return [
         Outage(
             f"{scenario.name}: {server} answers {name} once to each sort of call",
             scenario,
             _every_trial(partial(Once, error, server)),
         )
-        for server, (name, error) in told
+        for server, (name, error) in reported
         # With MLflow's errors a job may be gone before it has a run.
         for scenario in (SUSPENSION, DELETION if server is Server.API else RETRY)
     ]

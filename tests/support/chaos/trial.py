@@ -163,7 +163,7 @@ class Trial:
         await self.stage.until("its Jobs are released", self._released)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                while not (await self._still(STILL_SECONDS) and await self._run_told()):
+                while not (await self._still(STILL_SECONDS) and await self._run_written()):
                     continue
         except TimeoutError as error:
             raise NotReached(f"the run is not {self._scenario.run}, or writes go on") from error
@@ -179,7 +179,7 @@ class Trial:
         result.end = end_state(await remains(self._laboratory.upstream, self.namespace))
         result.events = await event_reasons(self._laboratory.upstream, self.namespace)
         lost = self.proxy.fault.loses_answers or result.mlflow_was_slow
-        self._invariants.run_was_told_once(self.proxy.applied, at_most=2 if lost else 1)
+        self._invariants.run_was_written_once(self.proxy.applied, at_most=2 if lost else 1)
 
     def _released(self) -> bool:
         jobs = self.stage.objects("jobs").values()
@@ -187,7 +187,7 @@ class Trial:
             "trainingjob.dev/attempt" in job["metadata"].get("finalizers", ()) for job in jobs
         )
 
-    async def _run_told(self) -> bool:
+    async def _run_written(self) -> bool:
         runs = await self._laboratory.upstream.runs(self.namespace)
         return {run["info"]["status"] for run in runs} == {self._scenario.run}
 

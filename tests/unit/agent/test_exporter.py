@@ -230,9 +230,9 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
     metrics.show("train/loss", 0.25, 11)
 
     samples = [sample for family in metrics.collect() for sample in family.samples]
-    told = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+    reported = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
     assert (
-        told.items()
+        reported.items()
         >= {
             ("trainingjob_step",): 12,
             ("trainingjob_progress_ratio",): 0.25,
@@ -240,7 +240,7 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
             ("trainingjob_script_metric", "train/loss"): 0.25,
         }.items()
     )
-    assert len(told) == 3 + 200
+    assert len(reported) == 3 + 200
 
 
 def test_the_page_of_the_monitor_lists_the_metrics_of_a_script() -> None:

@@ -69,9 +69,9 @@ def test_an_answer_that_is_final(
         source = f"{server.uri}/set?signature=abc"
         assert initializer.run(source) == code
     assert len(server.requests) == 1
-    told_reason, told = initializer.failure
-    assert told_reason == reason
-    assert told.startswith(f"{server.uri}/set: {message}")
+    reported_reason, reported = initializer.failure
+    assert reported_reason == reason
+    assert reported.startswith(f"{server.uri}/set: {message}")
     assert initializer.files == {}
 
 

@@ -84,9 +84,9 @@ def test_further_mlflow_servers_have_their_login_and_ca_in_files(render: Render)
         '"ca":{"configMap":"a-ca","key":"root.pem"}},{"uri":"https://b","uiUrl":"https://ui.b"}]'
     )
     objects = render(servers)
-    told = environment(objects)["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"]
+    reported = environment(objects)["TRAININGJOB_OPERATOR_MLFLOW_SERVERS"]
     files = "/etc/mlflow-servers/0"
-    assert json.loads(told) == [
+    assert json.loads(reported) == [
         {"uri": "https://a", "loginDirectory": f"{files}/login", "caPath": f"{files}/ca/root.pem"},
         {"uri": "https://b", "uiUrl": "https://ui.b"},
     ]

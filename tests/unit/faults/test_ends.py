@@ -87,7 +87,7 @@ def result(found: Remains, *events: str) -> Result:
     return Result("a trial", Path("log"), [], [], end_state(found), list(events))
 
 
-def told(change: Change) -> list[str]:
+def reported(change: Change) -> list[str]:
     """What the campaign finds in an end that is changed in one place."""
     changed = deepcopy(remains())
     change(changed)
@@ -134,7 +134,7 @@ WRONG: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG.keys())
 def test_an_end_that_is_wrong_in_one_place_is_found(change: Change) -> None:
-    [difference] = told(change)
+    [difference] = reported(change)
     assert difference.startswith("the end is another one:")
 
 
@@ -162,7 +162,7 @@ CHANCE: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", CHANCE.values(), ids=CHANCE.keys())
 def test_chance_makes_no_difference(change: Change) -> None:
-    assert told(change) == []
+    assert reported(change) == []
 
 
 def test_an_event_more_is_found_and_one_less_is_forgiven() -> None:

@@ -121,10 +121,10 @@ WRONG: dict[str, tuple[list[Change], str]] = {
 }
 
 
-@pytest.mark.parametrize(("history", "told"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_wrong_is_found(history: list[Change], told: str) -> None:
+@pytest.mark.parametrize(("history", "reported"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_found(history: list[Change], reported: str) -> None:
     [violation] = violations(*history)
-    assert violation.startswith(told)
+    assert violation.startswith(reported)
 
 
 def test_a_violation_is_reported_once_however_long_it_lasts() -> None:
@@ -149,9 +149,9 @@ def test_a_violation_is_reported_once_however_long_it_lasts() -> None:
 )
 def test_a_run_ends_once(updates: list[str], at_most: int, right: bool) -> None:
     checker = Invariants(lambda _: {})
-    checker.run_was_told_once([update(status) for status in updates], at_most)
-    told = [] if right else [f"the run's status was written as {updates}"]
-    assert checker.violations == told
+    checker.run_was_written_once([update(status) for status in updates], at_most)
+    reported = [] if right else [f"the run's status was written as {updates}"]
+    assert checker.violations == reported
 
 
 def update(status: str) -> Call:

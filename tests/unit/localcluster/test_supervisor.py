@@ -69,7 +69,7 @@ class Running:
         component: dict[str, Any] = known["components"]["sleeper"]
         return component if known["ready"] and component["healthy"] else {}
 
-    def sleeper_told_of(self) -> dict[str, Any]:
+    def reported_sleeper(self) -> dict[str, Any]:
         """What the health file says of it, healthy or not."""
         component: dict[str, Any] = json.loads((self.directory / "health.json").read_text())[
             "components"
@@ -121,11 +121,11 @@ def test_a_component_that_ends_is_started_again(running: Running) -> None:
 def test_a_component_that_is_to_stop_stays_away_until_it_may_run(running: Running) -> None:
     first = eventually(running.sleeper)
     running.stopped_file.write_text("sleeper\n")
-    eventually(lambda: running.sleeper_told_of()["pid"] == 0)
+    eventually(lambda: running.reported_sleeper()["pid"] == 0)
     assert is_gone(first["pid"])
-    told = (running.directory / "health.json").stat().st_mtime_ns
-    eventually(lambda: (running.directory / "health.json").stat().st_mtime_ns > told)
-    assert running.sleeper_told_of() == {
+    reported = (running.directory / "health.json").stat().st_mtime_ns
+    eventually(lambda: (running.directory / "health.json").stat().st_mtime_ns > reported)
+    assert running.reported_sleeper() == {
         "pid": 0,
         "healthy": False,
         "restarts": 0,

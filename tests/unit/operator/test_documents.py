@@ -73,8 +73,8 @@ def test_the_operator_gives_no_other_reasons_of_its_own() -> None:
 
 def test_the_table_of_run_statuses_is_that_of_the_code() -> None:
     rows = table_rows("concepts.md", columns=3)
-    told = {row[0]: row[2] for row in rows if row[0] in set(State)}
-    assert told == {str(state): str(status) for state, status in RUN_STATUS.items()}
+    reported = {row[0]: row[2] for row in rows if row[0] in set(State)}
+    assert reported == {str(state): str(status) for state, status in RUN_STATUS.items()}
 
 
 def test_the_state_diagram_has_every_state_and_no_way_back_from_an_end() -> None:
@@ -111,9 +111,9 @@ def labels(family: Metric) -> frozenset[str]:
 def test_the_table_of_the_operators_metrics_is_that_of_the_code() -> None:
     rows = table_rows("operator-metrics.md", columns=4)[1:]
     assert all(row[3] for row in rows)
-    told = [(row[0].strip("`"), row[1], frozenset(re.findall(r"\w+", row[2]))) for row in rows]
-    assert len(told) == len(exposed())
-    assert set(told) == exposed()
+    reported = [(row[0].strip("`"), row[1], frozenset(re.findall(r"\w+", row[2]))) for row in rows]
+    assert len(reported) == len(exposed())
+    assert set(reported) == exposed()
 
 
 def test_the_health_check_of_argo_cd_knows_every_state() -> None:

@@ -242,25 +242,25 @@ async def test_a_callback_that_raises_costs_no_event(
         lists=[page(1, pod("a", "x", "Running"))],
         watches=[[event("ADDED", pod("b", "y", "Running", 3)), HANG]],
     )
-    told: list[str] = []
+    reported: list[str] = []
 
     def change(owner: str) -> None:
-        told.append(owner)
+        reported.append(owner)
         raise ValueError(f"no room for {owner}")
 
     informer: Informer[Slim] = Informer(
         script, decode, lambda value: value[1], change, on_news=lambda _: change("news")
     )
     task = asyncio.create_task(informer.run())
-    await until(lambda: len(told) == 4)
+    await until(lambda: len(reported) == 4)
     task.cancel()
-    assert told == ["news", "x", "news", "y"]
+    assert reported == ["news", "x", "news", "y"]
     assert informer.get("team", "b") == ("b", "y", "Running")
     assert "no room for x" in caplog.text
 
 
 async def test_news_come_before_the_report_and_only_of_what_is_there(until: Until) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     script = Script(
         lists=[page(1, pod("p-0", "a", "Running"))],
         watches=[
@@ -275,11 +275,18 @@ async def test_news_come_before_the_report_and_only_of_what_is_there(until: Unti
         script,
         decode,
         lambda value: value[1],
-        lambda owner: told.append(f"change of {owner}"),
-        on_news=lambda value: told.append(value[2]),
-        on_gone=lambda value: told.append(f"{value[0]} is gone"),
+        lambda owner: reported.append(f"change of {owner}"),
+        on_news=lambda value: reported.append(value[2]),
+        on_gone=lambda value: reported.append(f"{value[0]} is gone"),
     )
     task = asyncio.create_task(informer.run())
-    await until(lambda: len(told) == 6)
+    await until(lambda: len(reported) == 6)
     task.cancel()
-    assert told == ["Running", "change of a", "Failed", "change of a", "p-0 is gone", "change of a"]
+    assert reported == [
+        "Running",
+        "change of a",
+        "Failed",
+        "change of a",
+        "p-0 is gone",
+        "change of a",
+    ]

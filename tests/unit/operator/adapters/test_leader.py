@@ -72,7 +72,7 @@ class Candidate:
 
     def __init__(self, store: LeaseStore, name: str) -> None:
         self.name = name
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.errors: list[str] = []
         self.elector = LeaderElector(
             store.client(name),
@@ -85,11 +85,11 @@ class Candidate:
         )
 
     async def started(self) -> None:
-        self.told.append("started")
+        self.reported.append("started")
         await asyncio.Event().wait()
 
     async def stopped(self) -> None:
-        self.told.append("stopped")
+        self.reported.append("stopped")
 
 
 @asynccontextmanager
@@ -114,7 +114,7 @@ async def test_first_candidate_creates_the_lease_and_renews_it(until: Until) -> 
     async with running(candidate):
         await until(lambda: store.writes >= 3)
         assert candidate.elector.is_leader
-        assert candidate.told == ["started"]
+        assert candidate.reported == ["started"]
         assert store.lease is not None
         spec = store.lease["spec"]
         assert spec["acquireTime"] < spec["renewTime"]
@@ -132,7 +132,7 @@ async def test_of_two_candidates_one_leads(until: Until) -> None:
     first, second = Candidate(store, "a"), Candidate(store, "b")
     async with running(first, second):
         await until(lambda: store.writes >= 15)  # longer than the lease lasts
-        assert sorted([first.told, second.told]) == [[], ["started"]]
+        assert sorted([first.reported, second.reported]) == [[], ["started"]]
         assert first.elector.is_leader != second.elector.is_leader
 
 
@@ -145,7 +145,7 @@ async def test_leader_that_is_killed_is_followed_when_its_lease_is_over(until: U
             store.unreachable.add("a")  # as after a kill, nothing more comes from it
             tasks["a"].cancel()
             await until(lambda: second.elector.is_leader)
-            assert second.told == ["started"]
+            assert second.reported == ["started"]
             assert store.lease is not None
             assert store.lease["spec"]["leaseTransitions"] == 1
 
@@ -157,7 +157,7 @@ async def test_released_lease_is_taken_at_once(until: Until) -> None:
         await until(lambda: first.elector.is_leader)
         tasks["a"].cancel()
         await asyncio.gather(tasks["a"], return_exceptions=True)
-        assert first.told == ["started", "stopped"]
+        assert first.reported == ["started", "stopped"]
         await first.elector.release()
         assert store.holder() == ""
         async with running(second):
@@ -178,7 +178,7 @@ async def test_leader_cut_off_stops_before_another_may_start(until: Until) -> No
     store = LeaseStore()
     first, second = Candidate(store, "a"), Candidate(store, "b")
     order: list[str] = []
-    first.told = second.told = order
+    first.reported = second.reported = order
     async with running(first):
         await until(lambda: first.elector.is_leader)
         async with running(second):
@@ -197,10 +197,10 @@ async def test_leader_comes_back_after_it_was_cut_off(until: Until) -> None:
     async with running(candidate):
         await until(lambda: candidate.elector.is_leader)
         store.unreachable.add("a")
-        await until(lambda: candidate.told == ["started", "stopped"])
+        await until(lambda: candidate.reported == ["started", "stopped"])
         store.unreachable.clear()
         await until(lambda: candidate.elector.is_leader)
-        assert candidate.told == ["started", "stopped", "started"]
+        assert candidate.reported == ["started", "stopped", "started"]
 
 
 async def test_leader_whose_lease_another_has_taken_stops_at_once(until: Until) -> None:
@@ -212,7 +212,7 @@ async def test_leader_whose_lease_another_has_taken_stops_at_once(until: Until) 
         store.lease["spec"]["holderIdentity"] = "thief"
         store.lease["metadata"]["resourceVersion"] = "stolen"
         async with asyncio.timeout(0.5):  # half of the lease's duration
-            await until(lambda: candidate.told == ["started", "stopped"])
+            await until(lambda: candidate.reported == ["started", "stopped"])
 
 
 @pytest.mark.parametrize("year", [1999, 2999])
@@ -237,23 +237,23 @@ async def test_lease_of_another_counts_from_when_we_saw_it(until: Until, year: i
 
 async def test_work_is_cancelled_when_the_lease_is_lost(until: Until) -> None:
     store = LeaseStore()
-    told: list[str] = []
+    reported: list[str] = []
 
     async def work() -> None:
-        told.append("working")
+        reported.append("working")
         try:
             await asyncio.Event().wait()
         finally:
-            told.append("cancelled")
+            reported.append("cancelled")
 
     async def stopped() -> None:
-        told.append("stopped")
+        reported.append("stopped")
 
     candidate = Candidate(store, "a")
     task = asyncio.create_task(candidate.elector.run(work, stopped))
-    await until(lambda: told == ["working"])
+    await until(lambda: reported == ["working"])
     store.unreachable.add("a")
-    await until(lambda: told == ["working", "cancelled", "stopped"])
+    await until(lambda: reported == ["working", "cancelled", "stopped"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

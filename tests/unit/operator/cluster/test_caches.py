@@ -105,10 +105,10 @@ async def test_a_pod_that_does_not_end_in_time_is_known() -> None:
     async with asyncio.timeout(60):
         await pods.synced.wait()
     # A grace period of 60 s and 30 s more, from the first look on.
-    told = []
+    shown = []
     for seconds in (0.0, 89.0, 1.0):
         now += seconds
-        told.append(caches.observed(JOB).stuck)
-    assert told == [frozenset(), frozenset(), frozenset({"mnist-1-0-x"})]
+        shown.append(caches.observed(JOB).stuck)
+    assert shown == [frozenset(), frozenset(), frozenset({"mnist-1-0-x"})]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -94,8 +94,10 @@ async def test_the_first_one_has_the_namespace_and_the_second_one_knows_whose_it
             assert not await second.claims.acquire("shared")
             assert second.claims.foreign() == {"shared": "ops/one"}
             assert second.changes == ["free"]
-            told = "namespace shared is served by another installation, ops/one: this one, ops/two,"
-            await until(lambda: told in caplog.text)
+            reported = (
+                "namespace shared is served by another installation, ops/one: this one, ops/two,"
+            )
+            await until(lambda: reported in caplog.text)
     assert cluster.holders() == {"shared": "ops/one", "free": "ops/two"}
 
 

@@ -137,8 +137,8 @@ async def test_a_job_that_is_held_shows_its_owner(
     caches = await caches_with(child)
     there = {"mnist": {"metadata": {"uid": owner}}} if owner else {}
     async with api_server(mnist_1=child, **there) as kube:
-        told = await DepartedJobs(kube, caches, lambda: at(60)).before(KEY, present)
-    assert (told.metadata.uid if told else None) == found
+        reported = await DepartedJobs(kube, caches, lambda: at(60)).before(KEY, present)
+    assert (reported.metadata.uid if reported else None) == found
     assert caches.guarded("ml", "mnist", "u-1")
 
 

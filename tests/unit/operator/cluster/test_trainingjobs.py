@@ -159,8 +159,8 @@ async def test_an_object_that_was_created_after_a_list_has_been_seen_by_nobody_b
     cached.cache.apply("MODIFIED", job("missed", 12))
     cached.cache.apply(None, job("listed", 13))
     names = ("old", "early", "new", "new", "missed", "listed")
-    told = [cached.cache.take_created(f"u-{name}") for name in names]
-    assert told == [False, False, True, False, False, False]
+    shown = [cached.cache.take_created(f"u-{name}") for name in names]
+    assert shown == [False, False, True, False, False, False]
     cached.cache.apply("ADDED", job("later", 14))
     await cached.cache.refresh()
     assert not cached.cache.take_created("u-later")
@@ -275,10 +275,10 @@ def test_any_order_of_events_lists_and_writes_ends_with_the_truth(
     history: list[tuple[int, str, bool]], data: st.DataObject
 ) -> None:
     cached = Cached()
-    told = data.draw(st.permutations([*history, *data.draw(_some(history))]))
+    shown = data.draw(st.permutations([*history, *data.draw(_some(history))]))
     lists = sorted(data.draw(st.lists(st.integers(0, len(history)), max_size=3)))
-    steps = data.draw(st.permutations([0] * len(lists) + [1] * len(told)))
-    events, versions = iter(told), iter(lists)
+    steps = data.draw(st.permutations([0] * len(lists) + [1] * len(shown)))
+    events, versions = iter(shown), iter(lists)
     for step in steps:
         if step:
             number, name, deleted = next(events)

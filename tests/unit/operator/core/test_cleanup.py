@@ -31,8 +31,10 @@ def test_the_time_to_live_waits_for_mlflow_but_for_ten_minutes_only() -> None:
     away = run(status="RUNNING", problem="no route")
     before, after = (decide(job, HELD, away, at(20 + age), SERVERS) for age in (599, 600))
     assert (before.actions, before.requeue_after) == ((), 600.0)
-    told = "MLflow did not accept the job's end within 10 minutes; its run may stay open: no route"
-    event = EventIntent("Warning", "RunLeftOpen", told)
+    reported = (
+        "MLflow did not accept the job's end within 10 minutes; its run may stay open: no route"
+    )
+    event = EventIntent("Warning", "RunLeftOpen", reported)
     assert after == Plan(actions=RELEASE, run=FINISHED, events=(event,))
     delete = Action(ActionKind.DELETE_TRAININGJOB, name="mnist", uid="u-1")
     released = decide(job, NOTHING, away, at(620), SERVERS)

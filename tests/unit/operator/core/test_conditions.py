@@ -32,8 +32,8 @@ SYNCED = condition("MLflowSynced", "True", "Confirmed", "the run's status is tha
 
 def test_a_condition_that_stays_is_of_the_new_generation() -> None:
     job = training_job(status=started("Starting", conditions=[SYNCED]), generation=2)
-    told = conditions.with_conditions(job.status, job, run(), RunStatus.SCHEDULED, at(60))
-    [found] = [one for one in told.conditions if one.type == "MLflowSynced"]
+    reported = conditions.with_conditions(job.status, job, run(), RunStatus.SCHEDULED, at(60))
+    [found] = [one for one in reported.conditions if one.type == "MLflowSynced"]
     assert (found.observed_generation, found.last_transition_time) == (2, at(30))
 
 
@@ -46,9 +46,9 @@ TOLD: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("view", "told"), TOLD)
+@pytest.mark.parametrize(("view", "reported"), TOLD)
 def test_a_new_state_is_stored_as_synced_only_if_the_run_says_so(
-    view: RunView, told: tuple[str, str]
+    view: RunView, reported: tuple[str, str]
 ) -> None:
     job = training_job(status=started("Starting", conditions=[SYNCED]))
     plan = decide(job, Observed(child(), (running_pod(),)), view, at(30), SERVERS)
@@ -56,21 +56,21 @@ def test_a_new_state_is_stored_as_synced_only_if_the_run_says_so(
     assert plan.status.state == "Running"
     synced = conditions.found(plan.status, "MLflowSynced")
     assert synced is not None
-    assert (synced.status, synced.reason) == told
+    assert (synced.status, synced.reason) == reported
     # Not yet confirmed is the ordinary course: no event.
-    assert [event.reason for event in plan.events] == [told[1]] * (told[0] == "False")
+    assert [event.reason for event in plan.events] == [reported[1]] * (reported[0] == "False")
 
 
 def test_a_new_leader_changes_nothing_about_what_was_confirmed() -> None:
     stored = started("Starting", conditions=[SYNCED])
-    told = conditions.with_conditions(
+    reported = conditions.with_conditions(
         training_job(status=stored).status,
         training_job(status=stored),
         RunView(),
         RunStatus.SCHEDULED,
         at(60),
     )
-    assert conditions.found(told, "MLflowSynced") == conditions.found(
+    assert conditions.found(reported, "MLflowSynced") == conditions.found(
         training_job(status=stored).status, "MLflowSynced"
     )
 
@@ -105,8 +105,8 @@ def test_nodes_that_train_without_each_other_are_reported_once() -> None:
         "NodesNotJoined",
         "the 2 nodes do not train together",
     )
-    told = EventIntent("Warning", "NodesNotJoined", "the 2 nodes do not train together")
-    assert plan.events == (told,)
+    reported = EventIntent("Warning", "NodesNotJoined", "the 2 nodes do not train together")
+    assert plan.events == (reported,)
     again = training_job({"numNodes": 2}, plan.status.model_dump(mode="json", by_alias=True))
     later = decide(again, Observed(child(), (pod(0), pod(1))), view, at(31), SERVERS)
     assert (later.status, later.events) == (None, ())
@@ -163,8 +163,8 @@ def test_synced_is_never_true_while_the_runs_status_is_another(
     ).status
     if wanted is None:
         return
-    told = conditions.found(wanted, "MLflowSynced")
+    reported = conditions.found(wanted, "MLflowSynced")
     known = view.status or stored
-    if told is not None and told.status == "True":
+    if reported is not None and reported.status == "True":
         assert wanted.state is not None
         assert RUN_STATUS[wanted.state] == known

@@ -18,18 +18,18 @@ MESSAGE = "the job did not end within spec.activeDeadlineSeconds (60 s)"
 STOP = (Action(ActionKind.END_POD, name="mnist-1-0-x"),)
 
 
-def told(status: dict[str, Any]) -> dict[str, Any]:
+def reported(status: dict[str, Any]) -> dict[str, Any]:
     """The status once its conditions are stored."""
     return wire(decide(job(ACTIVE, status), RUNS, run("RUNNING"), at(1), SERVERS))
 
 
 def test_a_deadline_that_is_not_over_is_looked_at_again_when_it_is() -> None:
-    plan = decide(job(ACTIVE, told(RUNNING)), RUNS, run("RUNNING"), at(20), SERVERS)
+    plan = decide(job(ACTIVE, reported(RUNNING)), RUNS, run("RUNNING"), at(20), SERVERS)
     assert plan == Plan(run=intent("RUNNING"), requeue_after=40.0)
 
 
 def test_over_the_deadline_the_pods_are_stopped_first_and_then_the_end_is_recorded() -> None:
-    late = decide(job(ACTIVE, told(RUNNING)), RUNS, run("RUNNING"), at(60), SERVERS)
+    late = decide(job(ACTIVE, reported(RUNNING)), RUNS, run("RUNNING"), at(60), SERVERS)
     assert (late.actions, late.run) == ((), intent("RUNNING"))
     assert late.events == (EventIntent("Normal", "Stopping", f"attempt 1: {MESSAGE}"),)
     stopping = wire(late)
@@ -71,7 +71,7 @@ def test_a_job_that_is_done_before_it_is_stopped_has_succeeded() -> None:
 
 
 def test_time_that_the_job_was_suspended_does_not_count() -> None:
-    waited = told({**RUNNING, "suspendedSeconds": 100})
+    waited = reported({**RUNNING, "suspendedSeconds": 100})
     plan = decide(job(ACTIVE, waited), RUNS, run("RUNNING"), at(60), SERVERS)
     assert plan == Plan(run=intent("RUNNING"), requeue_after=100.0)
 
@@ -157,5 +157,5 @@ def test_an_attempt_that_does_not_start_ends_with_what_it_waited_for(
 
 
 def test_the_deadline_of_the_start_is_over_when_all_pods_run() -> None:
-    plan = decide(job(STARTING, told(RUNNING)), RUNS, run("RUNNING"), at(600), SERVERS)
+    plan = decide(job(STARTING, reported(RUNNING)), RUNS, run("RUNNING"), at(600), SERVERS)
     assert plan == Plan(run=intent("RUNNING"))

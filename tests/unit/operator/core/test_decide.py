@@ -187,12 +187,12 @@ def test_a_start_that_needs_a_hand_says_why_and_forgets_it_when_it_runs() -> Non
         "rank": 0,
     }
 
-    told = training_job(status=wire(plan))
+    reported = training_job(status=wire(plan))
     again = pod(waiting=Waiting("ImagePullBackOff", "back-off 10s"))
-    assert decide(told, Observed(child(), (again,)), run(), NOW, SERVERS).status is None
-    pulled = decide(told, Observed(child(), (pod(),)), run(), NOW, SERVERS)
+    assert decide(reported, Observed(child(), (again,)), run(), NOW, SERVERS).status is None
+    pulled = decide(reported, Observed(child(), (pod(),)), run(), NOW, SERVERS)
     assert "failure" not in wire(pulled)
-    runs = decide(told, Observed(child(), (running_pod(),)), run("RUNNING"), NOW, SERVERS)
+    runs = decide(reported, Observed(child(), (running_pod(),)), run("RUNNING"), NOW, SERVERS)
     assert "failure" not in wire(runs)
 
 
@@ -208,14 +208,14 @@ def test_a_job_of_an_earlier_trainingjob_is_waited_for() -> None:
 def test_the_finalizer_goes_once_mlflow_has_the_same_end() -> None:
     finished = intent("FINISHED", ended_at=at(20))
     confirmed = {**ENDED, "mlflow": {**ENDED["mlflow"], "status": "FINISHED"}}
-    told = training_job(status=confirmed)
+    reported = training_job(status=confirmed)
     closed = run(None, closed=True)
-    assert decide(told, HELD, closed, NOW, SERVERS) == Plan(actions=RELEASE, run=finished)
-    left_open = decide(told, HELD, run("FINISHED", closed=False), NOW, SERVERS)
+    assert decide(reported, HELD, closed, NOW, SERVERS) == Plan(actions=RELEASE, run=finished)
+    left_open = decide(reported, HELD, run("FINISHED", closed=False), NOW, SERVERS)
     assert (left_open.actions, left_open.run) == ((), finished)
     waiting = decide(training_job(status=ENDED), HELD, run("RUNNING"), NOW, SERVERS)
     assert (waiting.actions, waiting.run) == ((), finished)
-    assert decide(told, NOTHING, RunView(), NOW, SERVERS) == Plan()
+    assert decide(reported, NOTHING, RunView(), NOW, SERVERS) == Plan()
 
 
 def test_progress_is_written_in_steps_of_ten_percent_or_once_a_minute() -> None:
@@ -250,11 +250,11 @@ def test_progress_is_written_in_steps_of_ten_percent_or_once_a_minute() -> None:
         "metrics": {},
         "lastUpdateTime": "2026-01-01T00:00:30Z",
     }
-    told = training_job(status=first)
+    reported = training_job(status=first)
     for percentage, seconds in ((51.4, 31), (50.0, 89), (42.4, 90), (42.4, 10_000)):
-        assert decide(told, observed, view(percentage), at(seconds), SERVERS).status is None
+        assert decide(reported, observed, view(percentage), at(seconds), SERVERS).status is None
     for percentage, seconds, completed in ((51.6, 31, "52%"), (43.0, 90, "43%"), (100, 31, "100%")):
-        latest = wire(decide(told, observed, view(percentage), at(seconds), SERVERS))
+        latest = wire(decide(reported, observed, view(percentage), at(seconds), SERVERS))
         assert latest["progress"]["completed"] == completed
 
 

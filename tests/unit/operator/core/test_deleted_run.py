@@ -45,9 +45,9 @@ def test_the_running_attempt_goes_on_without_its_run_and_says_so_once() -> None:
     assert status["conditions"][-1] == condition(
         "MLflowSynced", "False", "RunDeleted", "run f00d is deleted"
     )
-    told = training_job(status=status)
-    assert decide(told, RUNS, GONE, at(40), SERVERS) == Plan(run=intent("RUNNING"))
-    back = decide(told, RUNS, run("RUNNING"), at(50), SERVERS)
+    reported = training_job(status=status)
+    assert decide(reported, RUNS, GONE, at(40), SERVERS) == Plan(run=intent("RUNNING"))
+    back = decide(reported, RUNS, run("RUNNING"), at(50), SERVERS)
     assert wire(back)["conditions"][-1]["status"] == "True"
 
 
@@ -81,8 +81,8 @@ def test_the_end_of_a_job_does_not_wait_for_a_deleted_run() -> None:
     deleted: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:25Z"}
     ended = decide(training_job(status=ENDED), HELD, GONE, NOW, SERVERS)
     assert ended.actions == RELEASE
-    told = condition("MLflowSynced", "False", "RunDeleted", "run f00d is deleted")
-    over = training_job(status={**ENDED, "conditions": [told]})
+    reported = condition("MLflowSynced", "False", "RunDeleted", "run f00d is deleted")
+    over = training_job(status={**ENDED, "conditions": [reported]})
     assert decide(over, NOTHING, RunView(), NOW, SERVERS) == Plan()
     gone = decide(training_job(status=RUNNING, **deleted), HELD, GONE, NOW, SERVERS)
     assert gone.actions == RELEASE

@@ -172,8 +172,8 @@ def test_a_sidecar_that_fails_is_no_failure_of_the_rank() -> None:
     observed = Observed(counted, (beside(GOOD, "Failed"), running_pod(1)))
     plan = decide(job, observed, run("RUNNING"), NOW, SERVERS)
     assert (plan.actions, plan.run) == ((), intent("RUNNING"))
-    told = decide(job, Observed(counted, (running_pod(1),)), run("RUNNING"), NOW, SERVERS)
-    assert told.actions == (Action(ActionKind.END_POD, name="mnist-1-1-x"),)
+    reported = decide(job, Observed(counted, (running_pod(1),)), run("RUNNING"), NOW, SERVERS)
+    assert reported.actions == (Action(ActionKind.END_POD, name="mnist-1-1-x"),)
 
 
 @pytest.mark.parametrize(("code", "state"), [(1, "Restarting"), (2, "Failed")])
@@ -199,8 +199,8 @@ def test_the_other_ranks_of_an_attempt_that_failed_are_ended_and_kept() -> None:
     [ends] = decide(job, unscheduled, run("RUNNING"), NOW, SERVERS).actions
     assert ends == Action(ActionKind.END_JOB, name="mnist-1")
     over = replace(failed_pod(1, code=137, finished=19, pod_reason="DeadlineExceeded"), ending=True)
-    told = wire(decide(job, Observed(child(), (BAD, over)), run("RUNNING"), NOW, SERVERS))
-    assert (told["state"], told["failure"]["rank"]) == ("Failed", 0)
+    reported = wire(decide(job, Observed(child(), (BAD, over)), run("RUNNING"), NOW, SERVERS))
+    assert (reported["state"], reported["failure"]["rank"]) == ("Failed", 0)
 
 
 def test_pods_beside_a_trainer_that_has_ended_keep_no_gpus() -> None:
@@ -230,8 +230,8 @@ def test_a_job_whose_namespace_is_deleted_waits_for_its_own_deletion(
 def test_a_service_that_was_deleted_is_created_again() -> None:
     observed = Observed(child(), (running_pod(0), running_pod(1)), service=False)
     job = training_job(TWO, RUNNING)
-    told = training_job(TWO, wire(decide(job, observed, run("RUNNING"), NOW, SERVERS)))
-    plan = decide(told, observed, run("RUNNING"), NOW, SERVERS)
+    reported = training_job(TWO, wire(decide(job, observed, run("RUNNING"), NOW, SERVERS)))
+    plan = decide(reported, observed, run("RUNNING"), NOW, SERVERS)
     assert [action.kind for action in plan.actions] == [ActionKind.CREATE_SERVICE]
 
 
@@ -239,15 +239,15 @@ TAKEN = Refusal("NameConflict", "Service mnist exists", final=False)
 
 
 @pytest.mark.parametrize(
-    ("refusal", "seconds", "told"),
+    ("refusal", "seconds", "reported"),
     [(TAKEN, 1, True), (replace(TAKEN, leftover=True), 4, False), (TAKEN, 5, True)],
 )
 def test_a_name_that_is_taken_is_reported_and_waited_for(
-    refusal: Refusal, seconds: int, told: bool
+    refusal: Refusal, seconds: int, reported: bool
 ) -> None:
     job = training_job(status=started())
     plan = decide(job, replace(NOTHING, refusal=refusal), run(), at(seconds), SERVERS)
-    if told:
+    if reported:
         status = wire(plan)
         assert (status["state"], status["failure"]["reason"]) == ("Starting", "NameConflict")
     else:

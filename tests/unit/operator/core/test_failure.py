@@ -241,9 +241,9 @@ FOREIGN: list[Any] = [
 def test_a_part_of_a_report_that_is_of_no_use(
     more: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    told = json.dumps({"reason": "X", "message": "bad", **more})
+    shown = json.dumps({"reason": "X", "message": "bad", **more})
     whole = {"reason": "X", "message": "bad", "node": "node-0", "rank": 0, "exit_code": 1}
-    assert cause_of(child(failed=True), (failed_pod(message=told),)) == Cause(
+    assert cause_of(child(failed=True), (failed_pod(message=shown),)) == Cause(
         **{**whole, **expected}
     )
 

@@ -20,9 +20,9 @@ Json = dict[str, Any]
 
 @given(lives())
 def test_a_life_among_any_pods_and_any_job(
-    told: list[tuple[Json, tuple[EventIntent, ...]]],
+    shown: list[tuple[Json, tuple[EventIntent, ...]]],
 ) -> None:
-    for status, events in told:
+    for status, events in shown:
         json.dumps(status, ensure_ascii=False).encode()
         read = TrainingJobStatus.model_validate(status)
         written = read.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -44,8 +44,8 @@ def test_any_bytes_are_a_termination_message(message: bytes) -> None:
 
 
 @given(REPORT)
-def test_a_report_is_read_or_is_none(told: Json) -> None:
-    cause = reported(json.dumps(told))
+def test_a_report_is_read_or_is_none(shown: Json) -> None:
+    cause = reported(json.dumps(shown))
     if cause is not None:
         for text in (cause.reason, cause.message, cause.frame or ""):
             text.encode()

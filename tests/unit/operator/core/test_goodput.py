@@ -139,9 +139,9 @@ def test_a_change_of_state_adds_up(
 
 def test_nothing_is_written_for_it() -> None:
     runs = Observed(child(), (running_pod(),))
-    told = wire(decide(job(status=RUNNING), runs, run("RUNNING"), NOW, SERVERS))
-    assert told["goodput"] == RUNNING["goodput"]
-    assert decide(job(status=told), runs, run("RUNNING"), at(500), SERVERS).status is None
+    reported = wire(decide(job(status=RUNNING), runs, run("RUNNING"), NOW, SERVERS))
+    assert reported["goodput"] == RUNNING["goodput"]
+    assert decide(job(status=reported), runs, run("RUNNING"), at(500), SERVERS).status is None
 
 
 def test_the_time_since_the_last_change_is_of_the_present_state() -> None:

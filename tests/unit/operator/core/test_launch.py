@@ -81,9 +81,9 @@ def test_with_a_run_the_job_of_the_attempt_is_created_and_nothing_stored() -> No
 def test_the_first_news_of_the_attempt_tell_that_it_began_with_its_job() -> None:
     job, began = training_job(), child(created_at=at(27))
     quick = Observed(began, (running_pod(since=28),))
-    told = wire(decide(job, quick, run("RUNNING"), NOW, SERVERS))
-    assert (told["state"], told["startTime"]) == ("Running", "2026-01-01T00:00:27Z")
-    assert told["attempts"] == [
+    reported = wire(decide(job, quick, run("RUNNING"), NOW, SERVERS))
+    assert (reported["state"], reported["startTime"]) == ("Running", "2026-01-01T00:00:27Z")
+    assert reported["attempts"] == [
         {
             "attempt": 1,
             "job": "mnist-1",
@@ -91,7 +91,7 @@ def test_the_first_news_of_the_attempt_tell_that_it_began_with_its_job() -> None
             "runningTime": "2026-01-01T00:00:28Z",
         }
     ]
-    assert told["goodput"] == goodput(queued=27, starting=1)
+    assert reported["goodput"] == goodput(queued=27, starting=1)
     waits = decide(job, Observed(began, (pod(),)), run(), NOW, SERVERS)
     assert (waits.actions, waits.status, waits.run) == ((), None, intent("SCHEDULED"))
     assert waits.requeue_after == 2.0

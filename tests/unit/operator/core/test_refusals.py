@@ -21,27 +21,27 @@ def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:
 def test_a_refusal_that_may_pass_is_reported_once_and_tried_again() -> None:
     refused = replace(NOTHING, refusal=QUOTA)
     plan = decide(training_job(status=started()), refused, run(), NOW, SERVERS)
-    told = wire(plan)
+    reported = wire(plan)
     assert plan.actions == ()
     assert plan.events == (EventIntent("Warning", QUOTA.reason, QUOTA.message),)
-    assert (told["state"], told["failure"]) == (
+    assert (reported["state"], reported["failure"]) == (
         "Starting",
         {"reason": QUOTA.reason, "message": QUOTA.message},
     )
-    assert condition(told, "Running") == ("False", QUOTA.reason, QUOTA.message)
+    assert condition(reported, "Running") == ("False", QUOTA.reason, QUOTA.message)
 
-    again = decide(training_job(status=told), refused, run(), NOW, SERVERS)
+    again = decide(training_job(status=reported), refused, run(), NOW, SERVERS)
     assert [action.kind for action in again.actions] == [ActionKind.CREATE_JOB]
     assert (again.status, again.events) == (None, ())
 
-    taken = decide(training_job(status=told), Observed(child(), ()), run(), at(2), SERVERS)
+    taken = decide(training_job(status=reported), Observed(child(), ()), run(), at(2), SERVERS)
     assert "failure" not in wire(taken)
 
 
 def test_a_queued_job_reports_it_too() -> None:
     job = training_job({"queueName": "gpus"}, started("Queued"))
-    told = wire(decide(job, replace(NOTHING, refusal=QUOTA), run(), NOW, SERVERS))
-    assert condition(told, "Running") == ("False", QUOTA.reason, QUOTA.message)
+    reported = wire(decide(job, replace(NOTHING, refusal=QUOTA), run(), NOW, SERVERS))
+    assert condition(reported, "Running") == ("False", QUOTA.reason, QUOTA.message)
 
 
 def test_a_refusal_for_good_ends_the_job() -> None:

@@ -88,8 +88,8 @@ def test_where_each_field_comes_from() -> None:
         "env": [{"name": "B", "value": "3"}],
         "mlflow": {"runName": "first", "tags": {"ticket": "1"}},
     }
-    told = resolution.sources(wanted, TrainingRuntimeSpec.model_validate(RDMA))
-    assert told == {
+    reported = resolution.sources(wanted, TrainingRuntimeSpec.model_validate(RDMA))
+    assert reported == {
         "image": "Runtime",
         "args": "Job",
         "env": "JobAndRuntime",

@@ -113,9 +113,9 @@ def test_the_limit_is_the_cause_of_the_job_and_the_attempt_has_its_own() -> None
     observed = Observed(FAILED, (failed_pod(code=139, message=TOLD),))
     plan = decide(job({"backoffLimit": 1}, status), observed, run(), NOW, SERVERS)
     assert plan.run is not None
-    told = dict(plan.run.tags)
-    assert told["trainingjob.failure.reason"] == "BackoffLimitExceeded"
-    assert told["trainingjob.failure.frame"] == "train.py:12 in step"
+    reported = dict(plan.run.tags)
+    assert reported["trainingjob.failure.reason"] == "BackoffLimitExceeded"
+    assert reported["trainingjob.failure.frame"] == "train.py:12 in step"
 
 
 def test_the_next_attempt_still_shows_the_failure_before_it() -> None:
@@ -138,8 +138,8 @@ def test_the_next_attempt_still_shows_the_failure_before_it() -> None:
         SERVERS,
     )
     assert plan.run is not None
-    told = {name: value for name, value in plan.run.tags if ".failure." in name}
-    assert told == {f"trainingjob.failure.{name}": value for name, value in FAILURE.items()}
+    reported = {name: value for name, value in plan.run.tags if ".failure." in name}
+    assert reported == {f"trainingjob.failure.{name}": value for name, value in FAILURE.items()}
 
 
 def test_a_deleted_job() -> None:

@@ -276,15 +276,15 @@ class Life(RuleBasedStateMachine):
             assert not any(one.live for one in self.pods.values())
 
     @invariant()
-    def each_second_is_told_once(self) -> None:
+    def each_second_is_counted_once(self) -> None:
         status = self.job.status
         sums = as_of(self.job, at(self.second))
         if sums is None:
             return
-        told = sums.queued_seconds + sums.starting_seconds
-        told += sums.productive_seconds + sums.lost_seconds
+        reported = sums.queued_seconds + sums.starting_seconds
+        reported += sums.productive_seconds + sums.lost_seconds
         end = status.completion_time if status.state in ENDED else at(self.second)
-        assert told == ((end or at(self.second)) - START).total_seconds()
+        assert reported == ((end or at(self.second)) - START).total_seconds()
 
     @invariant()
     def only_an_owner_stops_a_job(self) -> None:

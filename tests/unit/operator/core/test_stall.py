@@ -39,7 +39,7 @@ def view(last: int | None, checked: int | None, answering: int = 0, **more: Any)
     return run("RUNNING", steps=steps, **more)
 
 
-def told(spec: dict[str, Any], synced: str = "2026-01-01T00:00:06Z") -> dict[str, Any]:
+def reported(spec: dict[str, Any], synced: str = "2026-01-01T00:00:06Z") -> dict[str, Any]:
     """The status of a running job, with MLflow answering since a moment."""
     status = wire(decide(job(spec, RUNNING), RUNS, view(6, None), at(6), SERVERS))
     for one in status["conditions"]:
@@ -69,14 +69,14 @@ SEEN: list[Any] = [
 
 @pytest.mark.parametrize(("seen", "second", "stalled"), SEEN)
 def test_what_is_a_stall(seen: RunView, second: int, stalled: bool) -> None:
-    plan = decide(job(FAIL, told(FAIL)), RUNS, seen, at(second), SERVERS)
+    plan = decide(job(FAIL, reported(FAIL)), RUNS, seen, at(second), SERVERS)
     assert [event for event in plan.events if event.reason == "Stopping"] == (
         [EventIntent("Normal", "Stopping", f"attempt 1: {MESSAGE}")] if stalled else []
     )
 
 
 def test_the_time_begins_anew_when_mlflow_answers_again() -> None:
-    synced = told(FAIL, synced="2026-01-01T00:02:00Z")
+    synced = reported(FAIL, synced="2026-01-01T00:02:00Z")
     early = decide(job(FAIL, synced), RUNS, view(50, 219), at(219), SERVERS)
     assert (early.status, early.requeue_after) == (None, 1.0)
     late = decide(job(FAIL, synced), RUNS, view(50, 220), at(220), SERVERS)
@@ -84,14 +84,14 @@ def test_the_time_begins_anew_when_mlflow_answers_again() -> None:
 
 
 def test_a_watched_job_is_looked_at_again_in_time_and_without_writes() -> None:
-    waits = decide(job(EVENT, told(EVENT)), RUNS, view(50, None), at(60), SERVERS)
+    waits = decide(job(EVENT, reported(EVENT)), RUNS, view(50, None), at(60), SERVERS)
     assert waits == Plan(run=intent("RUNNING", watch=WATCH), requeue_after=90.0)
-    unknown = decide(job(EVENT, told(EVENT)), RUNS, view(50, None), at(160), SERVERS)
+    unknown = decide(job(EVENT, reported(EVENT)), RUNS, view(50, None), at(160), SERVERS)
     assert unknown == Plan(run=intent("RUNNING", watch=WATCH), requeue_after=5.0)
 
 
 def test_the_action_event_reports_once_and_takes_it_back() -> None:
-    plan = decide(job(EVENT, told(EVENT)), RUNS, view(50, 160), at(160), SERVERS)
+    plan = decide(job(EVENT, reported(EVENT)), RUNS, view(50, 160), at(160), SERVERS)
     assert plan.events == (EventIntent("Warning", "Stalled", MESSAGE),)
     status = wire(plan)
     assert (status["state"], status["conditions"][-1]) == (
@@ -109,7 +109,7 @@ def test_the_action_event_reports_once_and_takes_it_back() -> None:
 
 @pytest.mark.parametrize("spec", [EVENT, FAIL, RESTART])
 def test_a_job_without_any_metric_is_reported_and_left_alone(spec: dict[str, Any]) -> None:
-    plan = decide(job(spec, told(spec)), RUNS, view(None, 160), at(160), SERVERS)
+    plan = decide(job(spec, reported(spec)), RUNS, view(None, 160), at(160), SERVERS)
     assert [event.reason for event in plan.events] == ["NoProgressMetrics"]
     status = wire(plan)
     assert status["state"] == "Running"
@@ -122,7 +122,7 @@ def test_a_job_without_any_metric_is_reported_and_left_alone(spec: dict[str, Any
 
 def ends(spec: dict[str, Any], **status: Any) -> tuple[Plan, Plan]:
     """What is stored first, and what when the last pod has ended."""
-    begin = decide(job(spec, {**told(spec), **status}), RUNS, view(50, 160), at(160), SERVERS)
+    begin = decide(job(spec, {**reported(spec), **status}), RUNS, view(50, 160), at(160), SERVERS)
     stopping = job(spec, wire(begin))
     stop = decide(stopping, RUNS, view(50, 160), at(161), SERVERS)
     assert stop.actions == (Action(ActionKind.END_POD, name="mnist-1-0-x"),)
@@ -156,7 +156,7 @@ def test_the_action_restart_makes_another_attempt_that_is_charged() -> None:
 
 
 def test_the_steps_of_an_attempt_before_do_not_count() -> None:
-    later = {**told(FAIL), "runningTime": "2026-01-01T00:02:00Z"}
+    later = {**reported(FAIL), "runningTime": "2026-01-01T00:02:00Z"}
     plan = decide(job(FAIL, later), RUNS, view(50, 160), at(160), SERVERS)
     assert (plan.status, plan.requeue_after) == (None, 60.0)
     assert plan.run is not None

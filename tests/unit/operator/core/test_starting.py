@@ -29,7 +29,7 @@ def about_job(uid: str = "j-1", seen: int = 1) -> EventView:
     return EventView("Job", "mnist-1", uid, "FailedCreate", QUOTA, at(seen))
 
 
-def told(reason: str, message: str, rank: int | None = None, **more: Any) -> dict[str, Any]:
+def reported(reason: str, message: str, rank: int | None = None, **more: Any) -> dict[str, Any]:
     where = {} if rank is None else {"rank": rank, "node": f"node-{rank}"}
     return {"reason": reason, "message": message, **where, **more}
 
@@ -42,28 +42,28 @@ CAUSES: list[Any] = [
         5,
         [pod(waiting=UNSCHEDULABLE)],
         [],
-        told("Unschedulable", f"{POD}: {UNSCHEDULABLE.message}", 0),
+        reported("Unschedulable", f"{POD}: {UNSCHEDULABLE.message}", 0),
         id="no-node",
     ),
     pytest.param(
         5,
         [pod(waiting=Waiting("SchedulingGated", ""))],
         [],
-        told("SchedulingGated", f"{POD} waits", 0),
+        reported("SchedulingGated", f"{POD} waits", 0),
         id="a-gate-without-a-message",
     ),
     pytest.param(
         1,
         [pod(waiting=Waiting("CreateContainerConfigError", 'secret "absent" not found'))],
         [],
-        told("CreateContainerConfigError", f'{POD}: secret "absent" not found', 0),
+        reported("CreateContainerConfigError", f'{POD}: secret "absent" not found', 0),
         id="the-kubelet-reports-at-once",
     ),
     pytest.param(
         1,
         [pod(waiting=Waiting("CreateContainerConfigError", ROOT))],
         [],
-        told(
+        reported(
             "CreateContainerConfigError",
             f"{POD}: {ROOT}: set spec.securityContext.runAsUser to the number of a user other "
             "than 0, or give the image such a USER",
@@ -75,21 +75,21 @@ CAUSES: list[Any] = [
         5,
         [pod(waiting=CREATING)],
         [about_pod()],
-        told("FailedMount", f"{POD}: {ABSENT}", 0),
+        reported("FailedMount", f"{POD}: {ABSENT}", 0),
         id="a-volume-that-is-not-mounted",
     ),
     pytest.param(
         5,
         [pod()],
         [about_pod("FailedAttachVolume")],
-        told("FailedAttachVolume", f"{POD}: {ABSENT}", 0),
+        reported("FailedAttachVolume", f"{POD}: {ABSENT}", 0),
         id="a-volume-that-is-not-attached",
     ),
     pytest.param(
         5,
         [pod(waiting=CREATING)],
         [about_pod("FailedCreatePodSandBox")],
-        told("FailedCreatePodSandBox", f"{POD}: {ABSENT}", 0),
+        reported("FailedCreatePodSandBox", f"{POD}: {ABSENT}", 0),
         id="a-sandbox-that-is-not-made",
     ),
     pytest.param(
@@ -103,12 +103,18 @@ CAUSES: list[Any] = [
     pytest.param(
         905, [pod(waiting=CREATING)], [about_pod()], None, id="nothing-of-it-for-a-quarter-hour"
     ),
-    pytest.param(5, [], [about_job()], told("FailedCreate", f"Job mnist-1: {QUOTA}"), id="a-quota"),
+    pytest.param(
+        5, [], [about_job()], reported("FailedCreate", f"Job mnist-1: {QUOTA}"), id="a-quota"
+    ),
     pytest.param(5, [], [about_job(uid="j-0")], None, id="an-earlier-job-of-the-name"),
     pytest.param(29, [], [], None, id="pods-may-still-come"),
-    pytest.param(30, [], [], told("PodsMissing", MISSING), id="no-pod-and-no-event"),
+    pytest.param(30, [], [], reported("PodsMissing", MISSING), id="no-pod-and-no-event"),
     pytest.param(
-        30, [], [about_job()], told("FailedCreate", f"Job mnist-1: {QUOTA}"), id="no-pod-for-long"
+        30,
+        [],
+        [about_job()],
+        reported("FailedCreate", f"Job mnist-1: {QUOTA}"),
+        id="no-pod-for-long",
     ),
 ]
 
@@ -159,7 +165,7 @@ def test_ranks_with_different_problems_do_not_take_turns() -> None:
     assert wire(starts(pods, [], 5, nodes=2))["failure"]["reason"] == "Unschedulable"
 
 
-MOUNT = told("FailedMount", f"{POD}: {ABSENT}", 0)
+MOUNT = reported("FailedMount", f"{POD}: {ABSENT}", 0)
 LATER: list[Any] = [
     pytest.param([pod(waiting=CREATING)], None, MOUNT, id="kept-while-no-events-are-read"),
     pytest.param([pod(waiting=CREATING)], [about_pod()], MOUNT, id="kept-while-it-holds"),

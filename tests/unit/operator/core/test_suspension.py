@@ -189,17 +189,17 @@ def test_a_queued_job_waits_until_its_queue_admits_it() -> None:
     ],
 )
 def test_a_queue_may_take_its_admission_back(pods: Any, state: str | None, run_status: str) -> None:
-    told = wire(decide(job(QUEUE, RUNNING), RUNS, run("RUNNING"), at(6), SERVERS))
+    reported = wire(decide(job(QUEUE, RUNNING), RUNS, run("RUNNING"), at(6), SERVERS))
     observed = Observed(child(suspended=True), pods)
-    plan = decide(job(QUEUE, told), observed, run("RUNNING"), NOW, SERVERS)
+    plan = decide(job(QUEUE, reported), observed, run("RUNNING"), NOW, SERVERS)
     assert (plan.status.state if plan.status else None) == state
     assert plan.run == intent(run_status)
 
 
 def test_a_job_admitted_again_runs_when_its_new_pods_do() -> None:
-    told = wire(decide(job(QUEUE, RUNNING), RUNS, run("RUNNING"), at(6), SERVERS))
+    reported = wire(decide(job(QUEUE, RUNNING), RUNS, run("RUNNING"), at(6), SERVERS))
     held = Observed(child(suspended=True), ())
-    queued = wire(decide(job(QUEUE, told), held, run("RUNNING"), NOW, SERVERS))
+    queued = wire(decide(job(QUEUE, reported), held, run("RUNNING"), NOW, SERVERS))
     waits = Observed(child(), (pod(),))
     starting = wire(decide(job(QUEUE, queued), waits, run(), at(40), SERVERS))
     assert (starting["state"], starting["suspendedSeconds"]) == ("Starting", 10)

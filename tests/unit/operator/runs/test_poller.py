@@ -89,11 +89,11 @@ async def test_many_runs_are_polled_less_often_but_a_part_of_them_every_few_seco
     fake = FakeMlflow()
     async with fake.serve() as server:
         polled = Polled(server)
-        told = []
+        reported = []
         for count in (1, 250, 1000, 5000):
             polled.follow(fake, count)
-            told.append((polled.poller.pause(), seconds_for_all(polled.poller, count)))
-    assert told == [(5.0, 5.0), (5 / 3, 5.0), (2.0, 20.0), (2.0, 100.0)]
+            reported.append((polled.poller.pause(), seconds_for_all(polled.poller, count)))
+    assert reported == [(5.0, 5.0), (5 / 3, 5.0), (2.0, 20.0), (2.0, 100.0)]
 
 
 async def test_a_server_that_hangs_is_reported_for_all_runs_by_the_second_poll() -> None:
@@ -114,12 +114,12 @@ async def test_a_server_that_hangs_is_reported_for_all_runs_by_the_second_poll()
 
 
 @pytest.mark.parametrize(
-    ("away", "told", "logged"),
+    ("away", "reported", "logged"),
     [(1, [], []), (4, ["r0", "r0"], ["does not answer", "answers again"])],
     ids=["a single poll", "an outage"],
 )
 async def test_an_outage_is_reported_once_with_its_end(
-    away: int, told: list[str], logged: list[str], caplog: pytest.LogCaptureFixture
+    away: int, reported: list[str], logged: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeMlflow()
     async with fake.serve(patience=0.05) as server:
@@ -130,7 +130,7 @@ async def test_an_outage_is_reported_once_with_its_end(
             await polled.poll(away)
             fake.hangs = False
             await polled.poll(2)
-    assert polled.changed == told
+    assert polled.changed == reported
     assert polled.problems() == {}
     messages = [one.getMessage() for one in caplog.records if "MLflow" in one.getMessage()]
     assert len(messages) == len(logged)

@@ -11,7 +11,7 @@ BUSY = MlflowError(503, "TEMPORARILY_UNAVAILABLE", "busy", retryable=True)
 
 
 @pytest.mark.parametrize(
-    ("errors", "told"),
+    ("errors", "shown"),
     [
         pytest.param([BROKEN], [False], id="an idle connection was closed: no problem yet"),
         pytest.param([BROKEN, BROKEN], [False, True], id="no connection again: a problem"),
@@ -19,10 +19,10 @@ BUSY = MlflowError(503, "TEMPORARILY_UNAVAILABLE", "busy", retryable=True)
         pytest.param([BUSY, BROKEN], [True, True], id="a problem stays one"),
     ],
 )
-def test_one_broken_connection_is_no_problem(errors: list[MlflowError], told: list[bool]) -> None:
+def test_one_broken_connection_is_no_problem(errors: list[MlflowError], shown: list[bool]) -> None:
     tracked = RunRecord(intent("SCHEDULED"), since=0.0)
-    assert [tracked.failed(error) for error in errors] == told
-    assert (tracked.problem is not None) == told[-1]
+    assert [tracked.failed(error) for error in errors] == shown
+    assert (tracked.problem is not None) == shown[-1]
 
 
 def test_a_call_that_succeeds_starts_anew() -> None:

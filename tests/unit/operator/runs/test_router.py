@@ -53,7 +53,7 @@ class Kept:
                 self.news.clear()
 
 
-def is_told(view: RunView, status: str) -> bool:
+def shows(view: RunView, status: str) -> bool:
     """Whether MLflow has the status; one that only pretended to make a run has lost it."""
     return view.deleted or (view.status == status and view.problem is None)
 
@@ -81,10 +81,10 @@ async def through(answers: list[tuple[int, Any]], known: bool) -> tuple[FakeMlfl
         for number, identity in enumerate(identities):
             kept.want(number, "RUNNING", identity=identity)
         await kept.until(lambda view: view.identity is not None or view.problem is not None)
-        await kept.until(lambda view: is_told(view, "RUNNING"))
+        await kept.until(lambda view: shows(view, "RUNNING"))
         for number, identity in enumerate(identities):
             kept.want(number, "FINISHED", ended_at=at(20), identity=identity)
-        await kept.until(lambda view: is_told(view, "FINISHED"))
+        await kept.until(lambda view: shows(view, "FINISHED"))
         assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -23,8 +23,8 @@ RUN = RunInfo("f00d", "7", "FINISHED", 0, 1, "active", {}, {})
 def tracking() -> RunSyncer:
     """One that calls nobody."""
 
-    def unexpected(*told: str, urgent: bool = False) -> NoReturn:
-        raise AssertionError(told, urgent)
+    def unexpected(*reported: str, urgent: bool = False) -> NoReturn:
+        raise AssertionError(reported, urgent)
 
     server = MlflowApi("http://unused:5000", Credentials(), unexpected)
     return RunSyncer(server, unexpected, unexpected, unexpected, poll_seconds=5)
@@ -75,10 +75,10 @@ class Hanging(MlflowApi):
 
 async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once() -> None:
     hanging = Hanging()
-    told: asyncio.Queue[str] = asyncio.Queue()
+    reported: asyncio.Queue[str] = asyncio.Queue()
 
     def note(key: str, *, urgent: bool = False) -> None:
-        told.put_nowait(f"{key}{' urgent' if urgent else ''}")
+        reported.put_nowait(f"{key}{' urgent' if urgent else ''}")
 
     def wants(number: int, uri: str) -> None:
         wanted = intent("SCHEDULED", uid=f"u-{number}", tracking_uri=uri, identity=None)
@@ -98,11 +98,11 @@ async def test_a_server_that_hangs_holds_up_no_other_one_and_its_own_jobs_once()
         running = asyncio.create_task(made.run(1))
         async with asyncio.timeout(60):
             wants(20, answering.uri)
-            assert await told.get() == "ml/20"
+            assert await reported.get() == "ml/20"
             assert made.view("ml/20", "u-20").status == "SCHEDULED"
 
             hanging.given_up.set()
-            assert sorted([await told.get() for _ in range(20)]) == sorted(
+            assert sorted([await reported.get() for _ in range(20)]) == sorted(
                 f"ml/{number}" for number in range(20)
             )
             wants(21, hanging.uri)

@@ -103,9 +103,9 @@ async def test_a_run_for_pods_that_are_about_to_run_is_made_scheduled_by_a_repea
             record.was_made(wanted)
             assert (made.status, record.settled) == ("RUNNING", False)
             assert fake.calls == {"experiments/get-by-name": 1, "runs/create": 1}
-            told = await writer.bring_about(record, intent(following, identity=None), new=False)
-        assert told is not None
-        assert (told.status, fake.calls["runs/update"]) == (following, updates)
+            reported = await writer.bring_about(record, intent(following, identity=None), new=False)
+        assert reported is not None
+        assert (reported.status, fake.calls["runs/update"]) == (following, updates)
 
 
 FOREIGN = {
