@@ -37,12 +37,11 @@ def desk(kwok: Kwok, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]
 
 
 def on_the_cluster(desk: Desk, command: str) -> None:
-    """By kubectl; what writes is a dry run."""
+    """By kubectl; what writes is a dry run, and what would watch for ever looks once."""
     names = {
         "create namespace trainingjob-system": "create namespace one-that-is-new",
         "NAME-ATTEMPT": "documented-1",
-        "NAMESPACE": "kube-system",
-        "kube-system get lease trainingjobs.trainingjob.dev": "kube-system get lease",
+        "NAMESPACE": desk.namespace,
         "NAME": "documented",
         "POD": "documented-pod",
         "NODE": desk.run("kubectl get nodes -o jsonpath='{.items[0].metadata.name}'"),
@@ -51,7 +50,7 @@ def on_the_cluster(desk: Desk, command: str) -> None:
     for placeholder, name in names.items():
         command = command.replace(placeholder, name)
     if " set-context " in command:
-        command = f"cp $KUBECONFIG other && KUBECONFIG=other {command}"
+        command = f"cp $KUBECONFIG $KUBECONFIG.own && KUBECONFIG=$KUBECONFIG.own {command}"
     if re.search(r"kubectl (--namespace \S+ )?(apply|create|delete|label|patch)", command):
         command += " --dry-run=server"
     # The paths of the pages are those of the repository, but for what `tj` wrote.
@@ -203,12 +202,9 @@ def _parse(command: click.Command, line: str) -> None:
     Raises:
         click.UsageError: the program has no such command, option or argument.
     """
-    line = re.sub(r" > \S+$", "", line)
-    _, *words = shlex.split(line)
-    context: click.Context | None = None
+    _, *words = shlex.split(re.sub(r" > \S+$", "", line))
     while isinstance(command, click.Group):
-        context = command.make_context(command.name or "", words, parent=context)
-        _name, command, words = command.resolve_command(
-            context, [*context.protected_args, *context.args]
-        )
-    command.make_context(command.name or "", list(words), parent=context)
+        _, found, words = command.resolve_command(click.Context(command), words)
+        assert found is not None
+        command = found
+    command.make_context(command.name or "", list(words))

@@ -48,6 +48,7 @@ class Desk:
     """The shell of a user: a directory with a script, and a namespace with jobs."""
 
     directory: Path
+    namespace: str
     environment: dict[str, str]
 
     def run(self, command: str, directory: Path | None = None) -> str:
@@ -86,7 +87,7 @@ def a_desk(kwok: Kwok, directory: Path) -> Iterator[Desk]:
         "PATH": os.pathsep.join(paths),
         "TRAININGJOB_IMAGE": "registry.example.com/team/torch:1",
     }
-    found = Desk(directory, {**kwok.environment, **variables})
+    found = Desk(directory, cluster.namespace, {**kwok.environment, **variables})
     (directory / "my-training").mkdir()
     (directory / "train.py").write_text("import sys\nprint('hello', *sys.argv[1:])\n")
     found.run("tj run --dry-run -- python train.py > job.yaml")
