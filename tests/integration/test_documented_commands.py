@@ -8,8 +8,8 @@ import shlex
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from typing import Any
 
-import click
 import mlflow.cli
 import pytest
 import typer
@@ -196,15 +196,23 @@ def test_each_way_has_a_command() -> None:
     assert {pattern for pattern, _ in WAYS} == {way(command)[0] for command in HERE}
 
 
-def _parse(command: click.Command, line: str) -> None:
+def _parse(command: Any, line: str) -> None:
     """Read a command line by its program, to the last option, without running anything.
 
-    Raises:
-        click.UsageError: the program has no such command, option or argument.
+    `command` is one of click or of typer, which has a copy of click. Its UsageError says that it
+    has no such command, option or argument.
     """
     _, *words = shlex.split(re.sub(r" > \S+$", "", line))
-    while isinstance(command, click.Group):
-        _, found, words = command.resolve_command(click.Context(command), words)
-        assert found is not None
-        command = found
+    while hasattr(command, "resolve_command"):
+        _, command, words = command.resolve_command(command.context_class(command), words)
     command.make_context(command.name or "", list(words))
+
+
+def test_an_option_that_a_program_does_not_have_is_found(desk: Desk) -> None:
+    for read, line, message in (
+        (read_by_tj, "tj run --nods 2 -- python train.py", "No such option: --nods"),
+        (read_by_tj, "tj stopp NAME", "No such command 'stopp'"),
+        (read_by_mlflow, "mlflow runs restor", "No such command 'restor'"),
+    ):
+        with pytest.raises(Exception, match=message):
+            read(desk, line)

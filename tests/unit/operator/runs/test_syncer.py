@@ -26,7 +26,7 @@ def tracking() -> RunSyncer:
     def unexpected(*reported: str, urgent: bool = False) -> NoReturn:
         raise AssertionError(reported, urgent)
 
-    server = MlflowApi("http://unused:5000", Credentials(), unexpected)
+    server = MlflowApi("http://unused:5000", Credentials(), lambda *call: unexpected(str(call)))
     return RunSyncer(server, unexpected, unexpected, unexpected, poll_seconds=5)
 
 
