@@ -16,8 +16,12 @@ class Digest:
     bytes: int
 
 
-class _HashingFile:
-    """Passes on what is written, and digests it."""
+class HashingFile:
+    """Passes on what is written, and digests it.
+
+    To read the file again for that would cost the training more than the hash: each of hundreds of
+    reads takes the interpreter's lock away from the step beside it.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -25,15 +29,30 @@ class _HashingFile:
         self._bytes = 0
 
     def write(self, data: Any) -> int:
+        """Write all of `data`, a buffer of bytes; return its size."""
         view = memoryview(data).cast("B")
         self._hash.update(view)
         self._bytes += len(view)
         return self._file.write(view)
 
     def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
         self._file.flush()
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def tell(self) -> int:
+        """Return the bytes that were written."""
+        return self._bytes
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file, for `os.fsync`."""
+        return self._file.fileno()
+
     def digest(self) -> Digest:
+        """Return the digest of what was written."""
         return Digest(self._hash.hexdigest(), self._bytes)
 
 
@@ -47,7 +66,7 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> Digest:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
-            hashing = _HashingFile(file)
+            hashing = HashingFile(file)
             write(hashing)
             file.flush()
             os.fsync(file.fileno())

@@ -73,8 +73,7 @@ class CheckpointStore:
         from trainingjob_trainer.checkpoint.tensors import write_tensors
 
         directory = self._of(step)
-        written = write_tensors(directory, part.tensors, rank, group)
-        files = {path.name: digest_of(path) for path in written}
+        files = write_tensors(directory, part.tensors, group)
         files[_own(rank)] = _save(directory / _own(rank), part.own)
         if part.skeleton is not None:
             files[_SHARED] = _save(directory / _SHARED, part.skeleton)

@@ -4,18 +4,19 @@ A module of its own because DCP takes long to import: only the thread that write
 training that resumes.
 """
 
+import os
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import (
     _MEM_FORMAT_ENCODING,
     Metadata,
@@ -23,6 +24,8 @@ from torch.distributed.checkpoint.metadata import (
 )
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
+
+from trainingjob_trainer.checkpoint.files import Digest, HashingFile
 
 METADATA = ".metadata"
 
@@ -41,9 +44,9 @@ _SAFE = {
 
 
 def write_tensors(
-    directory: Path, tensors: Mapping[str, Tensor], rank: int, group: ProcessGroup | None
-) -> list[Path]:
-    """Write the tensors of this rank beside those of the others; return the files that it wrote.
+    directory: Path, tensors: Mapping[str, Tensor], group: ProcessGroup | None
+) -> dict[str, Digest]:
+    """Write the tensors of this rank beside those of the others; return its files by name.
 
     All ranks of `group` come here at the same time, each with its own; None: a process alone.
 
@@ -51,10 +54,10 @@ def write_tensors(
         OSError: a rank could not write; it is raised on all of them.
     """
     writer = FileSystemWriter(directory, sync_files=True)
+    writer.fs = files = _HashingFileSystem()
     with _errors_as_exceptions():
         save(dict(tensors), storage_writer=writer, process_group=group, no_dist=group is None)
-    files = sorted(directory.glob(f"__{rank}_*.distcp"))
-    return [*files, directory / METADATA] if rank == 0 else files
+    return files.digests
 
 
 def read_tensors(
@@ -99,6 +102,24 @@ def _errors_as_exceptions() -> Iterator[None]:
     except CheckpointException as error:
         causes = (f"rank {rank}: {cause!r}" for rank, (cause, _) in error.failures.items())
         raise OSError("; ".join(causes)) from error
+
+
+class _HashingFileSystem(FileSystem):
+    """Digests the files that DCP writes, by name."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, Digest] = {}
+
+    @contextmanager
+    def create_stream(self, path: str | os.PathLike[str], mode: str) -> Iterator[Any]:
+        with super().create_stream(path, mode) as stream:
+            hashing = HashingFile(cast("BinaryIO", stream))
+            yield hashing
+        self.digests[Path(path).name] = hashing.digest()
+
+    def rename(self, path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> None:
+        super().rename(path, new_path)
+        self.digests[Path(new_path).name] = self.digests.pop(Path(path).name)
 
 
 class _Reader(FileSystemReader):
