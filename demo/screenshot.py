@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images: of the demo's run in the MLflow UI, and of that of test_gpu."""
+"""Take the pictures in docs/images: of runs in the MLflow UI, the demo's and those of e2e tests."""
 
 import asyncio
 import os
@@ -61,6 +61,20 @@ PICTURES = (
         "/system-metrics",
         f"{ONLY_GPU_CHARTS} && {CHARTS}",
         runs="tags.`trainingjob.name` = 'gpu'",
+        made_by="make e2e",
+    ),
+    Picture(
+        "mlflow-samples-of-a-text.png",
+        "/artifacts/samples/epoch_001.txt",
+        "document.body.innerText.includes('>>>')",
+        runs="tags.`trainingjob.name` = 'text'",
+        made_by="make e2e",
+    ),
+    Picture(
+        "mlflow-samples-of-a-table.png",
+        "/artifacts/samples/epoch_020.csv",
+        "document.body.innerText.includes('confidence')",
+        runs="tags.`trainingjob.name` = 'wine'",
         made_by="make e2e",
     ),
 )

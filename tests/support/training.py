@@ -80,9 +80,9 @@ def create_checkpoint_claim(cluster: Cluster) -> None:
     cluster.core.create_namespaced_persistent_volume_claim(cluster.namespace, claim)
 
 
-def create_code(cluster: Cluster) -> None:
+def create_code(cluster: Cluster, task: str = "steady_task.py") -> None:
     """Make the ConfigMap `code` with the user's task."""
-    file = SCRIPTS / "steady_task.py"
+    file = SCRIPTS / task
     body = {"metadata": {"name": CODE}, "data": {file.name: file.read_text()}}
     cluster.core.create_namespaced_config_map(cluster.namespace, body)
 

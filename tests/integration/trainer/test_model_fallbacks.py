@@ -136,7 +136,7 @@ class Broken:
     def __iter__(self) -> Iterator[Any]:
         raise OSError(5, "Input/output error", "images")
 
-    def best_model(self, _final: nn.Module) -> nn.Module:
+    def find_best_model(self) -> None:
         raise OSError(5, "Input/output error", "best.pt")
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_read_after_the_training_is_no_failure_of_it(
     loop: Any = SimpleNamespace(
         final_model=nn.Flatten,
         progress=SimpleNamespace(step=7),
-        best_model=Broken().best_model,
+        find_best_model=Broken().find_best_model,
     )
     training: Any = SimpleNamespace(loaders=SimpleNamespace(validation=Broken()))
 

@@ -1,7 +1,8 @@
 """The model as it was after the best epoch."""
 
-import copy
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -24,42 +25,37 @@ class BestModel:
         """Copy what this rank has of the model, which is the best so far."""
         self._kept = self._snapshot.take({**best.state_dict(), "model": weights})
 
-    def load(
+    def find(
         self,
         best: BestEpoch,
         step: int,
-        model: nn.Module | None,
         store: CheckpointStore | None,
         parallel: Parallel,
-    ) -> nn.Module | Weights | None:
-        """Return the best model, on rank 0; None if it is that of `step`, or nothing is left of it.
+    ) -> Callable[[nn.Module], None] | None:
+        """Return what makes the final model the best one, on rank 0.
 
-        Of a model that cannot be copied these are the weights. All ranks come here.
+        None: the model of `step` is the best, or nothing is left of the best. All ranks come here.
 
         Args:
             best: which epoch it is.
-            step: that `model` was trained to.
-            model: the trained one, on rank 0.
+            step: that the model was trained to.
             store: where the best one is; None: in memory.
             parallel: puts together what the ranks have in memory.
         """
         if best.value is None or best.step == step:
             return None
-        kept = self._kept
         if store is not None:
-            kept = store.read_best() if model is not None else None
-        elif kept is not None:
-            kept = {**kept, "model": parallel.whole_weights(kept["model"])}
-        if model is None:
-            return None
-        if kept is None or kept["step"] != best.step:
-            _logger.warning("the best model, that of step %d, is not to be found", best.step)
-            return None
-        weights: Weights = kept["model"]
-        try:
-            copied = copy.deepcopy(model)
-        except Exception as error:  # noqa: BLE001 - whatever a user's model holds: a lock, a file
-            _logger.warning("the model cannot be copied: %s", error)
-            return weights
-        copied.load_state_dict(weights)
-        return copied
+            if store.best_step() == best.step:
+                return partial(store.best.load_model, best.step)
+        elif self._kept is not None:
+            weights = parallel.whole_weights(self._kept["model"])
+            if weights is None:
+                return None
+            if self._kept["step"] == best.step:
+                return partial(_load, weights)
+        _logger.warning("the best model, that of step %d, is not to be found", best.step)
+        return None
+
+
+def _load(weights: Weights, model: nn.Module) -> None:
+    model.load_state_dict(weights)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,6 @@ from trainingjob_trainer.epochs import not_resumed, start_workers
 from trainingjob_trainer.evaluation import draw_samples
 from trainingjob_trainer.initial import load_initial_weights
 from trainingjob_trainer.options import OptionError
-from trainingjob_trainer.parallel import Weights
 from trainingjob_trainer.progress import check_same_batches
 from trainingjob_trainer.reporting import Timed
 from trainingjob_trainer.resume import go_on, seen_by_all, take_directory
@@ -68,17 +67,23 @@ class TrainingLoop:
             self._checkpointer.wait()
 
     def final_model(self) -> nn.Module | None:
-        """Return the trained model on the CPU, on rank 0; training is over. All ranks come here."""
+        """Return the trained model on the CPU, on rank 0; training is over. All ranks come here.
+
+        First all else goes that there was for the training, so that there is room for it.
+        """
+        self._stepper.free()
+        if self._checkpointer:
+            self._checkpointer.free()
         return self._training.parallel.whole_model(self._training.task.build_model)
 
-    def best_model(self, final: nn.Module | None) -> nn.Module | Weights | None:
-        """Return the model of the best epoch on rank 0, or its weights; None: it is the final one.
+    def find_best_model(self) -> Callable[[nn.Module], None] | None:
+        """Return what makes the final model the best one, on rank 0; None: it is, or none is left.
 
         All ranks come here.
         """
         store = self._checkpointer.store if self._checkpointer else None
         parallel = self._training.parallel
-        return self._best_model.load(self.best, self.progress.step, final, store, parallel)
+        return self._best_model.find(self.best, self.progress.step, store, parallel)
 
     def _train_epoch(self, batches: Iterator[Batch], left: int) -> None:
         progress = self.progress

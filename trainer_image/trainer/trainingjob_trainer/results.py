@@ -18,18 +18,19 @@ def models_of(loop: TrainingLoop, registered_as: str | None) -> list[TrainedMode
     The last one, which is the best, is to be a version of `registered_as`.
     """
     final = loop.final_model()
-    best = None
+    load_best = None
     try:
-        best = loop.best_model(final)
+        load_best = loop.find_best_model()
     except Exception:
         _logger.exception("no best model in MLflow: it cannot be read")
     if final is None:
         return []
-    if best is None:
+    if load_best is None:
         return [TrainedModel("model", final, loop.progress.step, registered_as)]
     return [
         TrainedModel("model", final, loop.progress.step),
-        TrainedModel("best_model", best, loop.best.step, registered_as),
+        # In the place of the final one, once that is in MLflow.
+        TrainedModel("best_model", final, loop.best.step, registered_as, load_best),
     ]
 
 

@@ -154,6 +154,12 @@ class Stepper:
             measure(output, placed)
         return means
 
+    def free(self) -> None:
+        """Let go of all that only a next step needs: gradients and the optimizer's state."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.state.clear()
+        self._forward = self.model
+
     @property
     def parts(self) -> dict[str, Stateful]:
         """What of this a checkpoint has to hold."""

@@ -101,15 +101,7 @@ def prepare(
         progress=progress,
         best=best,
         stepper=stepper,
-        reporter=Reporter(
-            progress,
-            metrics,
-            hooks.log_metrics if place.rank == 0 else None,
-            ranks,
-            place.device,
-            every_seconds=options.report_seconds,
-            throughput=_throughput(task, options, place),
-        ),
+        reporter=_reporter(task, options, place, progress, metrics, hooks, ranks),
         validation=Validation(
             task, stepper, loaders.validation, parallel, ranks, place.device, alive=hooks.alive
         ),
@@ -122,13 +114,37 @@ def prepare(
             own={"means": means, "data": epochs, "generators": generators},
         ),
         checkpointer=checkpointer,
-        profiler=StepProfiler(
-            options.profile_steps if place.rank == 0 else None,
-            place.device,
-            directory / "profile",
-            hooks.trace_written,
-        ),
+        profiler=_profiler(options, place, hooks, directory),
         directory=directory,
+    )
+
+
+def _reporter(
+    task: Task,
+    options: RunOptions,
+    place: Place,
+    progress: Progress,
+    metrics: TrainingMetrics,
+    hooks: Hooks,
+    ranks: Ranks,
+) -> Reporter:
+    return Reporter(
+        progress,
+        metrics,
+        hooks.log_metrics if place.rank == 0 else None,
+        ranks,
+        place.device,
+        every_seconds=options.report_seconds,
+        throughput=_throughput(task, options, place),
+    )
+
+
+def _profiler(options: RunOptions, place: Place, hooks: Hooks, directory: Path) -> StepProfiler:
+    return StepProfiler(
+        options.profile_steps if place.rank == 0 else None,
+        place.device,
+        directory / "profile",
+        hooks.trace_written,
     )
 
 

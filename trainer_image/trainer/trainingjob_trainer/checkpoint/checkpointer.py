@@ -81,6 +81,12 @@ class Checkpointer:
         if self.lease:
             self.lease.release()
 
+    def free(self) -> None:
+        """Let go of the copies in memory, which are on the disk; the next one is made anew."""
+        self.wait()
+        self._snapshot = Snapshot()
+        self._writing = None
+
     def save(
         self,
         step: int,

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from trainingjob_trainer.checkpoint.files import Digest, digest_of, write_atomically
-from trainingjob_trainer.checkpoint.shares import join
+from trainingjob_trainer.checkpoint.shares import join, split
 
-_FORMAT = 3
+_FORMAT = 4
 _SHARED = "shared.pt"
 _BEST = "best"
 _STEP = re.compile(r"step_(\d{9,})")
@@ -144,6 +144,13 @@ class CheckpointStore:
         weights: dict[str, Any] = join(self.about(step)["model"], tensors)
         return weights
 
+    def load_model(self, step: int, model: nn.Module) -> None:
+        """Read the weights of one process without shards into the tensors of a model."""
+        _, into = split({"model": model.state_dict()})
+        shared, _ = self.read(step, rank=0, into=into)
+        # What is in the model's tensors by now, and the rest.
+        model.load_state_dict(shared["model"])
+
     @staticmethod
     def step_of(name: str) -> int | None:
         """Return the step of a checkpoint by the name of its directory; None: it is none."""
@@ -157,11 +164,16 @@ class CheckpointStore:
 
     def read_best(self) -> dict[str, Any] | None:
         """Return the best model with what was known of it; None if there is no whole one."""
+        step = self.best_step()
+        return None if step is None else self.best.read(step, rank=0)[0]
+
+    def best_step(self) -> int | None:
+        """Return the step of the best model; None if there is no whole one."""
         best = self.best
         for step in best.steps():
             problem = best.problem(step, rank=0)
             if problem is None:
-                return best.read(step, rank=0)[0]
+                return step
             _logger.warning("best model of step %d: %s", step, problem)
         return None
 

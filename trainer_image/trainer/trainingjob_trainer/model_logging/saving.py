@@ -4,10 +4,11 @@ import json
 import logging
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,13 @@ from torch import Tensor, nn
 
 from trainingjob_trainer.model_logging.description import HALF, as_arrays, signature_of
 from trainingjob_trainer.model_logging.own_code import carried_along
+from trainingjob_trainer.model_logging.shards import Shards, modules_forgotten, pickling, size_of
 
-Format = Literal["pt2", "pickle"]
+Format = Literal["pt2", "pickle", "shards"]
 Weights = Mapping[str, Any]
 
+SHARD_BYTES = 2 * 1024**3
+"""A model that is larger is saved in files of this size; stores and proxies take those."""
 _REQUIRED = ("mlflow", "torch", "numpy")
 
 _logger = logging.getLogger(__name__)
@@ -33,13 +37,16 @@ class SavedModel:
     format: Format | None
 
 
-def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel:
+def save_model(
+    model: nn.Module, example: Tensor, directory: Path, shard_bytes: int = SHARD_BYTES
+) -> SavedModel:
     """Save a model that is on the CPU and in evaluation mode, below `directory`.
 
     pt2 is a traced graph, which loads without the user's code and takes any batch size; pickle
-    takes along the code that no pip requirement gives; the last resort are weights, with signature
-    and input example. A model that takes only bf16 or fp16 becomes one of fp32, as the examples of
-    MLflow are.
+    takes along the code that no pip requirement gives; shards are a pickle whose tensors are in
+    files of `shard_bytes` beside it, for a model that is larger than that; the last resort are
+    weights, with signature and input example. A model that takes only bf16 or fp16 becomes one of
+    fp32, as the examples of MLflow are. The model is not copied.
     """
     if len(example) == 1:
         # A tracer takes a batch of one for the only size that there is.
@@ -56,11 +63,15 @@ def save_model(model: nn.Module, example: Tensor, directory: Path) -> SavedModel
         "signature": signature_of(example, output),
         "input_example": as_arrays(example),
     }
-    formats: tuple[Format, ...] = ("pt2", "pickle")
+    large = size_of(model) > shard_bytes
+    formats: tuple[Format, ...] = ("shards",) if large else ("pt2", "pickle")
     for serialization in formats:
         path = directory / serialization
         try:
-            _save(path, serialization, model, arguments)
+            if serialization == "shards":
+                _save_shards(path, model, arguments, shard_bytes)
+            else:
+                _save(path, serialization, model, arguments)
             _compare(path, example, output)
         except Exception as error:  # noqa: BLE001 - whatever a user's model does to an exporter
             _logger.warning(
@@ -99,18 +110,48 @@ def save_weights(
     return SavedModel(path, None)
 
 
-def _save(path: Path, serialization: Format, model: nn.Module, arguments: dict[str, Any]) -> None:
+def _save(
+    path: Path,
+    serialization: Literal["pt2", "pickle"],
+    model: nn.Module,
+    arguments: Mapping[str, Any],
+) -> None:
     import mlflow.pytorch
 
     code = carried_along(model) if serialization == "pickle" else None
     required = [*_REQUIRED, *(code.packages if code else ())]
-    with _quiet(serialization), code.pickled() if code else _nothing():
+    with ExitStack() as around:
+        if code is not None:
+            around.enter_context(code.pickled())
+            around.enter_context(_quiet())
         mlflow.pytorch.save_model(
             path=path,
             serialization_format=serialization,
             conda_env=_environment(required),
             **arguments,
         )
+
+
+def _save_shards(path: Path, model: nn.Module, arguments: Mapping[str, Any], limit: int) -> None:
+    from mlflow.models import Model
+
+    shards = Shards(model, limit)
+    with (
+        TemporaryDirectory() as directory,
+        pickling(shards, Path(directory)) as (pickle_module, source),
+    ):
+        _save(
+            path,
+            "pickle",
+            model,
+            {**arguments, "pickle_module": pickle_module, "code_paths": [str(source)]},
+        )
+    shards.write(path / "data")
+    description = Model.load(str(path))
+    description.model_size_bytes = sum(
+        file.stat().st_size for file in path.rglob("*") if file.is_file()
+    )
+    description.save(str(path / "MLmodel"))
 
 
 def _compare(path: Path, example: Tensor, output: object) -> None:
@@ -121,7 +162,7 @@ def _compare(path: Path, example: Tensor, output: object) -> None:
     """
     import mlflow.pytorch
 
-    with torch.no_grad():
+    with torch.no_grad(), modules_forgotten():
         loaded = mlflow.pytorch.load_model(str(path))
         again = loaded(example)
     torch.testing.assert_close(again, output, rtol=1e-3, atol=1e-4, equal_nan=True)
@@ -143,17 +184,11 @@ def _environment(packages: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _quiet(serialization: Format) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Silence MLflow's advice against pickle: it is the fallback here, and we said so."""
     logger = logging.getLogger("mlflow.pytorch")
     level = logger.level
-    if serialization == "pickle":
-        logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

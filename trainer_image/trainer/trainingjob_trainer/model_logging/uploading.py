@@ -1,6 +1,5 @@
 """A saved model as a LoggedModel of the run."""
 
-import copy
 import logging
 import tempfile
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from trainingjob_trainer.model_logging.registering import register
 from trainingjob_trainer.model_logging.saving import (
     SavedModel,
-    Weights,
     save_model,
     save_weights,
 )
@@ -38,15 +36,19 @@ class AbandonedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model as it was after `step` ≥ 1, or its weights, and what it is called in the run.
+    """A model as it was after `step` ≥ 1, and what it is called in the run.
 
-    `registered_as` is the model in the registry of which it becomes a version; None: it does not.
+    Attributes:
+        module: on the CPU; several models may share one, so that there is memory for one only.
+        registered_as: the model in the registry of which it becomes a version; None: it does not.
+        load: makes the module what it was after `step`; None: it is.
     """
 
     name: str
-    module: nn.Module | Weights
+    module: nn.Module
     step: int
     registered_as: str | None = None
+    load: Callable[[nn.Module], None] | None = None
 
 
 def log_model(
@@ -68,7 +70,8 @@ def log_model(
     Args:
         client: of the tracking server.
         run_id: the run that owns the model.
-        model: maps images (N, C, H, W) to scores or images; it is copied to the CPU.
+        model: maps images (N, C, H, W) to scores or images; its module is in evaluation mode
+            afterwards.
         example: images; without any, only the weights are logged.
         abandoned: whether to give up between two calls.
 
@@ -111,7 +114,7 @@ def _log(
     """Save and upload a model; None where that were bare weights."""
     run = client.get_run(run_id)
     with tempfile.TemporaryDirectory() as directory:
-        saved = _save(model.module, example, Path(directory))
+        saved = _save(model, example, Path(directory))
         _go_on_unless(abandoned)
         if saved.format is None:
             client.log_artifacts(run_id, str(saved.path), model.name)
@@ -133,21 +136,15 @@ def _log(
     return logged
 
 
-def _save(model: nn.Module | Weights, example: Tensor | None, directory: Path) -> SavedModel:
-    """Save a model that is copied first, since it may be in use; what cannot be, as weights."""
-    if example is not None:
-        # A tracer guards the strides, and the arrays of others are contiguous.
-        example = example.detach().cpu().contiguous()
-    if not isinstance(model, nn.Module):
-        return save_weights(model, example, directory)
+def _save(model: TrainedModel, example: Tensor | None, directory: Path) -> SavedModel:
+    """Save a model, which may fill most of the memory: there is no copy of it."""
+    if model.load is not None:
+        model.load(model.module)
     if example is None:
-        return save_weights(model.state_dict(), None, directory)
-    try:
-        copied = copy.deepcopy(model).cpu().eval()
-    except Exception as error:  # noqa: BLE001 - whatever a user's model holds: a lock, a file
-        _logger.warning("the model cannot be copied: %s", error)
-        return save_weights(model.state_dict(), example, directory)
-    return save_model(copied, example, directory)
+        return save_weights(model.module.state_dict(), None, directory)
+    # A tracer guards the strides, and the arrays of others are contiguous.
+    example = example.detach().cpu().contiguous()
+    return save_model(model.module.cpu().eval(), example, directory)
 
 
 def remove_unfinished(client: "MlflowClient", run_id: str) -> None:

@@ -73,6 +73,8 @@ class Replicated:
 
     def whole_model(self, build: Callable[[], nn.Module]) -> nn.Module | None:  # noqa: ARG002 - it is built
         """See `Parallel`."""
+        # DDP has room for all gradients.
+        self._wrapped = self._model
         return self._model.cpu() if _is_first() else None
 
     def destroy(self) -> None:

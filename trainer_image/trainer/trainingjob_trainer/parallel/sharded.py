@@ -101,12 +101,17 @@ class Sharded:
         return whole if distributed.get_rank() == 0 else None
 
     def whole_model(self, build: Callable[[], nn.Module]) -> nn.Module | None:
-        """See `Parallel`."""
-        whole = get_model_state_dict(self._model, options=_WHOLE)
-        if distributed.get_rank() > 0:
-            return None
-        model = build()
-        model.load_state_dict(whole)
+        """See `Parallel`. A tensor at a time, so that no rank has more than one model."""
+        model = build() if distributed.get_rank() == 0 else None
+        places = model.state_dict() if model else {}
+        for name, mine in get_model_state_dict(self._model).items():
+            whole = mine.full_tensor() if isinstance(mine, DTensor) else mine
+            if model is None:
+                continue
+            if isinstance(whole, Tensor):
+                places[name].copy_(whole)
+            else:
+                model.load_state_dict({name: whole}, strict=False)
         return model
 
     def destroy(self) -> None:
