@@ -21,6 +21,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from trainingjob_trainer.checkpoint import describe_shard
+from trainingjob_trainer.parallel.host_memory import return_freed_memory
 from trainingjob_trainer.parallel.joining import join, leave
 from trainingjob_trainer.parallel.seam import Weights
 
@@ -34,6 +35,8 @@ class Sharded:
 
     def set_up(self, world_size: int, device: torch.device, seconds: float) -> None:
         """See `Parallel`."""
+        if device.type == "cpu":
+            return_freed_memory()
         join(world_size, device, seconds)
         self._mesh = init_device_mesh(device.type, (world_size,))
 
