@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from trainingjob_trainer.model_logging.description import HALF, as_arrays, signature_of
-from trainingjob_trainer.model_logging.own_code import carried_along
+from trainingjob_trainer.model_logging.own_code import OwnCode, carried_along
 from trainingjob_trainer.model_logging.shards import Shards, modules_forgotten, pickling, size_of
 
 Format = Literal["pt2", "pickle", "shards"]
@@ -70,8 +70,10 @@ def save_model(
         try:
             if serialization == "shards":
                 _save_shards(path, model, arguments, shard_bytes)
+            elif serialization == "pickle":
+                _save(path, "pickle", arguments, carried_along(model))
             else:
-                _save(path, serialization, model, arguments)
+                _save(path, "pt2", arguments)
             _compare(path, example, output)
         except Exception as error:  # noqa: BLE001 - whatever a user's model does to an exporter
             _logger.warning(
@@ -113,12 +115,11 @@ def save_weights(
 def _save(
     path: Path,
     serialization: Literal["pt2", "pickle"],
-    model: nn.Module,
     arguments: Mapping[str, Any],
+    code: OwnCode | None = None,
 ) -> None:
     import mlflow.pytorch
 
-    code = carried_along(model) if serialization == "pickle" else None
     required = [*_REQUIRED, *(code.packages if code else ())]
     with ExitStack() as around:
         if code is not None:
@@ -136,6 +137,8 @@ def _save_shards(path: Path, model: nn.Module, arguments: Mapping[str, Any], lim
     from mlflow.models import Model
 
     shards = Shards(model, limit)
+    # Before there is the module that reads shards, which is to be imported, not pickled.
+    code = carried_along(model)
     with (
         TemporaryDirectory() as directory,
         pickling(shards, Path(directory)) as (pickle_module, source),
@@ -143,8 +146,8 @@ def _save_shards(path: Path, model: nn.Module, arguments: Mapping[str, Any], lim
         _save(
             path,
             "pickle",
-            model,
             {**arguments, "pickle_module": pickle_module, "code_paths": [str(source)]},
+            code,
         )
     shards.write(path / "data")
     description = Model.load(str(path))
