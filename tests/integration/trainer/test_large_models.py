@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from trainingjob_trainer.model_logging.saving import save_model
 
 from tests.integration.trainer.test_model_logging import said_alone
-from tests.support.processes import REPOSITORY
 
+REPOSITORY = Path(__file__).parents[3]
 SHARD_BYTES = 320
 
 
 class Tied(nn.Module):
     """Two layers with one weight, buffers of any kind, and code that is in no package."""
+
+    scale: Tensor
+    views: Tensor
 
     def __init__(self) -> None:
         super().__init__()
