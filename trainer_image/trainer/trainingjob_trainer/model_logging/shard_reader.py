@@ -4,20 +4,33 @@ A copy of this file is in the model's folder `code`, under a name of its own: ML
 unpickle the model. It needs nothing but torch.
 """
 
-from functools import cache
+import pickle
+from functools import partial
 from pathlib import Path
-from pickle import Unpickler
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Unpickler", "read_tensor"]
-
 _DIRECTORY = Path(__file__).parent.parent / "data"
 
 
+class Unpickler(pickle.Unpickler):
+    """Maps the files anew for each model: who changes one does not change another."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._storages: dict[str, dict[str, Tensor]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a name in the pickle stands for."""
+        if (module, name) == (__name__, read_tensor.__name__):
+            return partial(read_tensor, self._storages)
+        return super().find_class(module, name)
+
+
 def read_tensor(
+    storages: dict[str, dict[str, Tensor]],
     file: str,
     key: str,
     dtype: torch.dtype,
@@ -28,6 +41,7 @@ def read_tensor(
     """Return a tensor on the CPU; the kernel reads it from the file as it is used.
 
     Args:
+        storages: of the files that are mapped, by file and key.
         file: that has its storage.
         key: of the storage in that file.
         dtype: of the tensor.
@@ -35,16 +49,12 @@ def read_tensor(
         requires_grad: of a parameter; None: it is none.
         attributes: what else the tensor had.
     """
-    tensor = torch.empty(0, dtype=dtype).set_(_storages(file)[key].untyped_storage(), *view)
+    if file not in storages:
+        # Mapped as private: who changes the model does not change the file.
+        storages[file] = torch.load(_DIRECTORY / file, mmap=True, weights_only=True)
+    tensor = torch.empty(0, dtype=dtype).set_(storages[file][key].untyped_storage(), *view)
     if requires_grad is not None:
         tensor = torch.nn.Parameter(tensor, requires_grad)
     for name, value in attributes.items():
         setattr(tensor, name, value)
     return tensor
-
-
-@cache
-def _storages(file: str) -> dict[str, Tensor]:
-    # Mapped as private: who changes the model does not change the file.
-    found: dict[str, Tensor] = torch.load(_DIRECTORY / file, mmap=True, weights_only=True)
-    return found
