@@ -38,6 +38,12 @@ class Tied(nn.Module):
         return (hidden @ self.views) * self.scale
 
 
+@pytest.fixture(autouse=True)
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MLflow looks for models when it loads one; else it makes a database where it is."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[nn.Module, Path]:
     model = Tied().eval()

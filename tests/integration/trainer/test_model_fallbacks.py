@@ -102,8 +102,9 @@ def test_a_model_that_does_not_run_on_a_cpu_leaves_weights_and_what_it_takes(
 
 
 def test_a_model_that_cannot_be_copied_is_logged_as_it_is(
-    mlflow_server: MlflowServer, run_id: str
+    mlflow_server: MlflowServer, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     model, images = Locked(), torch.rand(3, 4)
 
     uri = log_model(mlflow_server.client, run_id, TrainedModel("model", model, 7), images)

@@ -31,7 +31,7 @@ def test_without_checkpoints_it_is_kept_in_memory(best: BestEpoch) -> None:
     kept.keep(best, training.state_dict())
     nn.init.constant_(training.weight, 2.0)
 
-    load = kept.find(best, 20, None, Replicated())
+    load = kept.find(best, 20, None, Replicated(), first=True)
 
     assert load is not None
     load(training)
@@ -45,7 +45,7 @@ def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> 
     part = Part({}, {**best.state_dict(), "model": weight}, {"/model/weight": torch.ones(1, 1)})
     store.best.write(10, part)
 
-    load = BestModel().find(best, 20, store, Replicated())
+    load = BestModel().find(best, 20, store, Replicated(), first=True)
 
     assert load is not None
     final = model(2.0)
@@ -54,9 +54,17 @@ def test_with_checkpoints_it_is_on_the_disk(best: BestEpoch, tmp_path: Path) -> 
     assert (final.weight.item(), final.weight.data_ptr()) == (1.0, memory)
 
 
+def test_only_the_first_rank_reads_it(best: BestEpoch, tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=1)
+    store.best.write(10, Part({}, {**best.state_dict(), "model": {}}, {}))
+
+    assert BestModel().find(best, 20, store, Replicated(), first=False) is None
+    assert BestModel().find(best, 20, store, Replicated(), first=True) is not None
+
+
 def test_the_final_model_is_not_logged_twice(best: BestEpoch) -> None:
-    assert BestModel().find(best, 10, None, Replicated()) is None
-    assert BestModel().find(BestEpoch("loss", "min"), 20, None, Replicated()) is None
+    assert BestModel().find(best, 10, None, Replicated(), first=True) is None
+    assert BestModel().find(BestEpoch("loss", "min"), 20, None, Replicated(), first=True) is None
 
 
 def test_one_that_is_lost_is_missed(
@@ -65,6 +73,6 @@ def test_one_that_is_lost_is_missed(
     store = CheckpointStore(tmp_path, keep=1)
     store.best.write(5, Part({}, {**best.state_dict(), "step": 5, "model": {}}, {}))
 
-    assert BestModel().find(best, 20, store, Replicated()) is None
+    assert BestModel().find(best, 20, store, Replicated(), first=True) is None
 
     assert "the best model, that of step 10, is not to be found" in caplog.text

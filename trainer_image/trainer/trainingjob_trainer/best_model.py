@@ -31,6 +31,8 @@ class BestModel:
         step: int,
         store: CheckpointStore | None,
         parallel: Parallel,
+        *,
+        first: bool,
     ) -> Callable[[nn.Module], None] | None:
         """Return what makes the final model the best one, on rank 0.
 
@@ -41,10 +43,13 @@ class BestModel:
             step: that the model was trained to.
             store: where the best one is; None: in memory.
             parallel: puts together what the ranks have in memory.
+            first: whether this is rank 0, which reads the disk.
         """
         if best.value is None or best.step == step:
             return None
         if store is not None:
+            if not first:
+                return None
             if store.best_step() == best.step:
                 return partial(store.best.load_model, best.step)
         elif self._kept is not None:

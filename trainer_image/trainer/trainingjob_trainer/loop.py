@@ -82,8 +82,11 @@ class TrainingLoop:
         All ranks come here.
         """
         store = self._checkpointer.store if self._checkpointer else None
-        parallel = self._training.parallel
-        return self._best_model.find(self.best, self.progress.step, store, parallel)
+        training = self._training
+        first = training.place.rank == 0
+        return self._best_model.find(
+            self.best, self.progress.step, store, training.parallel, first=first
+        )
 
     def _train_epoch(self, batches: Iterator[Batch], left: int) -> None:
         progress = self.progress

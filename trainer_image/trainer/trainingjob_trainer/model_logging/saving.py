@@ -23,7 +23,7 @@ Format = Literal["pt2", "pickle", "shards"]
 Weights = Mapping[str, Any]
 
 SHARD_BYTES = 2 * 1024**3
-"""A model that is larger is saved in files of this size; stores and proxies take those."""
+"""A model that is larger is saved in files of this size, and each is a request of its own."""
 _REQUIRED = ("mlflow", "torch", "numpy")
 
 _logger = logging.getLogger(__name__)
