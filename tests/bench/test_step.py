@@ -29,7 +29,7 @@ COMMANDS = {
 def step_times(command: tuple[str, ...], mlflow: MlflowServer, directory: Path) -> list[float]:
     """Run it, and return the seconds of its steps."""
     run_id = mlflow.create_run()
-    times = directory / "times.json"
+    times = directory / f"{run_id}.json"
     pod = {
         "PYTHONPATH": str(REPOSITORY),
         "STEP_TIMES": str(times),
