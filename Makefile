@@ -15,6 +15,7 @@ RUN := $(UV) run --frozen
 LOCALCLUSTER := $(RUN) localcluster
 # `make integration MLFLOW=oldest`: servers and trainers have the oldest MLflow that is supported.
 MLFLOW := newest
+$(if $(filter newest oldest,$(MLFLOW)),,$(error MLFLOW=$(MLFLOW): must be newest or oldest))
 ifeq ($(MLFLOW),oldest)
 export TRAININGJOB_TEST_MLFLOW_SERVER := tests/oldest_mlflow/server.txt
 WITH_MLFLOW := --with-requirements tests/oldest_mlflow/trainer.txt

@@ -106,9 +106,8 @@ def test_the_oldest_versions_are_those_that_chart_and_packages_ask_for() -> None
     assert chart["kubeVersion"] == f">={min(KUBERNETES_VERSIONS)}.0-0"
     trainer = tomllib.loads((ROOT / "trainer_image" / "trainer" / "pyproject.toml").read_text())
     assert f"mlflow>={oldest('trainer')},<4" in trainer["project"]["dependencies"]
+    cells_of_unit = jobs()["unit"]["strategy"]["matrix"]["include"]
+    oldest_python = min(cell["python"] for cell in cells_of_unit)
     for package in ("operator", "trainer_image/trainer", "client", "localcluster"):
         asked = tomllib.loads((ROOT / package / "pyproject.toml").read_text())["project"]
-        oldest_python = min(
-            cell["python"] for cell in jobs()["unit"]["strategy"]["matrix"]["include"]
-        )
         assert asked["requires-python"] == f">={oldest_python}"
