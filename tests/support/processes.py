@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coverage import Coverage
 from mlflow import MlflowClient
 
+from tests.support.mlflow_versions import OF_GUNICORN, server_python
 from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
@@ -20,6 +22,17 @@ from tests.support.waiting import wait_for
 def take_interrupts() -> None:
     """For `preexec_fn`: a child of a shell's background process would ignore SIGINT as well."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def measured() -> dict[str, str]:
+    """Variables that add a process to the coverage of the tests, where that is measured."""
+    if Coverage.current() is None:
+        return {}
+    root = Path(__file__).parents[2]
+    return {
+        "COVERAGE_PROCESS_START": str(root / "pyproject.toml"),
+        "COVERAGE_FILE": str(root / "out" / "coverage" / "data"),
+    }
 
 
 def free_port() -> int:
@@ -90,13 +103,17 @@ class MlflowServer(Process):
     """
 
     def __init__(self, directory: Path, *options: str) -> None:
+        # An older server has no options that only the newest has.
+        python = sys.executable if options else server_python()
+        if python != sys.executable:
+            options = OF_GUNICORN
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.directory = directory
         self.database = directory / "mlflow.db"
         super().__init__(
             command=[
-                sys.executable,
+                python,
                 "-m",
                 "mlflow",
                 "server",
@@ -165,6 +182,7 @@ class OperatorProcess(Process):
             command=[sys.executable, "-m", "trainingjob_operator"],
             environment={
                 "KUBECONFIG": str(login),
+                **measured(),
                 **{f"TRAININGJOB_OPERATOR_{key}": value for key, value in settings.items()},
             },
             log=directory / f"operator-{name}.log",

@@ -144,10 +144,17 @@ def pip(python: str) -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip", "--python", python]
     program = shutil.which("pip") or shutil.which("pip3")
-    if program:
+    # That of another Python may be too old for this one, which it says only when it looks around.
+    if program and works(program, "--python", python, "list"):
         return [program, "--python", python]
     check(python, "-m", "ensurepip")
     return [python, "-m", "pip"]
+
+
+def works(*command: str) -> bool:
+    """Whether a command succeeds; its output goes nowhere."""
+    quiet = subprocess.DEVNULL
+    return subprocess.call(command, stdin=quiet, stdout=quiet, stderr=quiet) == 0
 
 
 def check(*command: str) -> None:

@@ -10,8 +10,6 @@ from tests.support.pod_process import Trainer
 from tests.support.processes import free_port
 
 SCRIPTS = Path(__file__).parent / "scripts"
-# Lightning and Transformers, where `make frameworks` puts them.
-FRAMEWORKS = Path(sys.prefix) / "frameworks"
 SECONDS = 300
 
 

@@ -12,13 +12,13 @@ import pytest
 from trainingjob_agent.contract import OPENED_BY_TAG
 
 from tests.integration.agent.executing import (
-    FRAMEWORKS,
     SCRIPTS,
     ended,
     script,
     termination,
     torchrun,
 )
+from tests.support.frameworks import FRAMEWORKS
 from tests.support.pod_process import Trainer, wait_until
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for

@@ -10,8 +10,9 @@ import pytest
 
 from tests.integration.agent.asking import QUIET, log, points, started, steps
 from tests.integration.agent.delivering import history
-from tests.integration.agent.executing import FRAMEWORKS, SCRIPTS, ended
+from tests.integration.agent.executing import SCRIPTS, ended
 from tests.support.faults import Answer, FaultyServer, Request
+from tests.support.frameworks import FRAMEWORKS
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer, free_port
 from tests.support.waiting import wait_for

@@ -9,7 +9,8 @@ from trainingjob_agent.supervisor.first_step import is_alone
 from trainingjob_operator.core import manifests
 from trainingjob_operator.core.tracking_uris import Tracking
 
-from tests.integration.agent.executing import FRAMEWORKS, ended, script, termination
+from tests.integration.agent.executing import ended, script, termination
+from tests.support.frameworks import FRAMEWORKS
 from tests.support.jobs import RUN, training_job
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer, free_port

@@ -9,7 +9,8 @@ import pytest
 import trainingjob_agent
 from trainingjob_agent.supervisor.progress import Progress
 
-from tests.integration.agent.executing import FRAMEWORKS, ended, script, torchrun
+from tests.integration.agent.executing import ended, script, torchrun
+from tests.support.frameworks import FRAMEWORKS
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from localcluster.paths import cache_directory
 
-from localcluster import gobuild, kind
+from localcluster import gobuild, kind, programs
 from tests.integration.localcluster.machine import Machine, cluster_processes, supervisor
 from tests.support.waiting import wait_for
 
@@ -27,9 +27,9 @@ REPOSITORY = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "localcluster")
 IS_ROOT = os.geteuid() == 0
 # With Docker the node is kind's, and kind's one cluster belongs to the developer.
-TOOLS: dict[str, tuple[str, ...]] = {"kwok": gobuild.KWOK_TOOLS}
+TOOLS = {"kwok": tuple(programs.kwok_tools().values())}
 if IS_ROOT and not kind.engine_answers():
-    TOOLS["node"] = gobuild.NODE_TOOLS
+    TOOLS["node"] = programs.NODE_TOOLS
 
 # Long enough for a machine on which the programs have still to be built.
 pytestmark = pytest.mark.timeout(3600)

@@ -183,6 +183,9 @@ def test_a_checkpoint_cannot_run_code(
     assert not (tmp_path / "unpickled").exists()
 
 
+PATH_OF_3_13 = b"cpathlib._local\nPosixPath\n(Va\ntR."
+
+
 class Member:
     """Pickled as Python 3.11.0 to 3.11.3, which Debian 12 has, do it with a member of an enum."""
 
@@ -202,6 +205,11 @@ def test_metadata_of_any_python_is_read(tmp_path: Path) -> None:
     file.write_bytes(pickle.dumps(Member(torch.Size, "numel")))
     with file.open("rb") as opened, pytest.raises(pickle.UnpicklingError, match="has no place"):
         read_data(opened)
+
+    # A path, which is not of the module `pathlib` there.
+    file.write_bytes(PATH_OF_3_13)
+    with file.open("rb") as opened:
+        assert read_data(opened) == Path("a")
 
 
 def test_only_the_newest_complete_ones_are_kept(tmp_path: Path) -> None:

@@ -3,15 +3,14 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 
 from torch import Tensor
 from trainingjob_trainer.task import Batch, Metric
 
+from tests.support.frameworks import FRAMEWORKS
 from tests.support.tasks.tiny_task import TinyTask
 
-# Beside the environment, as `make frameworks` puts it there.
-sys.path.append(str(Path(sys.prefix) / "frameworks"))
+sys.path.append(str(FRAMEWORKS))
 
 
 class MeasuredTask(TinyTask):

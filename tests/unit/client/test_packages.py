@@ -78,6 +78,21 @@ def test_they_are_there_for_every_python_of_the_command(image: Path, tmp_path: P
     assert lines[-1] == "hello 1.0"
 
 
+def test_a_pip_that_does_not_work_with_the_python_of_the_image_is_not_used(
+    image: Path, tmp_path: Path
+) -> None:
+    wheel(tmp_path, "1.0")
+    pip = image / "bin" / "pip"
+    pip.write_text("#!/bin/sh\necho 'no attribute ImpImporter' >&2\nexit 2\n")
+    pip.chmod(0o755)
+
+    done = in_the_pod(image, tmp_path, ["./greeting-1.0-py3-none-any.whl"], ["greet"])
+
+    pip.unlink()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "hello 1.0"
+
+
 def test_one_that_cannot_be_installed_ends_the_pod(image: Path, tmp_path: Path) -> None:
     done = in_the_pod(image, tmp_path, ["greeting>=2"], ["echo", "trained"])
     message = (

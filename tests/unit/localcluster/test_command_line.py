@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,31 +7,30 @@ from pathlib import Path
 import pytest
 import yaml
 from localcluster.__main__ import parser
-from localcluster.errors import UnsupportedMachineError
+from localcluster.commands_for_users import MLFLOW_NODE_PORT
+from localcluster.errors import ClusterError, UnsupportedMachineError
+from localcluster.paths import REPOSITORY
+from localcluster.programs import KUBERNETES_CHOICE
 
-from localcluster import debian, kind, kwok
+from localcluster import debian, embedded, kind, kwok
+
+README = REPOSITORY / "localcluster" / "README.md"
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("up", {"profile": "node"}),
-        ("down --profile kwok", {"profile": "kwok"}),
-        ("status --json", {"profile": "node", "json": True}),
-        ("stop kubelet", {"profile": "node", "component": "kubelet"}),
-        ("start kubelet", {"profile": "node", "component": "kubelet"}),
-        ("logs -f kubelet", {"profile": "node", "component": "kubelet", "follow": True}),
-        ("build trainer", {"images": ["trainer"], "build_arg": []}),
-        ("build --build-arg A=1 --build-arg B=2", {"images": [], "build_arg": ["A=1", "B=2"]}),
-        ("load", {"images": []}),
-        ("load operator trainer", {"images": ["operator", "trainer"]}),
-        ("tool helm", {"name": "helm"}),
-    ],
-)
-def test_commands(line: str, expected: dict[str, object]) -> None:
-    parsed = vars(parser().parse_args(line.split()))
-    del parsed["run"]
-    assert parsed == expected
+def test_the_commands_of_the_readme() -> None:
+    documented = re.findall(r"\.venv/bin/localcluster (.*?)(?:\)\"|  |$)", README.read_text(), re.M)
+    assert len(documented) >= 8
+    for line in documented:
+        for words in (re.sub(r"\[.*?\]", "", line), re.sub(r"[][]|\|\w+", "", line)):
+            assert callable(parser().parse_args(words.split()).run), words
+
+
+def test_the_real_node_is_the_default_and_arguments_of_a_build_add_up() -> None:
+    assert parser().parse_args(["up"]).profile == "node"
+    assert parser().parse_args(["build", "--build-arg", "A=1", "--build-arg", "B=2"]).build_arg == [
+        "A=1",
+        "B=2",
+    ]
 
 
 def test_env_of_a_cluster_that_is_down(tmp_path: Path) -> None:
@@ -60,13 +60,19 @@ def test_missing_packages() -> None:
     assert debian.missing_packages(programs, "/usr/bin:/bin") == ["a", "b"]
 
 
-def test_kind_maps_the_node_port_to_loopback() -> None:
-    mapping = {"containerPort": 30500, "hostPort": 30500, "listenAddress": "127.0.0.1"}
-    assert yaml.safe_load(kind.config()) == {
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "nodes": [{"role": "control-plane", "extraPortMappings": [mapping]}],
-    }
+def test_kind_has_the_port_of_mlflow_on_loopback_only() -> None:
+    (node,) = yaml.safe_load(kind.config())["nodes"]
+    assert {
+        (mapping["hostPort"], mapping["containerPort"], mapping["listenAddress"])
+        for mapping in node["extraPortMappings"]
+    } == {(MLFLOW_NODE_PORT, MLFLOW_NODE_PORT, "127.0.0.1")}
+
+
+def test_the_node_profile_runs_the_newest_kubernetes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KUBERNETES_CHOICE, "1.34")
+    with pytest.raises(ClusterError, match=r"=1\.34 is for the kwok profile; .*: unset"):
+        embedded.require_machine("node")
+    embedded.require_machine("kwok")
 
 
 def test_kwok_has_nodes_with_and_without_gpus() -> None:
@@ -75,16 +81,3 @@ def test_kwok_has_nodes_with_and_without_gpus() -> None:
         node["metadata"]["name"]: node["status"]["capacity"].get("nvidia.com/gpu") for node in nodes
     } == {"fake-cpu-0": None, "fake-cpu-1": None, "fake-gpu-0": "8", "fake-gpu-1": "8"}
     assert sum(int(node["status"]["capacity"]["pods"]) for node in nodes) >= 10_000
-
-
-def test_kwok_is_given_all_stages() -> None:
-    documents = list(yaml.safe_load_all(kwok.config()))
-    assert [(d["kind"], d.get("metadata", {}).get("name")) for d in documents] == [
-        ("KwokConfiguration", None),
-        ("Stage", "node-ready"),
-        ("Stage", "pod-deadline"),
-        ("Stage", "pod-delete"),
-        ("Stage", "pod-end"),
-        ("Stage", "pod-start"),
-        ("Stage", "pod-stop"),
-    ]

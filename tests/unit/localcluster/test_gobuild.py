@@ -2,8 +2,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from localcluster.gobuild import TOOLS, Tool, cache_key, parse_version, required_go, uv_program
+from localcluster.gobuild import cache_key, parse_version, required_go, uv_program
 from localcluster.paths import REPOSITORY, TOOL_MODULES
+from localcluster.programs import TOOLS, Tool
 
 TOOL = Tool("x", "x", "example.org/x")
 

@@ -7,7 +7,7 @@ from subprocess import PIPE
 import pytest
 from localcluster.components import Ports
 from localcluster.errors import ClusterError
-from localcluster.network import NodeNetwork, choose_network, choose_ports, node_setup, reserve
+from localcluster.network import NodeNetwork, choose_network, choose_ports, reserve
 
 NETWORK = NodeNetwork(IPv4Network("10.231.0.0/16"), "tjnode-abc")
 
@@ -40,16 +40,6 @@ def test_links_of_two_caches_differ_and_fit_the_kernels_limit() -> None:
     names = {choose_network(Path(cache), []).host_link for cache in ("/a", "/b")}
     assert len(names) == 2
     assert all(len(name) <= 15 for name in names)
-
-
-def test_commands_inside_the_namespace() -> None:
-    assert node_setup(NETWORK) == (
-        ("ip", "link", "set", "lo", "up"),
-        ("ip", "address", "add", "10.231.255.2/30", "dev", "eth0"),
-        ("ip", "link", "set", "eth0", "up"),
-        ("ip", "route", "add", "default", "via", "10.231.255.1"),
-        ("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"),
-    )
 
 
 def test_ports_are_six_free_ones_in_a_row() -> None:

@@ -146,6 +146,8 @@ class _DataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("builtins", "getattr"):
             return _memory_format
+        if module == "pathlib._local":  # where Python 3.13 says that it has the classes of pathlib
+            module = "pathlib"
         if name not in _SAFE.get(module, ()):
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a checkpoint")
         return super().find_class(module, name)
