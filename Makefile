@@ -44,9 +44,8 @@ demo: setup ## Train MNIST on a local cluster and show the job's MLflow run
 test: setup frameworks ## Run everything that CI runs: lint, unit, integration, e2e
 	@$(MAKE) -j2 static deploy
 	@$(MAKE) generated actionlint
-	$(TESTS) $(COVERAGE) tests/unit tests/integration
+	$(TESTS) tests/unit tests/integration
 	$(E2E)
-	@$(COVERAGE_REPORT)
 
 .PHONY: unit
 unit: setup ## Run the unit tests
