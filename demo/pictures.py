@@ -27,7 +27,13 @@ SCRIPTS = cluster.ROOT / "demo" / "scripts"
 IMAGE = "docker.io/trainingjob/trainer:dev"
 COLUMNS, ROWS = 124, 40
 TJ = str(Path(sys.executable).with_name("tj"))
-FINISHED = "document.body.innerText.includes('Finished')"
+# MLflow opens its assistant at the first visit of a server on the same machine.
+WITHOUT_ASSISTANT = """(() => {
+    const close = document.querySelector("[data-component-id='mlflow.assistant.chat_panel.close']");
+    if (close) close.click();
+    return !close;
+})()"""
+FINISHED = f"document.body.innerText.includes('Finished') && {WITHOUT_ASSISTANT}"
 
 
 class Desk:

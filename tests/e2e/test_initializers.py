@@ -13,12 +13,23 @@ from tests.support.node import IMAGE, Installed, script_job, wait_for_end
 from tests.support.training import outcomes
 from tests.support.waiting import wait_for
 
-# A file of 4 MB that takes twenty seconds, a small one, and that as an object of S3.
+# A file of 4 MB that takes twenty seconds, a small one, that as an object of S3, and an archive.
 SERVER = """
-import http.server, time
+import http.server, io, tarfile, time
 PIECE, PIECES = bytes(range(256)) * 400, 40
+packed = io.BytesIO()
+with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    member = tarfile.TarInfo("train/points.bin")
+    member.size = len(PIECE)
+    archive.addfile(member, io.BytesIO(PIECE))
 class Files(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/points.tar.gz":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(packed.getvalue())))
+            self.end_headers()
+            self.wfile.write(packed.getvalue())
+            return
         pieces = {"/slow.bin": PIECES, "/set.bin": 1, "/bucket/set.bin": 1}.get(self.path)
         if pieces is None:
             self.send_error(404)
@@ -42,6 +53,8 @@ import hashlib, os, pathlib, time
 rank = os.environ["TRAININGJOB_NODE_RANK"]
 assert pathlib.Path("/data/slow.bin").stat().st_size == 40 * 102400
 assert pathlib.Path("/data/set.bin").read_bytes() == bytes(range(256)) * 400
+assert pathlib.Path("/data/train/points.bin").read_bytes() == bytes(range(256)) * 400
+assert not pathlib.Path("/data/points.tar.gz").exists()
 assert pathlib.Path("/bucket/set.bin").read_bytes() == bytes(range(256)) * 400
 [weights] = pathlib.Path("/model").rglob("weights")
 assert weights.read_text() == "seven"
@@ -122,10 +135,12 @@ def test_files_and_a_model_reach_each_node_and_the_status_says_how_far_it_is(
         "path": "/bucket",
         "env": [{"name": name, "value": value} for name, value in login.items()],
     }
+    archive = {**small, "name": "archive", "source": f"{files}/points.tar.gz", "extract": True}
+    del archive["sha256"]
     model = {"name": "model", "source": f"runs:/{source.info.run_id}/model", "path": "/model"}
-    cluster.apply(job("prepared", slow, small, bucket, model, nodes=2))
+    cluster.apply(job("prepared", slow, small, archive, bucket, model, nodes=2))
 
-    begin = f"initializer slow (1 of 4) fetches {files}/slow.bin on 2 of 2 nodes"
+    begin = f"initializer slow (1 of 5) fetches {files}/slow.bin on 2 of 2 nodes"
     wait_for("it says what it does", lambda: preparing(cluster, "prepared").startswith(begin), 90)
     assert cluster.state("prepared") == "Starting"
     wait_for(
@@ -143,7 +158,10 @@ def test_files_and_a_model_reach_each_node_and_the_status_says_how_far_it_is(
     assert run.info.status == "FINISHED"
     # Of the rank that reported last, and of what took long enough for a report.
     reported = run.data.tags["trainingjob.preparing"]
-    assert re.match(r"[01] (slow|small|bucket|model): [\d.]+ [kM]?B", reported), reported
+    assert re.match(
+        r"[01] (slow|small|archive|bucket|model): (unpacking points.tar.gz: )?[\d.]+ [kM]?B",
+        reported,
+    ), reported
 
 
 def test_what_cannot_be_fetched_is_the_cause(
@@ -151,6 +169,7 @@ def test_what_cannot_be_fetched_is_the_cause(
 ) -> None:
     none = {"name": "data", "source": f"{files}/none.bin?signature=abc", "path": "/data"}
     other = {**none, "source": f"{files}/set.bin", "sha256": "0" * 64}
+    damaged = {**none, "source": f"{files}/set.bin", "extract": True}
     model = {**none, "source": "models:/no-such-model/1"}
     full = {**none, "source": f"{files}/slow.bin", "path": "/small"}
     tiny = {
@@ -160,6 +179,7 @@ def test_what_cannot_be_fetched_is_the_cause(
     jobs = {
         "not-found": job("not-found", none),
         "another": job("another", other),
+        "damaged": job("damaged", damaged),
         "no-model": job("no-model", model),
         "full": job("full", full),
     }
@@ -172,6 +192,7 @@ def test_what_cannot_be_fetched_is_the_cause(
     assert {name: failure["reason"] for name, failure in failures.items()} == {
         "not-found": "DataNotFound",
         "another": "ChecksumMismatch",
+        "damaged": "InvalidArchive",
         "no-model": "DataNotFound",
         "full": "DiskFull",
     }

@@ -26,6 +26,12 @@ def shell(installed: Installed) -> str:
     return "localhost/shell:dev"
 
 
+@pytest.fixture(scope="module")
+def musl(installed: Installed) -> str:
+    images.make_from(IMAGES / "musl", "localhost/musl:dev")
+    return "localhost/musl:dev"
+
+
 def job(name: str, image: str, command: list[str], **spec: Any) -> Manifest:
     return {
         "apiVersion": "trainingjob.dev/v1alpha1",
@@ -79,6 +85,18 @@ def test_a_shell_in_an_image_without_python_and_c_library(
     assert run.info.status == "FAILED"
     assert run.data.metrics["system/system_memory_usage_megabytes"] > 0
     assert kept_log(installed, run.info.run_id) == "epoch 1\nthe data set is empty\n"
+
+
+def test_a_program_of_another_c_library(installed: Installed, cluster: Cluster, musl: str) -> None:
+    cluster.apply(job("musl", musl, ["/train"], securityContext={"runAsUser": 4242}))
+    status = wait_for_end(cluster, "musl", 240)
+
+    assert outcomes(status) == [("Failed", "NonZeroExitCode", 3)]
+    assert "the data set is empty" in status["failure"]["message"]
+    run = installed.mlflow.get_run(status["mlflow"]["runId"])
+    assert run.info.status == "FAILED"
+    assert run.data.metrics["system/system_memory_usage_megabytes"] > 0
+    assert kept_log(installed, run.info.run_id) == "epoch 1 of musl\nthe data set is empty\n"
 
 
 def test_a_root_that_cannot_be_written(

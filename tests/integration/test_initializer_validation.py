@@ -63,7 +63,7 @@ def test_several_in_one_volume_with_a_checksum(objects: client.CustomObjectsApi)
         "volumes": [CLAIM],
         "volumeMounts": [{"name": "sets", "mountPath": "/data"}],
         "initializers": [
-            {**DATA, "path": "/data/a", "sha256": "0" * 64},
+            {**DATA, "path": "/data/a", "sha256": "0" * 64, "extract": True},
             {**DATA, "name": "b", "path": "/data/b"},
         ],
     }

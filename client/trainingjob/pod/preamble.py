@@ -3,9 +3,9 @@
     python3 -c SOURCE SETTINGS COMMAND...
 
 SETTINGS are JSON. `directory`: where the command runs. `code`: folder with the archive, or with the
-place of it in MLflow; `sha256`: its hash before compression. `packages`: what pip is to install,
-into `environment`. The command gets the supervisors that the image has: tini, which collects
-orphaned processes, and trainingjob-exec.
+place of it in MLflow; `sha256`: its hash before compression. `packages`: what uv or pip is to
+install, into `environment`. The command gets the supervisors that the image has: tini, which
+collects orphaned processes, and trainingjob-exec.
 """
 
 from __future__ import annotations  # Python 3.8 has no dict[...]
@@ -13,15 +13,19 @@ from __future__ import annotations  # Python 3.8 has no dict[...]
 import contextlib
 import gzip
 import hashlib
+import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import site
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 from typing import NoReturn
@@ -36,6 +40,20 @@ _UNDER_AGENT, _PARENTS_PLACE = "TRAININGJOB_SCRIPT_DIR", "TRAININGJOB_PLACE"
 _TERMINATION_LOG = "TRAININGJOB_TERMINATION_LOG"
 # MLflow reads a token; the agent, which has a plugin for the file, is not there yet.
 _TOKEN_FILE, _TOKEN = "MLFLOW_TRACKING_TOKEN_FILE", "MLFLOW_TRACKING_TOKEN"
+# Versions as PEP 440 writes them: uv reads no image, and pip no constraint, with anything else.
+_VERSION = re.compile(
+    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?", re.I
+)
+_WHEEL = re.compile(r"([^/]+?)-\d[^/]*\.whl$")
+_END_OF_NAME = re.compile(r"[^A-Za-z0-9._-]")
+# Its releases write the place of a file in one or the other way.
+_LACKING = re.compile(r" \+ ([^\s=]+)(?:==(\S+))?(?: \(from (.+)\)| @ (.+))?")
+_CROSS = "\N{MULTIPLICATION SIGN}"
+_CONFLICT, _ERRORS_OF_UV = "The conflict is caused by:", ("error:", _CROSS)
+PIP_FILES = (
+    *(f"{sys.prefix}/pip.conf", "/etc/pip.conf"),
+    *("~/.config/pip/pip.conf", "~/.pip/pip.conf"),
+)
 _OTHER_LOGINS = (_TOKEN, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH")
 
 
@@ -131,12 +149,89 @@ def install(packages: list[str], directory: str, environment: dict[str, str]) ->
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own = subprocess.check_output([python, "-I", "-c", where], universal_newlines=True).strip()
     pathlib.Path(own, "image.pth").write_text("\n".join([*site.getsitepackages(), ""]))
-    check(*pip(python), "install", "--no-cache-dir", "--no-input", "--disable-pip-version-check",
-          "--", *packages)  # fmt: skip
+    image = installed(site.getsitepackages())
+    kept = pathlib.Path(directory, "image.txt")
+    named = {name_of(package) for package in packages}
+    pins = [f"{one}=={version}\n" for one, version in image.items()
+            if one not in named and _VERSION.fullmatch(version)]  # fmt: skip
+    kept.write_text("".join(pins))
+    uv, limits = find_uv(image), ["--constraint", str(kept)] if pins else []
+    if uv:
+        install_by_uv(uv, python, limits, packages)
+    else:
+        check(*pip(python), "install", "--no-cache-dir", "--no-input",
+              "--disable-pip-version-check", *limits, "--", *packages)  # fmt: skip
     # Whatever Python a script such as torchrun begins with.
     for variable, path in (("PYTHONPATH", own), ("PATH", str(programs))):
         before = environment.get(variable)
         environment[variable] = f"{before}{os.pathsep}{path}" if before else path
+
+
+def installed(sites: list[str]) -> dict[str, str]:
+    """Return the versions of the packages in some directories."""
+    versions: dict[str, str] = {}
+    for one in importlib.metadata.distributions(path=sites):
+        if one.metadata["Name"]:
+            versions.setdefault(normalized(one.metadata["Name"]), one.version or "")
+    return versions
+
+
+def name_of(package: str) -> str:
+    """Return the name of the package that a requirement, or the path of a wheel, is for."""
+    wheel = _WHEEL.search(package)
+    return normalized(wheel[1] if wheel else _END_OF_NAME.split(package, maxsplit=1)[0])
+
+
+def normalized(name: str) -> str:
+    """Return a name as those of packages are compared."""
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def find_uv(image: dict[str, str]) -> list[str]:
+    """Return the command of the image's uv, unless its pip does better."""
+    program = shutil.which("uv")
+    module = [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+    command = [program] if program else module
+    if not command or not (importlib.util.find_spec("pip") or shutil.which("pip")):
+        return command
+    seen = installed([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    for obstacle, reason in (
+        (pip_settings(), "has settings, which uv does not read"),
+        (image.keys() - seen.keys(), "sees packages of the image that uv does not see"),
+        (
+            [one for one, version in image.items() if not _VERSION.fullmatch(version)],
+            "takes versions that uv does not read",
+        ),
+    ):
+        if obstacle:
+            print(f"{_SAYS}by pip, which {reason}: {', '.join(sorted(obstacle))}", flush=True)
+            return []
+    return command
+
+
+def pip_settings() -> list[str]:
+    """Return the variables and files that say where pip gets packages from."""
+    files = [file for file in PIP_FILES if pathlib.Path(file).expanduser().exists()]
+    return [*files, *(name for name in os.environ if name.startswith("PIP_"))]
+
+
+def install_by_uv(uv: list[str], python: str, limits: list[str], packages: list[str]) -> None:
+    """Install what the image lacks.
+
+    uv does not see the image's packages from a virtual environment. So it is asked what it would
+    install into the image, and installs just that.
+    """
+    # Beside the packages, which become links to it.
+    os.environ.setdefault("UV_CACHE_DIR", str(pathlib.Path(python).parents[1] / "cache"))
+    lacking = check(*uv, "pip", "install", "--dry-run", "--python", sys.executable,
+                    "--break-system-packages", *limits, "--", *packages)  # fmt: skip
+    found = [found for found in map(_LACKING.fullmatch, lacking) if found]
+    wanted = [
+        f"{one[1]} @ {one[3] or one[4]}" if one[3] or one[4] else f"{one[1]}=={one[2]}"
+        for one in found
+    ]
+    if wanted:
+        check(*uv, "pip", "install", "--no-deps", "--python", python, "--", *wanted)
 
 
 def pip(python: str) -> list[str]:
@@ -157,20 +252,32 @@ def works(*command: str) -> bool:
     return subprocess.call(command, stdin=quiet, stdout=quiet, stderr=quiet) == 0
 
 
-def check(*command: str) -> None:
-    """Run a command and show its output; if it fails, end with its last line."""
+def check(*command: str) -> list[str]:
+    """Run a command, show its output and return the lines; if it fails, end with the cause."""
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     clean["PYTHONUNBUFFERED"] = "1"
-    last = ""
+    lines = []
     with subprocess.Popen(
         command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         universal_newlines=True,
     ) as process:  # fmt: skip
         for line in process.stdout or ():
             print(line, end="", flush=True)
-            last = line.strip() or last
+            lines.append(line.rstrip())
     if process.returncode:
-        fail(f"the packages cannot be installed: {last}")
+        fail(f"the packages cannot be installed: {cause([line for line in lines if line])}")
+    return lines
+
+
+def cause(lines: list[str]) -> str:
+    """Return what uv or pip say about a failure; the last line of anything else."""
+    for number, line in enumerate(lines):
+        if line.startswith(_CONFLICT):  # pip's, before its advice
+            told = itertools.takewhile(lambda one: one.startswith(" "), lines[number + 1 :])
+            return "; ".join(one.strip() for one in told)
+        if line.strip().startswith(_ERRORS_OF_UV):
+            return " ".join(one.strip(f" {_CROSS}╰─▶│") for one in lines[number:])
+    return lines[-1].strip() if lines else ""
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ class Initializer(ApiModel):
         description="SHA-256, in hexadecimal, of the file of an http:// or https:// source; "
         "another file is refused. Default: any.",
     )
+    extract: bool = Field(
+        default=False,
+        description="Unpack the archives among the files (.zip, and .tar without compression or "
+        "with gzip, bzip2 or xz) in their places, and keep none of them. Default: false.",
+    )
     env: InitializerEnvVars = Field(
         default=[],
         description="Environment variables besides those of the trainer, such as the login of the "

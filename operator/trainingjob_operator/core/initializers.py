@@ -60,6 +60,8 @@ def _container(
     command, mounts = [_PROGRAM, one.name, one.source, one.path], [*trainer["volumeMounts"]]
     if one.sha256 is not None:
         command += ["--sha256", one.sha256]
+    if one.extract:
+        command.append("--extract")
     if one.source.startswith(_CLAIM_SCHEME):
         _, path = _claim(one)
         command += ["--mounted", str(PurePosixPath(_MOUNTED) / path)]

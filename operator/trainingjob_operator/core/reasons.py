@@ -71,6 +71,7 @@ class Reason(StrEnum):
     FILE_NOT_FOUND = "FileNotFound"
     GPU_LOST = "GpuLost"
     IMPORT_FAILURE = "ImportFailure"
+    INVALID_ARCHIVE = "InvalidArchive"
     INVALID_CONFIGURATION = "InvalidConfiguration"
     MODEL_NOT_LOGGED = "ModelNotLogged"
     NCCL_ERROR = "NcclError"

@@ -3,7 +3,8 @@
 It is the Python that runs this, with the C library, its loader and all other libraries that it and
 the packages in DIRECTORY need. Its program names them by absolute paths: no image need have any.
 
-Most modules are in two archives: to copy a few large files takes a tenth of the time.
+Each pod waits for the copy of it, so it has as few files and bytes as it can: most modules are in
+two archives, and what the agent does without is left out.
 """
 
 import re
@@ -16,9 +17,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _LEFT_OUT = (
-    *("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data"),
-    *("site-packages", "dist-packages", "__pycache__", "config-*", "_tkinter*", "_test*"),
+    *("test", "tests", "idlelib", "tkinter", "turtle*", "ensurepip", "lib2to3", "pydoc_data"),
+    *("site-packages", "dist-packages", "__pycache__", "config-*", "distutils", "_tkinter*"),
+    # Native ones, with libraries that nothing else needs: for terminals, NIS, Berkeley DB, sound.
+    *("_curses*", "readline*", "nis.*", "_dbm*", "_gdbm*", "_crypt.*", "ossaudiodev*", "audioop*"),
+    *("_test*", "_ctypes_test*", "_xxtestfuzz*", "xxlimited*"),
 )
+_FASTER_ONLY = ("yaml/_yaml*.so", "charset_normalizer/*.so")
+"""Native modules of packages that do the same without them, and are in an archive then."""
 _NATIVE_MODULES = "lib-dynload"
 _READS_ITS_FILES = frozenset({"certifi"})
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
@@ -42,6 +48,9 @@ def main() -> None:
     stdlib, left_out = sysconfig.get_path("stdlib"), shutil.ignore_patterns(*_LEFT_OUT)
     shutil.copytree(stdlib, standard, ignore=left_out)
     shutil.rmtree(packages / "bin", ignore_errors=True)
+    for pattern in _FASTER_ONLY:
+        for module in packages.glob(pattern):
+            module.unlink()
     _bring_libraries(python, libraries, packages)
     _compile(libraries)
     _compile(packages)
@@ -49,7 +58,7 @@ def main() -> None:
     # Python needs this one to find zlib, so it is not compressed.
     archive = libraries / f"{version.replace('.', '')}.zip"
     _archive(modules, standard, archive, zipfile.ZIP_STORED)
-    pure = [one for one in packages.iterdir() if not _stays(one)]
+    pure = [one for one in _parts(packages) if not _stays(one)]
     _archive(pure, packages, root / "packages.zip", zipfile.ZIP_DEFLATED)
 
 
@@ -80,6 +89,15 @@ def _compile(directory: Path) -> None:
         source.unlink()
 
 
+def _parts(directory: Path) -> Iterator[Path]:
+    """Yield packages and modules; of a namespace with native ones, those in it."""
+    for one in directory.iterdir():
+        if _stays(one) and one.is_dir() and not (one / "__init__.pyc").exists():
+            yield from _parts(one)
+        else:
+            yield one
+
+
 def _stays(package: Path) -> bool:
     """Whether a package has to be in files: what it loads from there is not Python."""
     native = package.suffix == ".so" or any(package.rglob("*.so*"))
@@ -91,8 +109,11 @@ def _archive(entries: Iterable[Path], base: Path, archive: Path, compression: in
     with zipfile.ZipFile(archive, "w", compression) as target:
         for entry in sorted(entries):
             # Also the directories: without them no package is found that has no __init__.
-            for one in (entry, *sorted(entry.rglob("*"))):
-                target.write(one, one.relative_to(base))
+            above = [one for one in entry.parents if one.is_relative_to(base) and one != base]
+            for one in (*above, entry, *sorted(entry.rglob("*"))):
+                name = one.relative_to(base)
+                if str(name) + "/" not in target.NameToInfo:
+                    target.write(one, name)
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:

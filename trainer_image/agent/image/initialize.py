@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-sys.path += [str(HERE / one) for one in ("source", "packages", "packages.zip", "sources")]
+sys.path += [str(HERE / one) for one in ("agent.zip", "packages", "packages.zip", "sources")]
 
 if __name__ == "__main__":
     from trainingjob_agent.initializers.__main__ import main

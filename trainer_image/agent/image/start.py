@@ -7,9 +7,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "source"
-"""Has the agent and nothing else: the script's own Python imports it from here, too."""
+"""Has the agent and nothing else, for the script's own Python, whose version nobody knows."""
 
-sys.path += [str(SOURCE), str(HERE / "packages"), str(HERE / "packages.zip")]
+sys.path += [str(HERE / one) for one in ("agent.zip", "source", "packages", "packages.zip")]
 # The image may have no /tmp, or a root that cannot be written.
 tempfile.tempdir = str(HERE / "work")
 if "TRAININGJOB_IMAGE_PRELOAD" in os.environ:

@@ -96,6 +96,11 @@ def test_a_path_in_a_volume_of_the_job_needs_no_other() -> None:
     assert after["initContainers"][0]["volumeMounts"] == [mount]
 
 
+def test_archives_are_unpacked_where_the_job_says_so() -> None:
+    [command] = commands({"initializers": [{**DATA, "extract": True}]})
+    assert command[4:] == ["--extract"]
+
+
 @pytest.mark.parametrize(
     ("volume", "nodes", "once"),
     [

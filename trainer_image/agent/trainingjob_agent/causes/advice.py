@@ -21,6 +21,8 @@ _ADVICE = {
     "FileNotFound": "Check the path, spec.volumeMounts, and what the image has there",
     "ImportFailure": "Add it to the image, or correct spec.workingDir, PYTHONPATH or, for a "
     "library, LD_LIBRARY_PATH",
+    "InvalidArchive": "Pack the data again, as .tar.gz or .zip, or remove "
+    "spec.initializers.extract and unpack it in a container of spec.initContainers",
     "OutOfMemory": "Fewer DataLoader workers, or a higher spec.resourcesPerNode.limits.memory",
     "RendezvousFailure": "Not all ranks joined the rendezvous: check that the pods of all nodes "
     "run the same command, and that they reach MASTER_ADDR:MASTER_PORT",

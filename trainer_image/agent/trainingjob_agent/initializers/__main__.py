@@ -12,6 +12,7 @@ from trainingjob_agent.causes.advice import advised
 from trainingjob_agent.causes.termination import Termination, write_termination_message
 from trainingjob_agent.contract import Contract
 from trainingjob_agent.delivery.connection import RunConnection
+from trainingjob_agent.initializers.archives import ExtractedSource
 from trainingjob_agent.initializers.directory_source import DirectorySource
 from trainingjob_agent.initializers.errors import DataError
 from trainingjob_agent.initializers.http_source import HttpSource
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--sha256", help="of the file of a web server, in hexadecimal")
+    parser.add_argument("--extract", action="store_true", help="unpack the archives")
     parser.add_argument("--mounted", type=Path, help="where the claim of the source is")
     parser.add_argument(
         "--once", action="store_true", help="all nodes have the same volume: node 0 fills it"
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fill(asked: argparse.Namespace, contract: Contract) -> None:
-    identity = f"{asked.source} {asked.sha256 or ''}"
+    identity = f"{asked.source} {asked.sha256 or ''}{' extracted' if asked.extract else ''}"
     volume = Volume(asked.directory, identity, contract.uid or contract.name)
     if asked.once and contract.node_rank > 0:
         volume.wait()
@@ -69,7 +71,8 @@ def _fill(asked: argparse.Namespace, contract: Contract) -> None:
     reporter = Reporter(progress, _report_to_run(asked.name, contract))
     reporter.start()
     try:
-        volume.fill(_source(asked), progress)
+        source = _source(asked)
+        volume.fill(ExtractedSource(source) if asked.extract else source, progress)
     finally:
         reporter.end()
     _logger.info("fetched %s: %s", _shown(asked.source), progress.text())

@@ -30,6 +30,12 @@ class ChecksumMismatchError(DataError):
     reason = "ChecksumMismatch"
 
 
+class InvalidArchiveError(DataError):
+    """An archive is damaged, or has what must not be unpacked."""
+
+    reason = "InvalidArchive"
+
+
 class DataUnavailableError(DataError):
     """The source does not answer, or fails; the same may work later."""
 

@@ -25,6 +25,12 @@ class Progress:
         self._lock = threading.Lock()
         self.done = 0
         self.total: int | None = None
+        self._doing = ""
+
+    def begin(self, doing: str, total: int) -> None:
+        """Count anew, for something else than fetching, e.g. `unpacking set.tar.gz`."""
+        with self._lock:
+            self._doing, self.done, self.total = doing, 0, total
 
     def add(self, count: int) -> None:
         """Count bytes that have come."""
@@ -38,9 +44,10 @@ class Progress:
 
     def text(self) -> str:
         """What people read, e.g. `120.0 MB of 400.0 MB, 30%`."""
+        doing = f"{self._doing}: " if self._doing else ""
         if not self.total:
-            return amount(self.done)
-        return f"{amount(self.done)} of {amount(self.total)}, {self.percentage}%"
+            return f"{doing}{amount(self.done)}"
+        return f"{doing}{amount(self.done)} of {amount(self.total)}, {self.percentage}%"
 
 
 class Reporter(threading.Thread):
@@ -71,7 +78,8 @@ class Reporter(threading.Thread):
         now, percentage = self._clock(), self._progress.percentage or 0
         if self._reported is not None:
             at, before = self._reported
-            if percentage - before < _GRAIN_PERCENT and now - at < _LONGEST_SILENCE_SECONDS:
+            # It falls where something else begins.
+            if 0 <= percentage - before < _GRAIN_PERCENT and now - at < _LONGEST_SILENCE_SECONDS:
                 return
         self._reported = (now, percentage)
         text = self._progress.text()

@@ -63,7 +63,7 @@ class Volume:
         self._place.mkdir()
         try:
             fetch_patiently(lambda: source.fetch(self._place, progress), progress)
-            for file in [one for one in self._place.rglob("*") if not one.is_dir()]:
+            for file in [*filter(_is_moved, self._place.rglob("*"))]:
                 target = self._directory / file.relative_to(self._place)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(target)
@@ -81,6 +81,11 @@ class Volume:
             pause(_LOOK_SECONDS)
             # Clients of network file systems keep what is in a directory for a while.
             os.scandir(self._directory).close()
+
+
+def _is_moved(path: Path) -> bool:
+    """Whether it is no directory; a link to one is moved as the link that it is."""
+    return path.is_symlink() or not path.is_dir()
 
 
 def fetch_patiently(

@@ -29,7 +29,8 @@ run and for Prometheus, signals forwarded, and the cause reported when it fails.
 _EXIT_USAGE = 2
 _EXIT_NOT_EXECUTABLE = 126
 _EXIT_NOT_FOUND = 127
-_HOOK = Path(__file__).parent / "hook"
+_PACKAGES = Path(__file__).parents[2]
+_HOOK = "trainingjob_agent/supervisor/hook"
 
 _logger = logging.getLogger("trainingjob-exec")
 
@@ -96,7 +97,9 @@ def script_environment(
     environment: Mapping[str, str], directory: Path, package_directory: Path | None = None
 ) -> dict[str, str]:
     """Return the environment of the script: ours, and what its Python processes hook into."""
-    paths = (_HOOK, package_directory, environment.get("PYTHONPATH"))
+    # This module may be in an archive, the hook has to be in files.
+    hook = (package_directory or _PACKAGES) / _HOOK
+    paths = (hook, package_directory, environment.get("PYTHONPATH"))
     kept = {ours: environment[name] for name, ours in MLFLOW_NAMES.items() if environment.get(name)}
     # MLflow would print the address by which pods reach it; what runs beside prints the page.
     quiet = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"} if environment.get(RUN_URL) else {}
