@@ -75,6 +75,7 @@ def _unpack_zip(archive: Path, progress: Progress) -> None:
             # The library would change such a name, and put the file somewhere else.
             if name.is_absolute() or ".." in name.parts:
                 raise InvalidArchiveError(f"{member.filename} would be outside of the directory")
+            _check_inside(member.filename, archive.parent / name, archive.parent)
         progress.begin(f"unpacking {archive.name}", sum(one.file_size for one in members))
         for member in members:
             if member.is_dir():
