@@ -13,12 +13,11 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 RUN := $(UV) run --frozen
 LOCALCLUSTER := $(RUN) localcluster
-# `make integration MLFLOW=oldest`: servers and trainers have the oldest MLflow that is supported.
+# `make integration MLFLOW=oldest`: servers and trainers have the oldest MLflow that the trainer has.
 MLFLOW := newest
 $(if $(filter newest oldest,$(MLFLOW)),,$(error MLFLOW=$(MLFLOW): must be newest or oldest))
 ifeq ($(MLFLOW),oldest)
-export TRAININGJOB_TEST_MLFLOW_SERVER := tests/oldest_mlflow/server.txt
-WITH_MLFLOW := --with-requirements tests/oldest_mlflow/trainer.txt
+WITH_MLFLOW := --with-requirements tests/oldest_mlflow/requirements.txt
 endif
 # `python -m`: the script of pytest would run outside of what `--with-requirements` adds.
 # Three for two cores: the tests on clusters wait more than they compute.

@@ -14,7 +14,6 @@ from pathlib import Path
 from coverage import Coverage
 from mlflow import MlflowClient
 
-from tests.support.mlflow_versions import OF_GUNICORN, server_python
 from tests.support.service_account import OperatorLogin
 from tests.support.waiting import wait_for
 
@@ -103,17 +102,13 @@ class MlflowServer(Process):
     """
 
     def __init__(self, directory: Path, *options: str) -> None:
-        # An older server has no options that only the newest has.
-        python = sys.executable if options else server_python()
-        if python != sys.executable:
-            options = OF_GUNICORN
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.directory = directory
         self.database = directory / "mlflow.db"
         super().__init__(
             command=[
-                python,
+                sys.executable,
                 "-m",
                 "mlflow",
                 "server",

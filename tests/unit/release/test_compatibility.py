@@ -12,7 +12,7 @@ from localcluster.programs import KUBERNETES_CHOICE, KUBERNETES_VERSIONS
 from release.version import ROOT
 
 PAGE = ROOT / "docs" / "compatibility.md"
-OLDEST_MLFLOW = ROOT / "tests" / "oldest_mlflow"
+OLDEST_MLFLOW = ROOT / "tests" / "oldest_mlflow" / "requirements.txt"
 CLUSTERS = {
     "integration": "embedded, fake nodes",
     "e2e": "kind, a real node",
@@ -43,12 +43,8 @@ def mlflow(choice: str) -> tuple[str, str]:
         packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
         (newest,) = (one["version"] for one in packages if one["name"] == "mlflow")
         return newest, newest
-    return oldest("server"), oldest("trainer")
-
-
-def oldest(user: str) -> str:
-    (version,) = re.findall(r"^mlflow==([\d.]+)", (OLDEST_MLFLOW / f"{user}.txt").read_text(), re.M)
-    return str(version)
+    (oldest,) = re.findall(r"^mlflow==([\d.]+)", OLDEST_MLFLOW.read_text(), re.M)
+    return oldest, oldest
 
 
 def jobs() -> dict[str, Any]:
@@ -105,7 +101,7 @@ def test_the_oldest_versions_are_those_that_chart_and_packages_ask_for() -> None
     chart = yaml.safe_load((ROOT / "helm" / "trainingjob-operator" / "Chart.yaml").read_text())
     assert chart["kubeVersion"] == f">={min(KUBERNETES_VERSIONS)}.0-0"
     trainer = tomllib.loads((ROOT / "trainer_image" / "trainer" / "pyproject.toml").read_text())
-    assert f"mlflow>={oldest('trainer')},<4" in trainer["project"]["dependencies"]
+    assert f"mlflow>={mlflow('oldest')[1]},<4" in trainer["project"]["dependencies"]
     cells_of_unit = jobs()["unit"]["strategy"]["matrix"]["include"]
     oldest_python = min(cell["python"] for cell in cells_of_unit)
     for package in ("operator", "trainer_image/trainer", "client", "localcluster"):
