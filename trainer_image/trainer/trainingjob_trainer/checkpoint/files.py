@@ -21,8 +21,7 @@ class Digest:
 class HashingFile:
     """Passes on what is written, and digests it.
 
-    To read the file again for that would cost the training more than the checksum: each of hundreds
-    of reads takes the interpreter's lock away from the step beside it.
+    To read the file again for that costs the training more than the checksum itself.
     """
 
     def __init__(self, file: BinaryIO) -> None:
