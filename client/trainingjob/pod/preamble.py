@@ -192,7 +192,9 @@ def find_uv(image: dict[str, str]) -> list[str]:
     program = shutil.which("uv")
     module = [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
     command = [program] if program else module
-    if not command or not (importlib.util.find_spec("pip") or shutil.which("pip")):
+    # Python brings a pip along, for a job that has settings for one.
+    brought = pip_variables() and importlib.util.find_spec("ensurepip")
+    if not command or not (importlib.util.find_spec("pip") or shutil.which("pip") or brought):
         return command
     seen = installed([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     for obstacle, reason in (
@@ -212,7 +214,12 @@ def find_uv(image: dict[str, str]) -> list[str]:
 def pip_settings() -> list[str]:
     """Return the variables and files that say where pip gets packages from."""
     files = [file for file in PIP_FILES if pathlib.Path(file).expanduser().exists()]
-    return [*files, *(name for name in os.environ if name.startswith("PIP_"))]
+    return [*files, *pip_variables()]
+
+
+def pip_variables() -> list[str]:
+    """Return the variables that are settings of pip."""
+    return [name for name in os.environ if name.startswith("PIP_")]
 
 
 def install_by_uv(uv: list[str], python: str, limits: list[str], packages: list[str]) -> None:

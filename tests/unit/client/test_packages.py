@@ -13,6 +13,7 @@ from localcluster.gobuild import uv_program
 from trainingjob.pod import preamble
 
 PREAMBLE = resources.files("trainingjob.pod").joinpath("preamble.py").read_text()
+Environment = dict[str, str]
 SHOWING = "import greeting, sys; print(greeting.TEXT, greeting.__file__, sys.executable)"
 
 
@@ -55,27 +56,31 @@ def put(site: Path, name: str, version: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def installers(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The PATH of an image with pip, and of one with uv alone."""
+def installers(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Environment]:
+    """The environment in an image with pip, and in one with uv; both without an index."""
     directory = tmp_path_factory.mktemp("uv")
     (directory / "uv").symlink_to(uv_program())
     return {
-        "pip": os.pathsep.join([str(image / "bin"), "/usr/bin", "/bin"]),
-        "uv": os.pathsep.join([str(image / "bin"), str(directory)]),
+        "pip": {
+            "PATH": os.pathsep.join([str(image / "bin"), "/usr/bin", "/bin"]),
+            "PIP_NO_INDEX": "1",
+        },
+        "uv": {
+            "PATH": os.pathsep.join([str(image / "bin"), str(directory)]),
+            "UV_OFFLINE": "1",
+        },
     }
 
 
 def in_the_pod(
-    image: Path, path: str, target: Path, packages: list[str], command: list[str]
+    image: Path, environment: Environment, target: Path, packages: list[str], command: list[str]
 ) -> "subprocess.CompletedProcess[str]":
     settings = {"directory": str(target), "packages": packages, "environment": str(target / "own")}
     return subprocess.run(
         [str(image / "bin" / "python3"), "-c", PREAMBLE, json.dumps(settings), *command],
         env={
-            "PATH": path,
+            **environment,
             "HOME": str(target),
-            "PIP_NO_INDEX": "1",
-            "UV_OFFLINE": "1",
             "TRAININGJOB_TERMINATION_LOG": str(target / "termination-log"),
         },
         cwd=target,
@@ -87,7 +92,7 @@ def in_the_pod(
 
 @pytest.mark.parametrize("by", ["uv", "pip"])
 def test_they_are_there_for_every_python_of_the_command(
-    image: Path, installers: dict[str, str], tmp_path: Path, by: str
+    image: Path, installers: dict[str, Environment], tmp_path: Path, by: str
 ) -> None:
     wheel(tmp_path, "1.0", requires="torch>=1")
     showing_torch = "import torch; print(torch.TEXT)"
@@ -106,7 +111,7 @@ def test_they_are_there_for_every_python_of_the_command(
 
 
 def test_a_pip_that_does_not_work_with_the_python_of_the_image_is_not_used(
-    image: Path, installers: dict[str, str], tmp_path: Path
+    image: Path, installers: dict[str, Environment], tmp_path: Path
 ) -> None:
     wheel(tmp_path, "1.0")
     pip = image / "bin" / "pip"
@@ -124,7 +129,7 @@ def test_a_pip_that_does_not_work_with_the_python_of_the_image_is_not_used(
 
 @pytest.mark.parametrize("by", ["uv", "pip"])
 def test_what_the_image_has_is_replaced_if_it_is_asked_for_by_name(
-    image: Path, installers: dict[str, str], tmp_path: Path, by: str
+    image: Path, installers: dict[str, Environment], tmp_path: Path, by: str
 ) -> None:
     wheel(tmp_path, "3.0", name="torch")
     command = ["/bin/sh", "-c", "python -c 'import torch; print(torch.TEXT)'"]
@@ -155,7 +160,7 @@ def test_what_the_image_has_is_replaced_if_it_is_asked_for_by_name(
     ],
 )
 def test_no_other_is_replaced_for_the_sake_of_one(
-    image: Path, installers: dict[str, str], tmp_path: Path, by: str, message: str
+    image: Path, installers: dict[str, Environment], tmp_path: Path, by: str, message: str
 ) -> None:
     wheel(tmp_path, "1.0", requires="torch>=3")
     wheel(tmp_path, "3.0", name="torch")
@@ -181,7 +186,7 @@ def test_no_other_is_replaced_for_the_sake_of_one(
     ],
 )
 def test_one_that_cannot_be_installed_ends_the_pod(
-    image: Path, installers: dict[str, str], tmp_path: Path, by: str, message: str
+    image: Path, installers: dict[str, Environment], tmp_path: Path, by: str, message: str
 ) -> None:
     done = in_the_pod(image, installers[by], tmp_path, ["greeting>=2"], ["echo", "trained"])
     told = (tmp_path / "termination-log").read_text()
