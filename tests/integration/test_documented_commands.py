@@ -148,13 +148,16 @@ def needs_another_program(desk: Desk, command: str) -> None:
 
 
 WAYS: tuple[tuple[str, Callable[[Desk, str], None]], ...] = (
-    (r"docker inspect.*|git clone .*|pip install (mlflow|torchmetrics)", needs_another_program),
+    (
+        r"docker (info|inspect.*)|git clone .*|pip install (mlflow|torchmetrics)",
+        needs_another_program,
+    ),
     (r"kubectl (get workloads|describe localqueue)", needs_another_program),
     (r"docker build .*", of_an_image),
     (r"pip install .*", of_a_project),
     (r"make .*", planned_by_make),
     (r"\.venv/bin/(pytest|python) .*", of_python),
-    (r'(eval "\$\()?\.venv/bin/localcluster .*', read_by_localcluster),
+    (r'(eval "\$\()?(\.venv/bin/)?localcluster .*', read_by_localcluster),
     (r"(export|cd) .*|trainingjob-exec -- (python|torchrun) .*", as_it_is),
     (r"tj (ls|ls --json|why NAME|run --dry-run .*)|kubectl tj ls", as_it_is),
     (

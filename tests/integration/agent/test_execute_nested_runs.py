@@ -45,7 +45,8 @@ def test_nested_runs_of_an_outage_are_made_later(
     assert errors.count("what goes to further runs is kept, to be logged later") == 1
     client = mlflow_server.client
     experiment = client.get_run(job).info.experiment_id
-    runs = {run.info.run_name: run for run in client.search_runs([experiment]) if run.data.params}
+    trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{job}'")
+    runs = {run.info.run_name: run for run in trials}
     assert sorted(runs) == ["after", "before", "during"]
     for name, run in runs.items():
         run_id = run.info.run_id
