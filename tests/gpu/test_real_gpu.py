@@ -88,13 +88,16 @@ def test_a_cuda_script_under_exec_is_seen_at_work(
     run = client.get_run(run_id)
     assert run.data.tags["trainingjob.gpus"].startswith("GPU 0 (GPU-")
     assert not [name for name in run.data.metrics if name.startswith("system/gpu_1_")]
-    assert run.data.metrics["system/rank_0_cuda_allocated_megabytes"] > 1000
+    assert run.data.metrics["system/rank_0_torch_allocated_megabytes"] > 1000
 
 
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp2"])
 @pytest.mark.usefixtures("real_gpus")
-def test_training_in_bf16(trainer: Trainer, mlflow_server: MlflowServer, run_id: str) -> None:
+def test_training_in_bf16(
+    trainer: Trainer, mlflow_server: MlflowServer, run_id: str, parallel: str
+) -> None:
     code, output = trainer.run(
-        *("mnist", "--epochs", "2", "--precision", "bf16"),
+        *("mnist", "--epochs", "2", "--precision", "bf16", "--parallel", parallel),
         CUDA_VISIBLE_DEVICES="0",
         MLFLOW_TRACKING_URI=mlflow_server.uri,
         TRAININGJOB_MLFLOW_RUN_ID=run_id,

@@ -16,10 +16,10 @@ STATS = {
     "num_alloc_retries": 3,
 }
 METRICS = {
-    "cuda_allocated_megabytes": 1500.0,
-    "cuda_allocated_peak_megabytes": 2000.0,
-    "cuda_reserved_megabytes": 4000.0,
-    "cuda_allocation_retries": 3,
+    "torch_allocated_megabytes": 1500.0,
+    "torch_allocated_peak_megabytes": 2000.0,
+    "torch_reserved_megabytes": 4000.0,
+    "torch_allocation_retries": 3,
 }
 
 
@@ -51,7 +51,7 @@ def test_it_is_reported_every_ten_seconds_from_the_first_use_of_the_gpu_on() -> 
 
 
 def test_an_allocator_that_counts_less_says_less() -> None:
-    assert metrics_of({"reserved_bytes.all.current": 1_000_000}) == {"cuda_reserved_megabytes": 1.0}
+    assert metrics_of({"reserved_bytes.all.current": 1_000_000}) == {"torch_reserved_megabytes": 1.0}
     assert metrics_of({}) == {}
 
 
@@ -67,7 +67,7 @@ def test_each_rank_reports_under_its_own_name(tmp_path: Path) -> None:
     job = JobsRun(tmp_path, "http://mlflow", run_id="abc")
     job.outbox.mkdir()
 
-    allocator_of(job).log({"cuda_reserved_megabytes": 1.0})
+    allocator_of(job).log({"torch_reserved_megabytes": 1.0})
 
     [file] = [one for one in job.outbox.rglob("*") if one.is_file()]
-    assert "system/rank_0_cuda_reserved_megabytes" in file.read_text(errors="replace")
+    assert "system/rank_0_torch_reserved_megabytes" in file.read_text(errors="replace")

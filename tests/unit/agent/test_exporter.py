@@ -224,7 +224,7 @@ def test_what_a_script_logs_is_served_and_its_metrics_are_bounded() -> None:
     metrics.show("train/loss", 0.5, 10)
     for key, value in (("step", 12), ("percentage", 25.0), ("epoch", 2)):
         metrics.show(f"progress/{key}", value, 1_767_225_600_000)  # their step is their time
-    metrics.show("system/rank_0_cuda_reserved_megabytes", 4000.0, 1_767_225_600_000)
+    metrics.show("system/rank_0_torch_reserved_megabytes", 4000.0, 1_767_225_600_000)
     for layer in range(300):
         metrics.show(f"layer/{layer}", 1.0, 3)
     metrics.show("train/loss", 0.25, 11)

@@ -21,9 +21,9 @@ from trainingjob_agent.supervisor.jobs_run import JobsRun, rank_of_process
 
 _EVERY_SECONDS = 10.0
 _BYTES = {
-    "allocated_bytes.all.current": "cuda_allocated_megabytes",
-    "allocated_bytes.all.peak": "cuda_allocated_peak_megabytes",
-    "reserved_bytes.all.current": "cuda_reserved_megabytes",
+    "allocated_bytes.all.current": "torch_allocated_megabytes",
+    "allocated_bytes.all.peak": "torch_allocated_peak_megabytes",
+    "reserved_bytes.all.current": "torch_reserved_megabytes",
 }
 _RETRIES = "num_alloc_retries"
 
@@ -55,7 +55,7 @@ def metrics_of(stats: Mapping[str, float]) -> dict[str, float]:
     """
     metrics = {name: stats[key] / 1e6 for key, name in _BYTES.items() if key in stats}
     if _RETRIES in stats:
-        metrics["cuda_allocation_retries"] = stats[_RETRIES]
+        metrics["torch_allocation_retries"] = stats[_RETRIES]
     return metrics
 
 
