@@ -51,7 +51,9 @@ def test_it_is_reported_every_ten_seconds_from_the_first_use_of_the_gpu_on() -> 
 
 
 def test_an_allocator_that_counts_less_says_less() -> None:
-    assert metrics_of({"reserved_bytes.all.current": 1_000_000}) == {"torch_reserved_megabytes": 1.0}
+    assert metrics_of({"reserved_bytes.all.current": 1_000_000}) == {
+        "torch_reserved_megabytes": 1.0
+    }
     assert metrics_of({}) == {}
 
 
