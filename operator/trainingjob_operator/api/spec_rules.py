@@ -174,8 +174,8 @@ def spec_rules(schema: JsonDict) -> None:
     assert isinstance(properties, dict)  # noqa: S101 - pydantic gives an object
     free = (*MUTABLE, *_RAISED_OR_WHILE_SUSPENDED)
     fixed = [name for name in properties if name not in free]
-    # Nearly every write is one of the status. The API server looks a field up in a copy of the
-    # whole schema of the spec, so that the long part takes as long as all that it stores.
+    # Nearly every write is one of the status. For each field that a rule looks up, the API server
+    # copies the schema of the whole spec, so the fields are compared only where the spec differs.
     unchanged = rule(
         f"self == oldSelf || ({' && '.join(_same(name) for name in fixed)})",
         f"spec cannot be changed but for {CHANGES}: delete the TrainingJob and create it again; "

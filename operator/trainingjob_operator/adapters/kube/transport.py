@@ -166,7 +166,7 @@ class Transport:
                     header_params={"Content-Type": content_type, "Accept": "application/json"},
                     auth_settings=["BearerToken"],
                 )
-                # The body beside it: the client would copy it first, for types that it has none of.
+                # Without the body, which the client would copy in search of its own types.
                 answer = await self._client.call_api(
                     method,
                     url,

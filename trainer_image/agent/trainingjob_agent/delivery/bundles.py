@@ -60,10 +60,10 @@ class Bundle:
     @property
     def description(self) -> str:
         """What people know it by."""
+        if self.is_journal:
+            return "calls about further runs"
         for file in self.calls():
             call = Call(*json.loads(file.read_text(encoding="utf-8")))
-            if self.is_journal:
-                return "calls about further runs"
             if call.body.get("name"):
                 return f"the model {call.body['name']}"
             if self.name.startswith(_CALL):

@@ -15,13 +15,7 @@ from typing import Any
 from mlflow.protos import service_pb2
 from mlflow.utils.proto_json_utils import parse_dict
 
-from trainingjob_agent.delivery.bundles import (
-    RUN_STAND_IN,
-    STAND_IN,
-    Bundles,
-    Call,
-    place_of,
-)
+from trainingjob_agent.delivery.bundles import STAND_IN, Bundles, Call, place_of
 from trainingjob_agent.supervisor.jobs_run import JobsRun
 from trainingjob_agent.supervisor.kept_runs import KeptRuns
 
@@ -75,7 +69,8 @@ class KeptCalls:
         name, body = api.__name__, json.loads(json_body or "{}")
         if name == "CreateLoggedModel":
             return self._create(api, body)
-        if name in _OF_RUN and self._keeps_inputs_of(body.get("run_id", "")):
+        run_id = body.get("run_id", "")
+        if name in _OF_RUN and (self._job.has_id(run_id) or self._runs.is_kept(run_id)):
             return self._add_to_run(api, body)
         if endpoint is not None and endpoint.startswith(f"{_MODELS}/"):
             return self._about_model(api, body, endpoint)
@@ -89,14 +84,9 @@ class KeptCalls:
         """
         return self._runs.keep(api, json.loads(json_body or "{}"))
 
-    def _keeps_inputs_of(self, run_id: str) -> bool:
-        if self._job.has_id(run_id) or run_id.startswith(RUN_STAND_IN):
-            return True
-        return self._away()
-
     def _create(self, api: Any, body: dict[str, Any]) -> Any:
         run_id = body.get("source_run_id", "")
-        if not run_id or not (run_id.startswith(RUN_STAND_IN) or self._away()):
+        if not run_id or not self._runs.is_kept(run_id):
             return None
         model_id = f"{STAND_IN}{uuid.uuid4().hex}"
         self._bundles.open(model_id).add_call(Call("POST", _MODELS, body))

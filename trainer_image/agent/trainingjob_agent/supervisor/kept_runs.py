@@ -55,13 +55,17 @@ class KeptRuns:
         asked = api.__name__ == "GetRun" and run_id in self._runs
         if not asked and not self._takes(api):
             return None
-        if not run_id.startswith(RUN_STAND_IN) and not self._away():
+        if not self.is_kept(run_id):
             return None
         if not asked:
             return self.keep(api, body)
         response = api.Response()
         response.run.CopyFrom(self._runs[run_id])
         return response
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether a call about this run, a new one or one of the script's, is not for now."""
+        return run_id.startswith(RUN_STAND_IN) or self._away()
 
     def remember(self, api: Any, response: Any) -> None:
         """Take in what the server has answered about a run: where its files go, above all."""
