@@ -3,7 +3,7 @@
 import subprocess
 
 from tests.integration.agent.delivering import history
-from tests.integration.agent.executing import script
+from tests.integration.agent.executing import go_on, next_line, script
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
 
@@ -12,17 +12,13 @@ QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "TRAININGJOB_MONITOR_
 
 def started(trainer: Trainer, **environment: str) -> subprocess.Popen[bytes]:
     process = trainer.execute(*script("asked_script.py"), **QUIET, **environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"started\n"
+    assert next_line(process) == b"started\n"
     return process
 
 
 def log(process: subprocess.Popen[bytes], first: int, last: int) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{first} {last}\n".encode())
-    process.stdin.flush()
-    assert process.stdout.readline() == b"logged\n"
+    go_on(process, f"{first} {last}")
+    assert next_line(process) == b"logged\n"
 
 
 def points(server: MlflowServer, run_id: str) -> list[tuple[int, float]]:

@@ -22,6 +22,19 @@ def torchrun(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", *options, *arguments]
 
 
+def next_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The next line of its standard output; nothing when it has ended."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def go_on(process: subprocess.Popen[bytes], line: str = "") -> None:
+    """Give it the line that it waits for."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n".encode())
+    process.stdin.flush()
+
+
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
     output, errors = process.communicate(timeout=SECONDS)

@@ -9,12 +9,11 @@ import pytest
 from trainingjob_agent.delivery.bundles import Bundles, Call
 from trainingjob_agent.delivery.late_calls import make_calls
 
-from tests.integration.agent.executing import ended, script
+from tests.integration.agent.asking import QUIET
+from tests.integration.agent.executing import ended, go_on, next_line, script
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer
-
-QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "TRAININGJOB_MONITOR_ENABLED": "false"}
 
 
 class Away:
@@ -66,14 +65,11 @@ def test_a_model_and_a_data_set_of_an_outage_are_logged_later(
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
             **QUIET,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"started\n"
+        assert next_line(process) == b"started\n"
         if not pattern:
             away.now.set()
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
+        go_on(process)
+        line = next_line(process)
         away.pattern = ""
         away.now.clear()
         code, _, errors = ended(process)
@@ -93,12 +89,9 @@ def test_they_are_logged_to_a_run_that_is_created_later(
         TRAININGJOB_UID="u-model",
         **QUIET,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"started\n"
-    process.stdin.write(b"\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
+    assert next_line(process) == b"started\n"
+    go_on(process)
+    line = next_line(process)
     own_server.start()
     run_id = mlflow_server.create_run("u-model", "digits")
     code, _, errors = ended(process)
@@ -139,13 +132,10 @@ def test_a_model_that_waits_for_the_server_is_reported_when_it_is_given_up(
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
             **QUIET,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"started\n"
+        assert next_line(process) == b"started\n"
         away.now.set()
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"logged\n"
+        go_on(process)
+        assert next_line(process) == b"logged\n"
         process.terminate()
         code, _, errors = ended(process)
 

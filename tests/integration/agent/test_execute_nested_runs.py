@@ -9,8 +9,9 @@ from trainingjob_agent.delivery.late_calls import make_calls
 from trainingjob_agent.supervisor import asking
 from trainingjob_agent.supervisor.artifacts import JobsArtifacts
 
-from tests.integration.agent.executing import ended, script
-from tests.integration.agent.test_execute_models import QUIET, Away
+from tests.integration.agent.asking import QUIET
+from tests.integration.agent.executing import ended, go_on, next_line, script
+from tests.integration.agent.test_execute_models import Away
 from tests.support.faults import FaultyServer
 from tests.support.pod_process import Trainer
 from tests.support.processes import MlflowServer, free_port
@@ -28,17 +29,14 @@ def test_nested_runs_of_an_outage_are_made_later(
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
             **QUIET,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
         for trial in ("before", "during", "after"):
-            line = process.stdout.readline()
+            line = next_line(process)
             assert line == f"{trial}\n".encode(), ended(process)[2]
             if trial == "before":
                 away.now.set()
             elif trial == "during":
                 away.now.clear()
-            process.stdin.write(b"\n")
-            process.stdin.flush()
+            go_on(process)
         code, output, errors = ended(process)
 
     assert (code, output) == (0, "done\n"), errors

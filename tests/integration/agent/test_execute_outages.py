@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent.asking import QUIET, log, points, started, steps
 from tests.integration.agent.delivering import history
-from tests.integration.agent.executing import SCRIPTS, ended
+from tests.integration.agent.executing import SCRIPTS, ended, go_on, next_line
 from tests.support.faults import Answer, FaultyServer, Request
 from tests.support.frameworks import FRAMEWORKS
 from tests.support.pod_process import Trainer
@@ -29,10 +29,9 @@ def test_a_script_goes_on_through_outages_and_every_point_arrives_once(
     own_server.end(signal.SIGKILL)
     log(process, 1_501, 3_000)
     assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.close()
     process.stdin = None
-    assert process.stdout.readline() == b"done\n"
+    assert next_line(process) == b"done\n"
     back = threading.Thread(target=own_server.start)
     back.start()
     code, _, errors = ended(process)
@@ -105,8 +104,7 @@ def test_mlflow_is_away_while_a_framework_trains(
             MLFLOW_TRACKING_URI=proxy.uri,
             **QUIET,
         )
-        assert process.stdout is not None
-        while (line := process.stdout.readline()) not in (b"trained\n", b""):
+        while (line := next_line(process)) not in (b"trained\n", b""):
             pass
         assert away.is_set()
         away.clear()
@@ -145,13 +143,10 @@ def test_files_that_mlflow_does_not_take_now_are_uploaded_later(
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
             **QUIET,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"started\n"
+        assert next_line(process) == b"started\n"
         away.set()
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"logged\n"
+        go_on(process)
+        assert next_line(process) == b"logged\n"
         away.clear()
         code, _, errors = ended(process)
 
